@@ -1,0 +1,3 @@
+"""Entrepot: the model service that you run yourself."""
+
+__version__ = "0.1.0"

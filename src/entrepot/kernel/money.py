@@ -1,0 +1,65 @@
+"""Money as integers in an account's scale, prices as Decimal.
+
+Balances, leases, ledger entries and the charges of calls are integers in the scale of their currency; the scale is
+fixed when an account is opened. Sums are Python integers and cannot overflow.
+"""
+
+from decimal import Decimal
+
+from entrepot.kernel.errors import EntrepotError, Fault
+
+#: Decimal places of one unit of the ledger, per currency: int64 then holds at least 3 bn USD of each.
+SCALES = {
+    "USD": 9, "EUR": 9, "GBP": 9, "CHF": 9, "AUD": 9, "CAD": 9, "NZD": 9, "SGD": 9, "SEK": 9, "NOK": 9, "DKK": 9,
+    "PLN": 9, "CZK": 9, "BRL": 9, "MXN": 9, "CNY": 9, "INR": 9, "AED": 9, "KWD": 9,
+    "JPY": 7, "HUF": 7, "KRW": 5, "IDR": 5, "VND": 5,
+}  # fmt: skip
+
+
+class MoneyError(EntrepotError):
+    """A currency we do not keep, or an amount finer than its scale."""
+
+    code = "money_not_representable"
+    fault = Fault.CALLER
+
+
+def scale_of(currency: str) -> int:
+    """Decimal places of the ledger unit of `currency`. Raises MoneyError for a currency we do not keep."""
+    try:
+        return SCALES[currency]
+    except KeyError:
+        raise MoneyError(f"currency {currency!r} is not kept here; known are {', '.join(sorted(SCALES))}") from None
+
+
+def to_scaled(amount: Decimal, currency: str) -> int:
+    """Exact integer of `amount`; raises MoneyError where the scale cannot hold it."""
+    scale = scale_of(currency)
+    if not amount.is_finite():
+        raise MoneyError(f"{amount} is not an amount of money")
+    sign, digits, exponent = amount.as_tuple()
+    assert isinstance(exponent, int)
+    shift = exponent + scale
+    number = int("".join(map(str, digits)) or "0")
+    if shift >= 0:
+        if shift > 60:
+            raise MoneyError(f"{amount} {currency} is beyond what an account can hold")
+        scaled: int = number * 10**shift
+    else:
+        scaled, rest = divmod(number, 10**-shift)
+        if rest:
+            raise MoneyError(f"{amount} {currency} is finer than the ledger unit, 10^-{scale} {currency}")
+    return -scaled if sign else scaled
+
+
+def from_scaled(scaled: int, currency: str) -> Decimal:
+    """The exact Decimal of a ledger integer."""
+    return Decimal(f"{scaled}E-{scale_of(currency)}")
+
+
+def show(scaled: int, currency: str, *, places: int = 0) -> str:
+    """Exact plain digits without trailing zeros, at least `places` after the point: `0.0000133`, `5.00`."""
+    scale = scale_of(currency)
+    sign = "-" if scaled < 0 else ""
+    whole, part = divmod(abs(scaled), 10**scale)
+    fraction = f"{part:0{scale}d}".rstrip("0").ljust(places, "0")
+    return f"{sign}{whole:,}.{fraction}" if fraction else f"{sign}{whole:,}"

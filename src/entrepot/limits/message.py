@@ -1,0 +1,123 @@
+"""What a gateway and the keeper say to each other over `DATA/run/keeper.sock`.
+
+Each message is a 4-byte big-endian length and a msgpack map with a `type`; at most 16 MiB. Money messages carry totals
+that only grow, so a lost, repeated or reordered one is harmless.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from entrepot.kernel.errors import EntrepotError
+
+LENGTH_BYTES = 4
+LARGEST = 16 * 1024 * 1024
+
+
+class MessageBroken(EntrepotError):
+    """The other side sent what is not a message of this protocol."""
+
+    code = "message_broken"
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello", kw_only=True):
+    """First message of a gateway: which slot it holds."""
+
+    slot: int
+    epoch: int
+    pid: int
+    snapshot: int
+
+
+class Want(msgspec.Struct, frozen=True, tag="want", kw_only=True):
+    """The lease has too little: `need` more than is free, in ledger units; `pace` in ledger units a second."""
+
+    balance: str
+    granted_seen: int
+    need: int
+    pace: int
+
+
+class Returned(msgspec.Struct, frozen=True, tag="returned", kw_only=True):
+    """Total ever returned, already durable in the slot's journal."""
+
+    balance: str
+    total: int
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """This gateway answers from this snapshot version."""
+
+    version: int
+
+
+class Command(msgspec.Struct, frozen=True, tag="command", kw_only=True):
+    """A change that control (or a command line) asks for; `args` is JSON."""
+
+    id: int
+    name: str
+    args: bytes
+
+
+class Granted(msgspec.Struct, frozen=True, tag="granted", kw_only=True):
+    """Total ever granted to this slot, and what stands behind a refusal if it is still too little.
+
+    `short`: "" enough was granted; "held" the balance would do but other holds have it; "spent" only the keeper may say
+    so: the ledger balance is below the need even with nothing held. `left` is the ledger balance not yet charged.
+    """
+
+    balance: str
+    total: int
+    short: Literal["", "held", "spent"] = ""
+    left: int = 0
+
+
+class Recall(msgspec.Struct, frozen=True, tag="recall"):
+    """Give back all that is free of this balance."""
+
+    balance: str
+
+
+class Publish(msgspec.Struct, frozen=True, tag="publish"):
+    """A snapshot of this version lies in DATA/snapshot."""
+
+    version: int
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply", kw_only=True):
+    """Answer to a Command: `body` is JSON; when `error` is set the body is {"code", "message", "details"}."""
+
+    id: int
+    error: bool
+    body: bytes
+
+
+ToKeeper = Hello | Want | Returned | Seen | Command
+FromKeeper = Granted | Recall | Publish | Reply
+
+_encode = msgspec.msgpack.Encoder().encode
+to_keeper = msgspec.msgpack.Decoder(ToKeeper)
+from_keeper = msgspec.msgpack.Decoder(FromKeeper)
+
+
+def frame(message: ToKeeper | FromKeeper) -> bytes:
+    """Length and body, ready to write."""
+    body = _encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+def split(buffer: bytearray) -> list[bytes]:
+    """Take every whole message body out of `buffer`; what is left waits for more. Raises MessageBroken."""
+    bodies = []
+    start = 0
+    while len(buffer) - start >= LENGTH_BYTES:
+        size = int.from_bytes(buffer[start : start + LENGTH_BYTES], "big")
+        if size > LARGEST:
+            raise MessageBroken(f"a message of {size} bytes; the largest is {LARGEST}")
+        if len(buffer) - start - LENGTH_BYTES < size:
+            break
+        start += LENGTH_BYTES
+        bodies.append(bytes(buffer[start : start + size]))
+        start += size
+    del buffer[:start]
+    return bodies

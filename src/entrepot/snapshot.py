@@ -1,0 +1,92 @@
+"""What the gateway knows: one frozen value ⇄ versioned bytes.
+
+Entries of every table are small structs; the file holds them sorted, and a reader decodes an entry when
+it is asked for.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from entrepot.kernel.buckets import Quantities
+from entrepot.kernel.instants import Instant
+
+
+class KeySecret(msgspec.Struct, frozen=True, array_like=True):
+    """One of at most two overlapping secrets of a key."""
+
+    hmac: bytes  # HMAC-SHA-256(pepper, secret)
+    expires_at: Instant  # 0: never
+
+
+class KeyEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `key`, by the key's id (10 characters)."""
+
+    id: str
+    customer: str
+    project: str
+    secrets: tuple[KeySecret, ...]
+    models: tuple[str, ...] | None  # deployment names this key may use; None: all of the project
+    expires_at: Instant  # 0: never
+
+
+class CustomerEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `customer`, by id."""
+
+    id: str
+    state: Literal["active", "suspended"]
+    book: str  # list book that prices its calls
+    balance: str  # id of the balance its calls draw on
+    currency: str
+    open: bool  # no declared deployments: every priced model is one, under the model's name
+
+
+class DeploymentEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `deployment`, by "customer/project/name"."""
+
+    customer: str
+    project: str
+    name: str
+    model: str
+    output_cap: int  # 0: the model's maximum
+
+
+class ModelEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `model`, by id."""
+
+    id: str
+    routes: tuple[tuple[str, str], ...]  # (upstream id, the vendor's model name), in order of preference
+    context: int
+    output_max: int
+    created: int  # unix seconds, for /v1/models
+    owned_by: str
+
+
+class UpstreamEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `upstream`, by id."""
+
+    id: str
+    vendor: str
+    dialect: Literal["openai", "builtin"]
+    url: str  # "" for the built-in model
+    zone: str
+    secret: str  # file name in DATA/secrets, "" for none
+    client_gone: Literal["drain", "cancel"]
+    drain_seconds: int
+    cost_book: str  # "" where none
+
+
+class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One version of a book as far as it concerns one model."""
+
+    id: str  # "list/3"
+    valid_from: Instant
+    currency: str
+    den: int
+    rates: Quantities
+
+
+class PriceEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `price`, by "book/model": versions in force and to come, oldest first."""
+
+    versions: tuple[PriceVersion, ...]
