@@ -1,7 +1,8 @@
 """Disjoint token buckets: every token of an attempt is in exactly one, so buckets may be added.
 
 A vendor's counts overlap (OpenAI's `prompt_tokens` includes cached and audio tokens, `completion_tokens` includes
-reasoning); `wire.usage` takes them apart. A bucket vector is a tuple of eight non-negative ints in the order of BUCKETS.
+reasoning); `wire.usage` takes them apart. A bucket vector is a tuple of eight
+non-negative ints in the order of BUCKETS.
 """
 
 from typing import NewType

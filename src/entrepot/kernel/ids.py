@@ -15,7 +15,7 @@ _COUNTER_BITS, _EPOCH_BITS = 36, 32  # and 12 for the slot: 4,096 slots, 69 bn c
 
 
 class AttemptId(NamedTuple):
-    """One call to one vendor: the slot, its epoch (one life of a worker in it), and the intent's number in the stream."""
+    """One call to one vendor: the slot, its epoch (one life of a worker in it), the intent's number in the stream."""
 
     slot: int
     epoch: int
