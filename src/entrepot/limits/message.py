@@ -30,12 +30,17 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", kw_only=True):
 
 
 class Want(msgspec.Struct, frozen=True, tag="want", kw_only=True):
-    """The lease has too little: `need` more than is free, in ledger units; `pace` in ledger units a second."""
+    """The lease has too little: `need` more than is free, in ledger units; `pace` in ledger units a second.
+
+    `hold` is the whole hold of the smallest call that waits (need + free; 0: take `need`): only against it can the
+    keeper say that a balance is spent, since with nothing held the free part would be back in it.
+    """
 
     balance: str
     granted_seen: int
     need: int
     pace: int
+    hold: int = 0
 
 
 class Returned(msgspec.Struct, frozen=True, tag="returned", kw_only=True):

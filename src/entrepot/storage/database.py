@@ -2,12 +2,68 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from entrepot.kernel.errors import EntrepotError
 
 metadata = MetaData()
+
+#: Revision of the one baseline migration (`serve/migrations`), stamped into every new database.
+REVISION = "0001"
+_AMOUNT_DIGITS = 38
+
+
+class SchemaUnknown(EntrepotError):
+    """The database was made by another version of Entrepot."""
+
+    code = "schema_unknown"
+
+
+class AmountTooLarge(EntrepotError):
+    """Money beyond 38 digits: not an amount but a mistake."""
+
+    code = "amount_too_large"
+
+
+class Amount(TypeDecorator[int]):
+    """An integer of up to 38 digits. SQLite's integers end at 2^63 and then turn into floats without a word, so there
+    it is text and all arithmetic is Python's; PostgreSQL has NUMERIC(38,0). Never compare or add one in SQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(Numeric(_AMOUNT_DIGITS, 0))
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, int) or abs(value) >= 10**_AMOUNT_DIGITS:
+            raise AmountTooLarge(f"{value!r} is not an integer of at most {_AMOUNT_DIGITS} digits")
+        return Decimal(value) if dialect.name == "postgresql" else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
 
 
 def open_database(where: Path | str) -> Engine:
@@ -41,6 +97,55 @@ def write(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def read(engine: Engine) -> Iterator[Connection]:
-    """One consistent read."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
+    """One consistent read: every statement sees the same state (repeatable read on PostgreSQL)."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """`INSERT` of this connection's dialect, the one that has `on_conflict_do_update` and `…_do_nothing`."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def prepare(engine: Engine) -> bool:
+    """Make every table of `metadata` in an empty database and stamp it; True if it was empty.
+
+    An existing one must bear our revision (`serve.schema.upgrade` brings older ones there); raises SchemaUnknown.
+    """
+    with write(engine) as connection:
+        if inspect(connection).has_table("alembic_version"):
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if found != REVISION:
+                raise SchemaUnknown(f"the database has schema {found}, this version wants {REVISION}")
+            return False
+        metadata.create_all(connection)
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
+    return True
+
+
+def append_only(table: Table) -> None:
+    """Database triggers that refuse UPDATE and DELETE of this table's rows, on SQLite and on PostgreSQL."""
+    name = table.name
+    statements = {
+        "sqlite": [
+            f"CREATE TRIGGER {name}_no_{verb} BEFORE {verb} ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+            for verb in ("update", "delete")
+        ],
+        "postgresql": [
+            f"CREATE FUNCTION {name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$",
+            f"CREATE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {name}_append_only()",
+        ],
+    }
+
+    @event.listens_for(table, "after_create")
+    def _guard(_table: Table, connection: Connection, **_: Any) -> None:
+        for statement in statements[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
+

@@ -1,0 +1,241 @@
+"""The ledger in the database: transactions, transfers, accounts with their running balance, and balances.
+
+A *balance* is what a customer's calls draw on: a name for one prepaid credit account. All arithmetic is Python's (see
+`storage.database.Amount`); rows that are about to change are locked, so PostgreSQL may have several writers.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, LargeBinary, Table, Text, select, update
+
+from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.instants import Instant
+from entrepot.kernel.money import show
+from entrepot.ledger.account import Account, grows_by_debit
+from entrepot.ledger.chain import START, link
+from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer, content_hash, lines
+from entrepot.storage.database import Amount, append_only, metadata, upsert
+
+accounts = Table(
+    "ledger_account", metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("debits", Amount, nullable=False),  # running totals: each equals the sum of its transfers
+    Column("credits", Amount, nullable=False),
+)  # fmt: skip
+
+transactions = Table(
+    "ledger_transaction", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # hash of what was asked for
+    Column("hash", LargeBinary, nullable=False),  # chain
+)  # fmt: skip
+
+transfers = Table(
+    "ledger_transfer", metadata,
+    Column("transaction", BigInteger, ForeignKey("ledger_transaction.seq"), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("debit", Text, ForeignKey("ledger_account.id"), nullable=False),
+    Column("credit", Text, ForeignKey("ledger_account.id"), nullable=False),
+    Column("amount", Amount, nullable=False),
+)  # fmt: skip
+
+head = Table(
+    "ledger_head", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)  # fmt: skip
+
+balances = Table(
+    "balance", metadata,
+    Column("id", Text, primary_key=True),
+    Column("currency", Text, nullable=False),
+    Column("account", Text, ForeignKey("ledger_account.id"), nullable=False, unique=True),
+)  # fmt: skip
+
+append_only(transactions)
+append_only(transfers)
+
+
+class BalanceUnknown(EntrepotError):
+    """No balance has this name."""
+
+    code = "balance_unknown"
+    fault = Fault.CALLER
+
+
+class BalanceCurrency(EntrepotError):
+    """A balance is kept in one currency, for ever."""
+
+    code = "balance_currency"
+    fault = Fault.CALLER
+
+
+def open_balance(conn: Connection, balance: str, currency: str) -> None:
+    """Open it at zero; already open in the same currency is fine. Raises BalanceCurrency."""
+    found = conn.execute(select(balances.c.currency).where(balances.c.id == balance)).scalar()
+    if found is not None:
+        if found != currency:
+            raise BalanceCurrency(f"balance {balance!r} is kept in {found}, not in {currency}")
+        return
+    account = prepaid(balance, currency)
+    _open(conn, [account])
+    conn.execute(balances.insert().values(id=balance, currency=currency, account=account.id))
+
+
+def top_up(conn: Connection, customer: str, amount: int, currency: str, id: str, at: Instant) -> bool:  # noqa: PLR0917
+    """Cash → prepaid credit, once per `id`: True posted, False there before with the same content.
+
+    Raises BalanceUnknown, BalanceCurrency, TransferBroken (amount ≤ 0), TransactionConflict.
+    """
+    kept_in = currency_of(conn, customer)
+    if kept_in != currency:
+        raise BalanceCurrency(f"balance {customer!r} is kept in {kept_in}, not in {currency}")
+    move = Transfer(Account(kind="cash", currency=currency), prepaid(customer, currency), amount)
+    about = f"top-up of {customer} by {show(amount, currency, places=2)} {currency}"
+    return post(conn, Transaction(id=f"top-up/{id}", kind="top-up", at=at, transfers=(move,), about=about))
+
+
+def post_charges(
+    conn: Connection,
+    id: str,
+    at: Instant,
+    charges: Mapping[tuple[str, str, str], int],
+    costs: Mapping[tuple[str, str, str], int],
+) -> bool:
+    """One transaction for a batch of endings: charges by (balance, currency, product), costs by (vendor, currency,
+    product). Zero amounts are left out; nothing left, nothing posted. True if it was posted now."""
+    moves = [
+        Transfer(prepaid(balance, currency), Account(kind="revenue", currency=currency, product=product), amount)
+        for (balance, currency, product), amount in sorted(charges.items())
+        if amount
+    ]
+    moves += [
+        Transfer(
+            Account(kind="cost of goods", currency=currency, party=vendor, product=product),
+            Account(kind="vendor payable", currency=currency, party=vendor),
+            amount,
+        )
+        for (vendor, currency, product), amount in sorted(costs.items())
+        if amount
+    ]
+    return bool(moves) and post(conn, Transaction(id=id, kind="usage", at=at, transfers=tuple(moves)))
+
+
+def post(conn: Connection, transaction: Transaction) -> bool:
+    """Post it once; False if it was posted before with the same content. Raises TransactionConflict otherwise."""
+    content = content_hash(transaction)
+    last = conn.execute(select(head.c.seq, head.c.hash).where(head.c.id == 1).with_for_update()).first()
+    before = conn.execute(select(transactions.c.content).where(transactions.c.id == transaction.id)).scalar()
+    if before is not None:
+        if bytes(before) != content:
+            raise TransactionConflict(f"{transaction.id!r} was posted before with other content; use another id")
+        return False
+    if last is None:
+        conn.execute(head.insert().values(id=1, seq=0, hash=START))
+    seq, previous = (last.seq, bytes(last.hash)) if last else (0, START)
+    seq += 1
+    t = transaction
+    link_hash = link(previous, seq, (t.id, t.kind, t.at, t.about), lines(t))
+    _move(conn, t.transfers)
+    conn.execute(transactions.insert().values(
+        seq=seq, id=t.id, kind=t.kind, at=t.at, about=t.about, content=content, hash=link_hash
+    ))  # fmt: skip
+    if t.transfers:
+        conn.execute(transfers.insert(), [
+            {"transaction": seq, "line": line, "debit": move.debit.id, "credit": move.credit.id, "amount": move.amount}
+            for line, move in enumerate(t.transfers, 1)
+        ])  # fmt: skip
+    conn.execute(update(head).where(head.c.id == 1).values(seq=seq, hash=link_hash))
+    return True
+
+
+def balance_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
+    """Ledger units left (credits - debits), one row read; `lock` keeps it until the transaction ends.
+
+    Raises BalanceUnknown.
+    """
+    query = (
+        select(accounts.c.debits, accounts.c.credits)
+        .join(balances, balances.c.account == accounts.c.id)
+        .where(balances.c.id == balance)
+    )
+    row = conn.execute(query.with_for_update(of=accounts) if lock else query).first()
+    if row is None:
+        raise BalanceUnknown(f"there is no balance {balance!r}")
+    left: int = row.credits - row.debits
+    return left
+
+
+def currency_of(conn: Connection, balance: str) -> str:
+    """Raises BalanceUnknown."""
+    found: str | None = conn.execute(select(balances.c.currency).where(balances.c.id == balance)).scalar()
+    if found is None:
+        raise BalanceUnknown(f"there is no balance {balance!r}; apply a catalog that names this customer")
+    return found
+
+
+def all_balances(conn: Connection) -> list[tuple[str, str, int]]:
+    """(balance, currency, ledger units left) of every balance."""
+    rows = conn.execute(
+        select(balances.c.id, balances.c.currency, accounts.c.debits, accounts.c.credits)
+        .join(accounts, balances.c.account == accounts.c.id)
+        .order_by(balances.c.id)
+    )
+    return [(row.id, row.currency, row.credits - row.debits) for row in rows]
+
+
+def account_balances(conn: Connection) -> list[tuple[Account, int]]:
+    """Every account with its balance on the side where it grows."""
+    found = []
+    for row in conn.execute(select(accounts).order_by(accounts.c.id)):
+        account = Account(kind=row.kind, currency=row.currency, party=row.party, product=row.product)
+        debit = row.debits - row.credits
+        found.append((account, debit if grows_by_debit(row.kind) else -debit))
+    return found
+
+
+def prepaid(balance: str, currency: str) -> Account:
+    """The account behind a balance."""
+    return Account(kind="prepaid credit", currency=currency, party=balance)
+
+
+def _open(conn: Connection, wanted: Iterable[Account]) -> None:
+    for account in wanted:
+        conn.execute(upsert(conn, accounts).values(
+            id=account.id, kind=account.kind, currency=account.currency, party=account.party, product=account.product,
+            debits=0, credits=0,
+        ).on_conflict_do_nothing())  # fmt: skip
+
+
+def _move(conn: Connection, moves: Iterable[Transfer]) -> None:
+    """Add the transfers to the running balances, rows locked in the order of their ids."""
+    touched: dict[str, Account] = {}
+    debits: dict[str, int] = {}
+    credits: dict[str, int] = {}
+    for move in moves:
+        touched[move.debit.id] = move.debit
+        touched[move.credit.id] = move.credit
+        debits[move.debit.id] = debits.get(move.debit.id, 0) + move.amount
+        credits[move.credit.id] = credits.get(move.credit.id, 0) + move.amount
+    query = select(accounts.c.id, accounts.c.debits, accounts.c.credits).order_by(accounts.c.id)
+    ids = sorted(touched)
+    known = {row.id: row for row in conn.execute(query.where(accounts.c.id.in_(ids)).with_for_update())}
+    if len(known) < len(ids):
+        _open(conn, [touched[id] for id in ids if id not in known])
+        known = {row.id: row for row in conn.execute(query.where(accounts.c.id.in_(ids)).with_for_update())}
+    for id in ids:
+        row = known[id]
+        conn.execute(
+            update(accounts)
+            .where(accounts.c.id == id)
+            .values(debits=row.debits + debits.get(id, 0), credits=row.credits + credits.get(id, 0))
+        )

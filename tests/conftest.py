@@ -1,0 +1,45 @@
+"""Databases for tests: a fresh SQLite file, and a schema of its own on one real PostgreSQL per test session."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+import entrepot.ledger.tables  # noqa: F401
+import entrepot.limits.tables  # noqa: F401
+import entrepot.metering.tables  # noqa: F401
+from entrepot.storage.database import open_database, prepare
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL server that lives as long as the session."""
+    import pgserver
+
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database with every table, once on each of the two."""
+    if request.param == "sqlite":
+        engine = open_database(tmp_path / "entrepot.sqlite")
+    else:
+        url: str = request.getfixturevalue("postgres")
+        name = f"test_{next(_numbers)}"
+        plain = open_database(url)
+        with plain.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        plain.dispose()
+        engine = open_database(url.replace("/postgres?", f"/{name}?"))
+    prepare(engine)
+    yield engine
+    engine.dispose()
