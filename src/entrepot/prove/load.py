@@ -19,6 +19,8 @@ from typing import Literal, cast
 import msgspec
 import uvloop
 
+from entrepot.prove.meter import cpu_ns
+
 _length = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 _now = time.perf_counter
 #: A generator that is later than this against its own schedule starts the clock at the schedule, not at the send.
@@ -39,16 +41,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     once: bool = False  # each connection sends one call and keeps what comes open
     abort_share: float = 0.0  # of calls whose connection is cut in the middle
+    watch: tuple[int, ...] = ()  # processes whose CPU time is read at both ends of the counted time
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What came back. Latencies in microseconds."""
+    """What came back in the counted time. Latencies (µs) are of the calls that also began in it."""
 
-    calls: int = 0
+    calls: int = 0  # answered
     failed: int = 0
     aborted: int = 0
     seconds: float = 0.0
-    bytes: int = 0
+    received: int = 0  # bytes
+    cpu_ns: int = 0  # of the watched processes
     p50_us: float = 0.0
     p90_us: float = 0.0
     p99_us: float = 0.0
@@ -90,6 +94,7 @@ class Caller(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._got += len(data)
+        self._run.report.received += len(data)
         if not self._need:
             self._head += data
             end = self._head.find(b"\r\n\r\n")
@@ -111,7 +116,7 @@ class Caller(asyncio.Protocol):
                 return
         self._need = 0
         start, self._start = self._start, 0.0
-        self._run.answered(self, start, self._head[9:12], self._got)
+        self._run.answered(self, start, self._head[9:12])
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
@@ -136,7 +141,8 @@ class Run:
         self._idle: list[Caller] = []
         self._waiting: deque[float] = deque()
         self._callers: list[Caller] = []
-        self._counting_from = 0.0
+        self._counting_from = float("inf")
+        self._cpu_before = 0
         self._stopping = False
         self._due = 0.0
 
@@ -144,7 +150,7 @@ class Run:
         order = self.order
         self._callers = [await self._connect() for _ in range(order.connections)]
         began = _now()
-        self._counting_from = began + order.warm_seconds
+        self._loop.call_later(order.warm_seconds, self._begin_counting)
         if order.rate:
             self._idle = list(self._callers)
             self._due = began
@@ -154,11 +160,18 @@ class Run:
                 caller.send(next(self._requests), _now())
         await asyncio.sleep(order.warm_seconds + order.seconds)
         self._stopping = True
+        self.report.cpu_ns = cpu_ns(order.watch) - self._cpu_before
         self._summarise(_now() - self._counting_from)
         for caller in self._callers:
             if caller.open:
                 caller.end()
         return self.report
+
+    def _begin_counting(self) -> None:
+        self._cpu_before = cpu_ns(self.order.watch)
+        self._counting_from = _now()
+        self.report.calls = self.report.received = 0
+        self._statuses.clear()
 
     async def _connect(self) -> Caller:
         _, caller = await self._loop.create_connection(lambda: Caller(self), self.order.host, self.order.port)
@@ -167,12 +180,12 @@ class Run:
     def abort(self) -> bool:
         return bool(self.order.abort_share) and self._random.random() < self.order.abort_share
 
-    def answered(self, caller: Caller, start: float, status: bytes, size: int) -> None:
+    def answered(self, caller: Caller, start: float, status: bytes) -> None:
         now = _now()
+        self.report.calls += 1
+        self._statuses[status] = self._statuses.get(status, 0) + 1
         if start >= self._counting_from:
             self._latencies.append(now - start)
-            self._statuses[status] = self._statuses.get(status, 0) + 1
-            self.report.bytes += size
         if self._stopping or self.order.once:
             return
         if not self.order.rate:
@@ -224,7 +237,6 @@ class Run:
     def _summarise(self, seconds: float) -> None:
         report = self.report
         found = sorted(self._latencies)
-        report.calls = len(found)
         report.seconds = seconds
         report.statuses = {name.decode("latin-1"): n for name, n in sorted(self._statuses.items())}
         report.failed += sum(n for name, n in self._statuses.items() if name != b"200")

@@ -121,26 +121,6 @@ def wait_for_port(port: int, *, seconds: float = _START_S) -> None:
     raise RigBroken(f"nobody accepted on 127.0.0.1:{port} within {seconds:.0f} s")
 
 
-def cpu_ns(pid: int) -> int:
-    """CPU time of all living threads of a process; nanoseconds where the kernel counts them, else clock ticks."""
-    total = 0
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-        return total
-    except (FileNotFoundError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
-
-
-def memory_kib(pid: int, field: str = "VmRSS") -> int:
-    """`VmRSS` (or another field) of /proc/PID/status in KiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1])
-    return 0
-
-
 def group_members(group: int) -> list[int]:
     """Living (not zombie) processes of a process group."""
     return [pid for pid, state, found in _processes() if found == group and state != "Z"]
