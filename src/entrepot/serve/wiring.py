@@ -1,0 +1,29 @@
+"""Which module plays which role: the only place that picks an implementation.
+
+A role's module has `run(data, [listener,] alive_fd, beat, ready, settings)`; it is imported in its own process only.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Port = Literal["", "api", "admin"]
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of child process."""
+
+    name: str
+    module: str
+    port: Port = ""  # the listening socket it inherits
+    alone: bool = False  # two of them must never run on one DATA, even while an old one drains
+    first: bool = False  # on a fresh DATA it is ready before the others start
+    stops: int = 1  # order of stopping, lowest first: who takes calls stops before who serves it
+
+
+ROLES: tuple[Role, ...] = (
+    Role(name="keeper", module="entrepot.keeper.app", alone=True, first=True, stops=2),
+    Role(name="gateway", module="entrepot.gateway.app", port="api"),
+    Role(name="control", module="entrepot.control.app", port="admin"),
+    Role(name="local", module="entrepot.upstream.local", stops=2),
+)

@@ -1,0 +1,227 @@
+"""The parent with real processes: small roles that beat, hang, die and drain."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+class Run:
+    """One `small_house` process and the events it reported."""
+
+    def __init__(self, data: Path, port: int = 0, **environment: str) -> None:
+        self.data = data
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "small_house.py"), str(data), str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(HERE), **environment},
+            process_group=0,
+        )
+        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+
+    def event(self, kind: str, seconds: float = 20) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        while True:
+            found = self._events.get(timeout=max(0.01, until - time.monotonic()))
+            if found["event"] == kind:
+                return found
+
+    def ready(self) -> dict[str, Any]:
+        self.facts: dict[str, Any] = self.event("ready")["facts"]
+        return self.facts
+
+    @property
+    def port(self) -> int:
+        return int(self.facts["gateway"]["settings"]["port"])
+
+    def gateway(self) -> int:
+        """Process id of whoever answers on the port."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            return int(connection.recv(20))
+
+    def errors(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+    def marks(self) -> list[str]:
+        return (self.data / "run" / "marks").read_text().split()
+
+    def _read(self, lines: IO[str]) -> None:
+        for line in lines:
+            self._events.put(json.loads(line))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def start(port: int = 0, **environment: str) -> Run:
+        runs.append(Run(tmp_path, port, **environment))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.process.kill()
+        run.process.wait()
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def _within(seconds: float, happened: Callable[[], bool]) -> float:
+    """Seconds until it happened; fails after the bound."""
+    began = time.monotonic()
+    while not happened():
+        assert time.monotonic() - began < seconds, "it did not happen in time"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def test_on_a_fresh_folder_the_keeper_is_ready_before_the_others_start(house: Callable[..., Run]) -> None:
+    run = house()
+    facts = run.ready()
+    assert run.marks()[0] == "started-keeper"
+    assert facts["keeper"]["order"] < min(facts["gateway"]["order"], facts["control"]["order"])
+
+
+def test_credentials_name_the_addresses_of_this_start_and_keep_what_the_keeper_wrote(
+    house: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "credentials.json").write_text('{"api_key": "ep_live_x", "base_url": "http://old/v1"}')
+    run = house()
+    run.ready()
+    found = json.loads((tmp_path / "credentials.json").read_text())
+    admin = run.facts["control"]["settings"]["admin_port"]
+    assert found == {
+        "base_url": f"http://127.0.0.1:{run.port}/v1",
+        "azure_endpoint": f"http://127.0.0.1:{run.port}",
+        "admin_url": f"http://127.0.0.1:{admin}",
+        "api_key": "ep_live_x",
+    }
+    assert (tmp_path / "credentials.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_killed_gateway_is_replaced_within_a_second_and_no_connection_is_refused(house: Callable[..., Run]) -> None:
+    run = house()
+    first = run.ready()["gateway"]["pid"]
+    assert run.gateway() == first
+    os.kill(first, signal.SIGKILL)
+    began = time.monotonic()
+    assert run.gateway() != first  # the listening socket lives on: this call waited in its queue
+    assert run.event("exited")["how"] == "signal SIGKILL"
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_stopped_process_is_killed_after_the_silence_and_replaced(house: Callable[..., Run]) -> None:
+    run = house(ENTREPOT_SILENCE_SECONDS="1")
+    first = run.ready()["gateway"]["pid"]
+    os.kill(first, signal.SIGSTOP)
+    assert 0.7 < _within(4, lambda: _gone(first)) < 2.5
+    assert run.gateway() != first
+
+
+def test_a_process_that_hangs_in_its_loop_is_killed_too(house: Callable[..., Run], tmp_path: Path) -> None:
+    run = house(ENTREPOT_SILENCE_SECONDS="1")
+    first = run.ready()["keeper"]["pid"]
+    (tmp_path / "hang-keeper").touch()
+    _within(5, lambda: _gone(first))
+    assert run.event("exited")["role"] == "keeper"
+
+
+def test_ctrl_c_drains_those_who_take_calls_first_and_the_keeper_last(house: Callable[..., Run]) -> None:
+    run = house()
+    run.ready()
+    os.killpg(run.process.pid, signal.SIGINT)
+    assert run.event("stopped")["whole"] is True
+    assert run.event("loaded")["heavy"] == []
+    assert run.process.wait(5) == 0
+    drained = [mark for mark in run.marks() if mark.startswith("drained")]
+    assert sorted(drained[:2]) == ["drained-control", "drained-gateway"]
+    assert drained[2:] == ["drained-keeper"]
+
+
+def test_a_drain_that_does_not_end_is_cut_at_its_bound(house: Callable[..., Run], tmp_path: Path) -> None:
+    run = house(ENTREPOT_DRAIN_SECONDS="1")
+    run.ready()
+    (tmp_path / "linger-gateway").touch()
+    began = time.monotonic()
+    run.process.terminate()
+    assert run.event("stopped")["whole"] is False
+    assert 0.9 < time.monotonic() - began < 4
+
+
+def test_a_second_ctrl_c_does_not_wait(house: Callable[..., Run], tmp_path: Path) -> None:
+    run = house(ENTREPOT_DRAIN_SECONDS="60")
+    run.ready()
+    (tmp_path / "linger-gateway").touch()
+    run.process.send_signal(signal.SIGINT)
+    run.event("stopping")
+    began = time.monotonic()
+    run.process.send_signal(signal.SIGINT)
+    assert run.event("stopped")["whole"] is False
+    assert time.monotonic() - began < 3
+
+
+def test_the_death_of_the_parent_ends_every_child_and_the_next_start_takes_the_port_at_once(
+    house: Callable[..., Run],
+) -> None:
+    run = house()
+    children = [facts["pid"] for facts in run.ready().values()]
+    os.kill(run.process.pid, signal.SIGKILL)
+    again = house(run.port)
+    again.ready()
+    assert all(_gone(pid) for pid in children)
+    assert again.port == run.port
+
+
+def test_two_parents_never_share_a_folder(house: Callable[..., Run]) -> None:
+    house().ready()
+    second = house()
+    errors = second.errors()
+    assert "is in use by another entrepot process" in errors
+
+
+def test_an_error_that_a_role_names_stops_the_start_with_its_text(house: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "refuse-keeper").touch()
+    run = house()
+    errors = run.errors()
+    assert "StartFailed: shop.toml: 3 mistakes, nothing was changed" in errors
+
+
+def test_after_the_start_a_role_that_cannot_start_is_tried_again_at_most_once_a_second_until_it_can(
+    house: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = house()
+    first = run.ready()["gateway"]["pid"]
+    (tmp_path / "refuse-gateway").touch()
+    os.kill(first, signal.SIGKILL)
+    for _ in range(4):
+        run.event("exited")
+    (tmp_path / "refuse-gateway").unlink()
+    assert run.gateway() != first
+
+
+def test_later_facts_of_a_role_reach_the_watcher(house: Callable[..., Run], tmp_path: Path) -> None:
+    run = house()
+    run.ready()
+    (tmp_path / "tell-gateway").touch()
+    assert run.event("told") == {"event": "told", "role": "gateway", "facts": {"note": "hello"}}
