@@ -121,9 +121,9 @@ def wait_for_port(port: int, *, seconds: float = _START_S) -> None:
     raise RigBroken(f"nobody accepted on 127.0.0.1:{port} within {seconds:.0f} s")
 
 
-def group_members(group: int) -> list[int]:
-    """Living (not zombie) processes of a process group."""
-    return [pid for pid, state, found in _processes() if found == group and state != "Z"]
+def session_members(session: int) -> list[int]:
+    """Living (not zombie) processes of a session, the leader first."""
+    return sorted(pid for pid, state, found in _processes() if found == session and state != "Z")
 
 
 def command_line(pid: int) -> list[str]:
@@ -146,7 +146,7 @@ def _processes() -> Iterator[tuple[int, str, int]]:
         if path.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
                 fields = (path / "stat").read_text().rpartition(")")[2].split()
-                yield int(path.name), fields[0], int(fields[2])
+                yield int(path.name), fields[0], int(fields[3])
 
 
 def _pinned(core: int | None) -> list[str]:

@@ -122,11 +122,15 @@ class Parent:
                 facts = {p.role.name: p.ready for p in self._processes if p.ready is not None}
                 self._watcher.ready(facts, time.monotonic() - self._began)
             for process in self._processes:
-                if process in waiting or process.running or process.retired:
+                if process in waiting or process.running or process.retired or self._held_down(process):
                     continue
                 self._give_up_if_hopeless(process)
                 if time.monotonic() >= process.next_start_at:
                     self._start(process)
+
+    def _held_down(self, process: Process) -> bool:
+        """`DATA/run/hold-ROLE` keeps a role that has ended from being started again, for as long as the file exists."""
+        return (self.folder.root / "run" / f"hold-{process.role.name}").exists()
 
     def _start(self, process: Process) -> None:
         listener = self._listeners.get(process.role.port)
