@@ -1,0 +1,57 @@
+"""`entrepot prove`: the promises' own tests, here, with figures."""
+
+import click
+
+from entrepot.cli.command import Command
+from entrepot.cli.terminal import DONE, REFUSED
+
+_SHOWN = 20
+
+
+@click.group(short_help="a promise's own test, here, with figures")
+def command() -> None:
+    """Test a promise on this machine: real processes, a fake vendor with a ledger of its own, a data folder of its own.
+
+    Nothing of yours is touched.
+    """
+
+
+@command.command("crash", cls=Command, short_help="kill -9 under load, then compare two ledgers")
+@click.option("--kills", type=click.IntRange(1, 100_000), default=20, help="How many kills [20].")
+@click.option("--seed", type=int, default=1, help="Which script [1].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def crash(kills: int, seed: int, keep: bool) -> None:
+    """Kill worker, keeper, parent or all with calls in flight, start again, and compare every call with its record."""
+    from entrepot.prove.crash import run_crash, show_crash
+
+    click.echo(f"prove crash: {kills} kills, seed {seed}")
+    report = run_crash(kills=kills, seed=seed, say=_say, keep=keep)
+    show_crash(report, _say)
+    _verdict(report.failures())
+
+
+@command.command("outage", cls=Command, short_help="keeper and control gone under load")
+@click.option("--minutes", type=click.FloatRange(0.1, 600), default=1.0, help="How long each is gone [1].")
+@click.option("--seed", type=int, default=1, help="Which script [1].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def outage(minutes: float, seed: int, keep: bool) -> None:
+    """Take away keeper, then control, then both; calls go on, a revoked key does not, nothing is lost."""
+    from entrepot.prove.outage import run_outage, show_outage
+
+    click.echo(f"prove outage: keeper, control, both gone for {minutes:g} min each, seed {seed}")
+    report = run_outage(minutes=minutes, seed=seed, say=_say, keep=keep)
+    show_outage(report, _say)
+    _verdict(report.failures())
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+
+
+def _verdict(failures: list[str]) -> None:
+    for failure in failures[:_SHOWN]:
+        click.echo(f"  {failure}")
+    if len(failures) > _SHOWN:
+        click.echo(f"  and {len(failures) - _SHOWN} more")
+    click.echo("failed" if failures else "passed")
+    raise click.exceptions.Exit(REFUSED if failures else DONE)
