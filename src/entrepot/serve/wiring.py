@@ -23,7 +23,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
 ROLES: tuple[Role, ...] = (
     Role(name="keeper", module="entrepot.keeper.app", alone=True, first=True, stops=2),
-    Role(name="gateway", module="entrepot.gateway.app", port="api"),
+    Role(name="gateway", module="entrepot.gateway.worker", port="api"),
     Role(name="control", module="entrepot.control.app", port="admin"),
     Role(name="local", module="entrepot.upstream.local", stops=2),
 )

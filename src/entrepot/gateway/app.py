@@ -1,0 +1,342 @@
+"""The gateway process: routes, calls, and the once-a-second work; carries out what `admit` decides."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import msgspec
+
+from entrepot.gateway import problem
+from entrepot.gateway.admit import Desk, Need, Offer, admit, short_of_money
+from entrepot.gateway.count import Counter
+from entrepot.gateway.ending import Bill, Verdict
+from entrepot.gateway.leases import Leases
+from entrepot.gateway.problem import Dialect, Problem
+from entrepot.gateway.relay import Exchange
+from entrepot.gateway.server import Connection, Route, Server
+from entrepot.gateway.status import Refusals
+from entrepot.gateway.ticker import Ticker
+from entrepot.kernel.ids import RequestIds
+from entrepot.kernel.money import show
+from entrepot.limits.message import Granted
+from entrepot.metering.record import Tally, to_bytes
+from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
+from entrepot.upstream.client import Pool, Target
+from entrepot.wire.http1 import RequestHead
+from entrepot.wire.openai import BadField, ChatCall, read_chat, rewrite_chat
+
+DRAINING_LIMIT = 1_000  # answers read to their end for clients that have gone
+INFLATED_LIMIT = 16 * 1024 * 1024
+_CHAT = b"/v1/chat/completions"
+_MODELS = b"/v1/models"
+_AZURE = b"/openai/deployments/"
+_AZURE_CHAT = b"/chat/completions"
+_OPENAI_CHAT = Route(operation="chat", dialect=Dialect.OPENAI, method="POST")
+_OPENAI_MODELS = Route(operation="models", dialect=Dialect.OPENAI)
+_HEALTH = Route(operation="health", dialect=Dialect.OPENAI, public=True)
+_KNOWN = {
+    _CHAT: ("POST", _OPENAI_CHAT),
+    _MODELS: ("GET", _OPENAI_MODELS),
+    b"/healthz": ("GET", _HEALTH),
+}
+
+Append = Callable[[bytes, Callable[[], None] | None], int]
+
+
+class Upstream:
+    """A vendor's endpoint as this worker calls it: its connections and the head of every request to it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, entry: UpstreamEntry, secret: bytes, local_socket: str) -> None:
+        self.entry = entry
+        if entry.dialect == "builtin":
+            target = Target("http://builtin/v1", unix_path=local_socket)
+        else:
+            target = Target(entry.url)
+        self.pool = Pool(loop, target)
+        credential = b"authorization: Bearer %b\r\n" % secret if secret else b""
+        self.head = (
+            b"POST %b/chat/completions HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
+            b"accept: application/json, text/event-stream\r\naccept-encoding: identity\r\n"
+            b"user-agent: entrepot\r\n%bcontent-length: "
+            % (target.path.encode(), target.authority.encode(), credential)
+        )
+
+
+class Gateway:
+    """Everything one worker knows and does. The loop's thread only."""
+
+    def __init__(  # noqa: PLR0917 made once, by `run`
+        self,
+        loop: asyncio.AbstractEventLoop,
+        desk: Desk,
+        leases: Leases,
+        ids: RequestIds,
+        stream: tuple[int, int],
+        append: Append,
+        room: Callable[[int], bool],
+        now: Callable[[], int],
+        make_upstream: Callable[[UpstreamEntry], Upstream],
+        ticker: Ticker,
+    ) -> None:
+        self.loop = loop
+        self.desk = desk
+        self.leases = leases
+        self.slot, self.epoch = stream
+        self.append = append
+        self.now = now
+        self.server = Server(loop, self)
+        self.open: dict[int, Exchange] = {}  # attempts without ending, by the number of their intent
+        self.ending: dict[int, Exchange] = {}  # ending written, not yet durable
+        self.upstreams: dict[str, Upstream] = {}
+        self.refusals = Refusals()
+        self.counter = Counter(loop)
+        self.calls = 0
+        self._ids = ids
+        self._counter = 0
+        self._room = room
+        self._make_upstream = make_upstream
+        self._ticker = ticker
+        self._tally: dict[str, int] = {}
+
+    # the server's questions
+
+    def request_id(self) -> str:
+        self._counter += 1
+        return self._ids.make(self.now() // 1000, self.slot, self.epoch, self._counter)
+
+    def route(self, head: RequestHead) -> Route | Problem:
+        known = _KNOWN.get(head.path)
+        if known is None:
+            return self._azure_route(head)
+        method, route = known
+        if head.method.decode("ascii") == method or (method == "GET" and head.method == b"HEAD"):
+            return route
+        return problem.wrong_method(_text(head.method), _text(head.path), method)
+
+    def _azure_route(self, head: RequestHead) -> Route | Problem:
+        path = head.path
+        if path.startswith(_AZURE) and path.endswith(_AZURE_CHAT) and len(path) > len(_AZURE) + len(_AZURE_CHAT):
+            name = unquote(path[len(_AZURE) : -len(_AZURE_CHAT)].decode("ascii", "replace"))
+            if "/" not in name:
+                if head.method != b"POST":
+                    return problem.wrong_method(_text(head.method), _text(path), "POST")
+                return Route(operation="chat", dialect=Dialect.AZURE, deployment=name, method="POST")
+        return problem.unknown_url(_text(head.method), _text(path))
+
+    def allow(self, connection: Connection, route: Route, head: RequestHead) -> Problem | None:
+        """Who calls? Asked when the headers are complete, before a byte of the body is kept."""
+        if route.public:
+            return None
+        headers = head.headers
+        bearer = headers.get(b"authorization")
+        plain = headers.get(b"api-key")
+        if bearer is not None:
+            if bearer[:7].lower() != b"bearer ":
+                return problem.bad_key("The Authorization header has to read: Bearer YOUR_API_KEY.")
+            presented = bearer[7:].strip()
+            if plain is not None and plain != presented:
+                return problem.bad_request("Two different credentials came with this request: send one.", status=400)
+        elif plain is not None:
+            presented = plain
+        else:
+            return problem.bad_key(
+                "No API key came with this request. Send it as 'Authorization: Bearer YOUR_API_KEY' or as 'api-key'.",
+                code="missing_api_key",
+            )
+        found = self.desk.authenticate(presented, self.now())
+        if isinstance(found, Problem):
+            return found
+        connection.caller = found
+        if found[1].state != "active":
+            return problem.suspended()
+        if route.operation == "chat" and b"json" not in headers.get(b"content-type", b"application/json").lower():
+            return problem.bad_request(
+                "The content type has to be application/json.", status=415, code="unsupported_media_type"
+            )
+        return None
+
+    def refused(self, connection: Connection, route: Route | None, trouble: Problem, request_id: str) -> None:
+        """Count a refusal; that of a known key is remembered with its id for a while."""
+        caller = connection.caller
+        key: KeyEntry | None = None
+        if isinstance(caller, tuple):
+            key = caller[0]
+        mark = f"{key.id if key else '-'} {trouble.code}"
+        if mark in self._tally or len(self._tally) < 1_000:
+            self._tally[mark] = self._tally.get(mark, 0) + 1
+        if key is not None:
+            self.refusals.add(request_id, self.now(), key, route.deployment if route else "", trouble)
+            self._ticker.refused(self.now(), key.customer, route.deployment if route else "", trouble, request_id)
+
+    def handle(self, connection: Connection, route: Route, head: RequestHead, body: bytes) -> None:
+        """A whole request of a known caller."""
+        if route.operation == "chat":
+            self._chat(connection, route, body)
+        elif route.operation == "models":
+            self._models(connection)
+        else:
+            connection.respond(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n", b'{"status":"ok"}'
+            )
+
+    # the operations
+
+    def _chat(self, connection: Connection, route: Route, body: bytes) -> None:
+        request_id = self.request_id()
+        key, customer = _caller(connection)
+        try:
+            call = read_chat(body, model_required=not route.deployment)
+        except BadField as bad:
+            self._refuse(
+                connection, route, problem.bad_request(bad.message, param=bad.param, code=bad.code), request_id
+            )
+            return
+        now = self.now()
+        name = route.deployment or call.model
+        offer = self.desk.offer(key, customer, name, now)
+        if isinstance(offer, Problem):
+            if offer.code == "model_not_priced":
+                offer = problem.not_priced(name, request_id)
+            self._refuse(connection, route, offer, request_id, name)
+            return
+        if not self._room(len(self.open)):
+            self._refuse(connection, route, problem.journal_full(), request_id, name)
+            return
+        decided = admit(offer, call)
+        if isinstance(decided, Problem):
+            self._refuse(connection, route, decided, request_id, name)
+            return
+        exchange = Exchange(
+            self, connection, request_id, route.dialect, offer, call, decided.hold,
+            (decided.input_bound, decided.output_cap), self.forwarded(offer, call, body),
+        )  # fmt: skip
+        connection.answering = exchange
+        if isinstance(decided, Need):
+            need = decided
+            self.leases.need(
+                customer.balance, need.hold, lambda word: self._decided(exchange, connection, route, need, word)
+            )
+            return
+        exchange.begin(now)
+
+    def _decided(
+        self, exchange: Exchange, connection: Connection, route: Route, need: Need, word: Granted | str | None
+    ) -> None:
+        """The keeper's word about a hold that was not in hand."""
+        if word is None:
+            exchange.begin(self.now())
+            return
+        if exchange.client is None:
+            return
+        currency = need.offer.terms.currency
+        if isinstance(word, str):
+            trouble = problem.lease_unavailable()
+        elif word.short == "spent":
+            trouble = short_of_money(need, exchange.call, word.left)
+        else:
+            trouble = problem.held(show(need.hold, currency), currency)
+        self._refuse(connection, route, trouble, exchange.request_id, need.offer.deployment.name)
+
+    def forwarded(self, offer: Offer, call: ChatCall, body: bytes) -> bytes:
+        """The body as the vendor gets it: the caller's bytes, but for what must change."""
+        model = None if offer.vendor_model == call.model else offer.vendor_model
+        force = call.stream and not call.include_usage
+        cap = offer.output_cap if offer.write_cap and call.output_cap is None else None
+        if model is None and not force and cap is None:
+            return body
+        return rewrite_chat(body, call, model=model, force_usage=force, output_cap=cap, cap_field=offer.cap_field)
+
+    def _models(self, connection: Connection) -> None:
+        key, _ = _caller(connection)
+        data = []
+        for deployment in self.desk.usable(key):
+            model = self.desk.snapshot.model(deployment.model)
+            if model is not None:
+                data.append(
+                    {"id": deployment.name, "object": "model", "created": model.created, "owned_by": model.owned_by}
+                )
+        body = msgspec.json.encode({"object": "list", "data": data})
+        connection.respond(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n"
+            % (self.request_id().encode(), len(body)),
+            body,
+        )
+
+    def _refuse(self, connection: Connection, route: Route, trouble: Problem, request_id: str, model: str = "") -> None:
+        named = msgspec.structs.replace(route, deployment=model) if model else route
+        self.refused(connection, named, trouble, request_id)
+        connection.refuse(trouble, route.dialect, request_id)
+
+    # what an exchange asks
+
+    def note(self, exchange: Exchange, verdict: Verdict, billed: Bill, now: int) -> None:
+        """One line on the operator's screen."""
+        self.calls += 1
+        self._ticker.call(exchange, verdict, billed, now)
+
+    def may_drain(self) -> bool:
+        return sum(1 for e in self.open.values() if e.client is None) <= DRAINING_LIMIT
+
+    def upstream_trouble(self, upstream: str, status: int) -> None:
+        """A vendor answered with an error that is not the caller's."""
+        self.refusals.trouble(upstream, status, self.now())
+
+    @staticmethod
+    def inflate(encoding: bytes, body: bytes) -> bytes:
+        """An answer that came encoded although we asked for identity; read for its usage only, and bounded."""
+        try:
+            return zlib.decompressobj(wbits=47 if encoding in (b"gzip", b"deflate") else 0).decompress(
+                body, INFLATED_LIMIT
+            )
+        except zlib.error:
+            return b""
+
+    # once a second, and on a new snapshot
+
+    def renew(self) -> None:
+        """Answer from the desk's snapshot: upstreams that are new or changed get a pool."""
+        for entry in self.desk.snapshot.upstreams():
+            known = self.upstreams.get(entry.id)
+            if known is None or known.entry != entry:
+                if known is not None:
+                    known.pool.close()
+                self.upstreams[entry.id] = self._make_upstream(entry)
+
+    def tick(self) -> None:
+        now = self.loop.time()
+        self.server.sweep(now)
+        for upstream in self.upstreams.values():
+            upstream.pool.sweep(now)
+        for exchange in [*self.open.values(), *self.ending.values()]:
+            exchange.tick(now)
+        self.leases.tick()
+        if self._tally:
+            tally, self._tally = self._tally, {}
+            self.append(to_bytes(Tally(self.now(), tally)), None)
+
+    def status(self) -> dict[str, object]:
+        """For `entrepot status`; may be lost."""
+        return {
+            "slot": self.slot,
+            "epoch": self.epoch,
+            "snapshot": self.desk.snapshot.version,
+            "open": len(self.open),
+            "connections": len(self.server.connections),
+            "calls": self.calls,
+            "keeper": self.leases.connected,
+            "draining": self.server.draining,
+            **self.refusals.summary(),
+        }
+
+
+def _caller(connection: Connection) -> tuple[KeyEntry, CustomerEntry]:
+    """Who `allow` found behind the credential; every route that is not public has one."""
+    caller = connection.caller
+    if not isinstance(caller, tuple):
+        raise TypeError("a route was handled before its caller was known")
+    return caller
+
+
+def _text(raw: bytes) -> str:
+    return raw[:200].decode("ascii", "replace")

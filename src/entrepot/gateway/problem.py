@@ -1,0 +1,245 @@
+"""Error → status and body, per dialect. The only place of the request path that knows status codes."""
+
+from enum import Enum
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Dialect(Enum):
+    """How the caller speaks."""
+
+    OPENAI = "openai"
+    AZURE = "azure"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal or failure as the caller sees it. `retry`: None says nothing to the SDK, else `x-should-retry`."""
+
+    status: int
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+    retry: bool | None = None
+    retry_after_ms: int | None = None
+    allow: str | None = None
+
+
+REASONS = {
+    200: b"OK", 204: b"No Content", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
+    405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict", 411: b"Length Required",
+    413: b"Content Too Large", 415: b"Unsupported Media Type", 417: b"Expectation Failed",
+    422: b"Unprocessable Content",
+    429: b"Too Many Requests", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    501: b"Not Implemented", 502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout",
+    505: b"HTTP Version Not Supported",
+}  # fmt: skip
+
+
+def body_of(problem: Problem, dialect: Dialect) -> bytes:
+    """The JSON body. Azure's classic bodies have the status as code for credentials (reference/wire.md 28-30)."""
+    if dialect is Dialect.AZURE:
+        return _encode({"error": {"code": azure_code(problem), "message": problem.message, "type": problem.type,
+                                  "param": problem.param}})  # fmt: skip
+    return _encode(
+        {"error": {"message": problem.message, "type": problem.type, "param": problem.param, "code": problem.code}}
+    )
+
+
+def azure_code(problem: Problem) -> str:
+    if problem.status == 401:
+        return "401"
+    if problem.code == "model_not_found":
+        return "DeploymentNotFound"
+    return problem.code
+
+
+def response(problem: Problem, dialect: Dialect, request_id: str, *, close: bool) -> bytes:
+    """Head and body, ready to write."""
+    body = body_of(problem, dialect)
+    lines = [
+        b"HTTP/1.1 %d %b" % (problem.status, REASONS.get(problem.status, b"Error")),
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"x-request-id: " + request_id.encode(),
+    ]
+    if dialect is Dialect.AZURE:
+        lines.append(b"apim-request-id: " + request_id.encode())
+    if problem.retry is not None:
+        lines.append(b"x-should-retry: " + (b"true" if problem.retry else b"false"))
+    if problem.retry_after_ms is not None:
+        lines.append(b"retry-after: %d" % -(-problem.retry_after_ms // 1000))
+        lines.append(b"retry-after-ms: %d" % problem.retry_after_ms)
+    if problem.allow is not None:
+        lines.append(b"allow: " + problem.allow.encode())
+    if close:
+        lines.append(b"connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def stream_error(problem: Problem) -> bytes:
+    """An error after the stream has begun: a `data:` line with a top-level `error` (reference/wire.md 40)."""
+    return b"data: " + body_of(problem, Dialect.OPENAI) + b"\n\n"
+
+
+# what goes wrong, in the caller's words
+
+
+def bad_request(message: str, *, param: str | None = None, code: str = "invalid_request", status: int = 400) -> Problem:
+    return Problem(status=status, message=message, type="invalid_request_error", code=code, param=param, retry=False)
+
+
+def bad_key(message: str, code: str = "invalid_api_key") -> Problem:
+    return Problem(status=401, message=message, type="authentication_error", code=code)
+
+
+def unknown_url(method: str, path: str) -> Problem:
+    return Problem(
+        status=404,
+        message=f"Unknown request URL: {method} {path}. OpenAI clients use a base URL that ends in /v1.",
+        type="invalid_request_error",
+        code="unknown_url",
+    )
+
+
+def wrong_method(method: str, path: str, allow: str) -> Problem:
+    return Problem(
+        status=405,
+        message=f"{method} is not allowed on {path}; use {allow}.",
+        type="invalid_request_error",
+        code="method_not_allowed",
+        allow=allow,
+    )
+
+
+def unknown_model(name: str, usable: list[str], suggestion: str | None) -> Problem:
+    """404, the same whether the model exists or not (first-minutes §4.6)."""
+    shown = usable[:20]
+    meant = f" Did you mean '{suggestion}'?" if suggestion else ""
+    if not shown:
+        can = " This key can use no model yet."
+    else:
+        more = f" and {len(usable) - len(shown)} more" if len(usable) > len(shown) else ""
+        can = f" This key can use: {', '.join(shown)}{more}."
+    return Problem(
+        status=404,
+        message=f"The model '{name}' does not exist or you do not have access to it.{meant}{can}",
+        type="invalid_request_error",
+        param="model",
+        code="model_not_found",
+        retry=False,
+    )
+
+
+def not_priced(name: str, request_id: str) -> Problem:
+    return Problem(
+        status=503,
+        message=f"The model '{name}' is not for sale at the moment. Nothing was charged. "
+        f"Tell your provider this id: {request_id}.",
+        type="server_error",
+        param="model",
+        code="model_not_priced",
+        retry=False,
+    )
+
+
+def spent(  # noqa: PLR0917 the figures of one sentence
+    cost: str, currency: str, input_bound: int, cap: int, left: str, fits: int, cap_name: str
+) -> Problem:
+    """429 `insufficient_quota` (first-minutes §4.8): only the keeper may say so."""
+    way = (
+        f"Lower {cap_name} to {fits:,} or less, or ask for more credit."
+        if fits > 0
+        else "A shorter prompt, or more credit, would let it through."
+    )
+    return Problem(
+        status=429,
+        message=f"This call could cost up to {cost} {currency} ({input_bound:,} input tokens, {cap_name} {cap:,}) and "
+        f"{left} {currency} is left of your balance. {way}",
+        type="insufficient_quota",
+        param=cap_name,
+        code="insufficient_quota",
+        retry=False,
+    )
+
+
+def held(cost: str, currency: str) -> Problem:
+    return Problem(
+        status=429,
+        message=f"This call could cost up to {cost} {currency}, and that much of your balance is held by calls "
+        "under way. It is free again when they end; retry then.",
+        type="rate_limit_error",
+        code="balance_held",
+        retry=True,
+        retry_after_ms=500,
+    )
+
+
+def lease_unavailable() -> Problem:
+    return Problem(
+        status=503,
+        message="Your balance cannot be checked at the moment. Nothing was charged. Retry in a few seconds.",
+        type="server_error",
+        code="lease_unavailable",
+        retry=True,
+        retry_after_ms=2000,
+    )
+
+
+def journal_full() -> Problem:
+    return Problem(
+        status=503,
+        message="New calls cannot be recorded at the moment, so none is begun. Nothing was charged. "
+        "Retry in a few seconds.",
+        type="server_error",
+        code="storage_full",
+        retry=True,
+        retry_after_ms=5000,
+    )
+
+
+def overloaded(message: str = "The service is busy. Nothing was charged. Retry in a moment.") -> Problem:
+    return Problem(status=503, message=message, type="server_error", code="overloaded", retry=True, retry_after_ms=1000)
+
+
+def suspended() -> Problem:
+    return Problem(
+        status=403,
+        message="This account is suspended. Ask your provider.",
+        type="permission_error",
+        code="account_suspended",
+        retry=False,
+    )
+
+
+#: Why an attempt brought nothing, per reason of the upstream client.
+_FAILED = {
+    "connect": (502, "upstream_unreachable", "The model could not be reached. Nothing was charged.", True),
+    "reset": (502, "upstream_reset", "The model's server ended the connection early.", True),
+    "timeout": (504, "upstream_timeout", "The model did not answer in time.", True),
+    "garbage": (502, "upstream_invalid", "The model's server gave an answer that is not valid HTTP.", True),
+    "too_large": (502, "upstream_too_large", "The model's answer is larger than can be passed on.", False),
+    "busy": (503, "upstream_busy", "Too many calls to this model are under way. Nothing was charged.", True),
+    "error": (502, "upstream_error", "The model's server reported an error. Nothing was charged.", True),
+    "invalid": (502, "upstream_invalid", "The model's server gave an answer that is not valid.", True),
+}
+
+
+def upstream_failed(reason: str, retry_after_ms: int | None = None) -> Problem:
+    status, code, message, retry = _FAILED.get(reason, _FAILED["error"])
+    return Problem(
+        status=status, message=message, type="server_error", code=code, retry=retry, retry_after_ms=retry_after_ms
+    )
+
+
+def upstream_limited(retry_after_ms: int | None) -> Problem:
+    return Problem(
+        status=429,
+        message="The model is receiving more calls than it can take at the moment. Nothing was charged. Retry later.",
+        type="rate_limit_error",
+        code="upstream_rate_limited",
+        retry=True,
+        retry_after_ms=retry_after_ms or 1000,
+    )

@@ -1,0 +1,501 @@
+"""One attempt, from its hold to its ending: intent → upstream → client, and what becomes of it when one of them breaks.
+
+admitted ── intent durable ──► sent ──► answering ──► ended ── ending durable ──► last bytes to the client
+    └─ client gone: void        └─ no connection: void, next route · stale connection: estimated, once more
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from entrepot.gateway import problem
+from entrepot.gateway.admit import Offer
+from entrepot.gateway.count import guess
+from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
+from entrepot.gateway.problem import Dialect, Problem
+from entrepot.kernel.buckets import NOTHING, Quantities
+from entrepot.kernel.instants import SECOND
+from entrepot.metering.record import Checkpoint, Intent, State, to_bytes
+from entrepot.upstream.client import UpstreamConnection
+from entrepot.wire.http1 import ResponseHead
+from entrepot.wire.openai import ChatCall
+from entrepot.wire.sse import EventTooLarge, Relay
+from entrepot.wire.usage import Answer, read_event, read_unary
+
+if TYPE_CHECKING:
+    from entrepot.gateway.app import Gateway
+    from entrepot.gateway.server import Connection
+
+DURABLE_WAIT_S = 5.0  # protocol §3: then the connection is cut and the record stands
+_PASSED_ON = (400, 413, 415, 422)  # the vendor's own word about the request, said in the caller's dialect already
+_LIMITED = (429, 529)
+HELD_LIMIT = 1_000  # reads held back behind a stream's end; an honest one has one or two
+_DONE = b"data: [DONE]\n\n"
+
+
+class Exchange:
+    """One attempt of a call. Every path ends in `_end`, exactly once."""
+
+    __slots__ = (
+        "_events_marked", "_final", "_gone_at", "_held", "_relay", "admitted_at", "attempt", "body", "bounds", "call",
+        "client", "connection", "dialect", "ended_at", "facts", "first_at", "gateway", "hold", "offer", "on_route",
+        "request_id", "sent_at", "seq", "started",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917 made once, by the app
+        self,
+        gateway: "Gateway",
+        client: "Connection",
+        request_id: str,
+        dialect: Dialect,
+        offer: Offer,
+        call: ChatCall,
+        hold: int,
+        bounds: tuple[int, int],
+        body: bytes,
+    ) -> None:
+        self.gateway = gateway
+        self.client: Connection | None = client
+        self.request_id = request_id
+        self.dialect = dialect
+        self.offer = offer
+        self.call = call
+        self.hold = hold
+        self.bounds = bounds
+        self.body = body
+        self.attempt = 1
+        self.on_route = 0
+        self.seq = -1
+        self.connection: UpstreamConnection | None = None
+        self.sent_at = self.first_at = self.ended_at = 0
+        self.admitted_at = 0
+        self.facts = Facts()
+        self.started = False  # a byte of the answer is with the client
+        self._relay: Relay | None = None
+        self._held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
+        self._final: Callable[[], None] | None = None
+        self._gone_at = 0.0
+        self._events_marked = 0
+
+    # intent
+
+    def begin(self, now: int) -> None:
+        """The hold is taken: write the intent; the vendor is called when it is durable."""
+        self.admitted_at = now
+        self.sent_at = self.first_at = 0
+        self.seq = self.gateway.append(
+            intent_bytes(
+                self.request_id, self.attempt, now, self.call.stream, self.hold, *self.bounds, self.offer.raw_terms
+            ),
+            self._send,
+        )
+        self.gateway.open[self.seq] = self
+
+    def _send(self) -> None:
+        if self.client is None:
+            self._end(Verdict("void", "vendor", "client_gone", NOTHING, False))
+            return
+        gateway = self.gateway
+        self.sent_at = gateway.now()
+        upstream = gateway.upstreams[self.offer.upstream.id]
+        upstream.pool.send(
+            b"%b%d\r\nx-client-request-id: w%d-%06d-%d\r\n\r\n%b"
+            % (upstream.head, len(self.body), gateway.slot, gateway.epoch, self.seq, self.body),
+            self,
+            fresh=self.attempt > 1,
+        )
+
+    # the upstream's side (upstream.client.Sink)
+
+    def wants_stream(self, head: ResponseHead) -> bool:
+        self.first_at = self.gateway.now()
+        self.facts.status = head.status
+        if head.status != 200 or not self.call.stream:
+            return False
+        if not head.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+            return False
+        if head.headers.get(b"content-encoding", b"identity") != b"identity":
+            return False  # passed on whole, as it is, once its usage is known
+        self._relay = Relay(drop_usage=not self.call.include_usage)
+        client = self.client
+        if client is not None:
+            self.started = True
+            client.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
+                b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n%b\r\n" % self._id_headers()
+            )
+        return True
+
+    def stream_data(self, payload: bytes) -> None:
+        relay = self._relay
+        assert relay is not None
+        if self._final is not None:
+            return  # behind the end that was already relayed
+        try:
+            forward, held = relay.feed(payload)
+        except EventTooLarge:
+            self._break_off("too_large")
+            return
+        if held:
+            self._held.append(held)
+            if len(self._held) > HELD_LIMIT:
+                self._break_off("too_large")
+                return
+        if forward:
+            self.facts.size += len(forward)
+            client = self.client
+            if client is not None:
+                client.write(b"%x\r\n%b\r\n" % (len(forward), forward))
+        if relay.done and relay.usage_event is not None and self._final is None:
+            self._stream_over()
+
+    def stream_end(self) -> None:
+        self.connection = None
+        if self._final is None:
+            self._stream_over()
+
+    def answer(self, head: ResponseHead, body: bytes) -> None:
+        self.connection = None
+        if not self.first_at:
+            self.first_at = self.gateway.now()
+        facts = self.facts
+        status = facts.status = head.status
+        if status != 200:
+            self._refused(head, body)
+            return
+        readable = body
+        encoding = head.headers.get(b"content-encoding")
+        if encoding is not None and encoding != b"identity":
+            readable = self.gateway.inflate(encoding, body)
+        if self.call.stream:
+            self._whole_stream(head, body, readable)
+            return
+        answer = read_unary(readable)
+        facts.size = len(body)
+        self._final = lambda: self._give(head, body)
+        self._judge(answer, readable, broken=answer.broken)
+
+    def lost(self, reason: str, *, answered: bool, reused: bool) -> None:
+        """The upstream broke (upstream.client.Sink.lost)."""
+        self.connection = None
+        if self._final is not None:
+            return  # its ending is written; what came after it does not matter
+        if reason in ("connect", "busy"):
+            self._next_route(reason)
+            return
+        if reason == "reset" and reused and not answered and self.attempt == 1 and self.client is not None:
+            self._once_more()
+            return
+        relay = self._relay
+        if relay is not None and relay.usage_event is not None:
+            quantities = self._metered(read_event(relay.usage_event))
+            if quantities is not None:
+                self._break_stream(reason)
+                self._end(Verdict("aborted", "vendor", f"upstream_{reason}", quantities, True))
+                return
+        if answered and relay is not None:
+            quantities = self._guessed(relay.events)
+            verdict = Verdict("aborted", "counted", f"upstream_{reason}", quantities, False)
+        else:
+            quantities = self._guessed(0)
+            verdict = Verdict("estimated", "estimate", f"upstream_{reason}", quantities, False)
+        if self.started:
+            self._break_stream(reason)
+        else:
+            self._final = lambda: self._refuse(problem.upstream_failed(reason))
+        self._end(verdict)
+
+    def _next_route(self, reason: str) -> None:
+        """No connection was made, so nothing was begun: void, and the next route if there is one."""
+        offer = self.offer
+        following = None
+        if self.client is not None and self.on_route + 1 < len(offer.model.routes):
+            following = self.gateway.desk.offer(
+                offer.key, offer.customer, offer.deployment.name, self.admitted_at, self.on_route + 1
+            )
+        verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
+        if isinstance(following, Offer):
+            self._write_ending(verdict, None)
+            self.offer = following
+            self.on_route += 1
+            self.body = self.gateway.forwarded(following, self.call, self.body)
+            self._again()
+            return
+        self._final = lambda: self._refuse(problem.upstream_failed(reason))
+        self._end(verdict)
+
+    def _once_more(self) -> None:
+        """A reused connection was reset before a byte came, so the vendor may have begun. Cost flagged, charge 0, and
+        a new attempt with an intent of its own."""
+        self._write_ending(Verdict("estimated", "estimate", "stale_connection", self._guessed(0), False), None)
+        self._again()
+
+    def _again(self) -> None:
+        self.attempt += 1
+        self.facts = Facts()
+        if self.offer.lease.take(self.hold):  # just released in this same turn, so it is there
+            self.begin(self.gateway.now())
+        else:
+            self._final = lambda: self._refuse(problem.lease_unavailable())
+            self._over()
+
+    # answers
+
+    def _refused(self, head: ResponseHead, body: bytes) -> None:
+        """The vendor answered with an error: unbilled by the dialect's table (OpenAI bills no error), so void."""
+        status = head.status
+        if status in _PASSED_ON and len(body) <= 1 << 20 and head.headers.get(b"content-encoding") is None:
+            self._final = lambda: self._give(head, body)
+        elif status in _LIMITED:
+            wait = _retry_after_ms(head)
+            self._final = lambda: self._refuse(problem.upstream_limited(wait))
+        else:
+            self._final = lambda: self._refuse(problem.upstream_failed("error"))
+            self.gateway.upstream_trouble(self.offer.upstream.id, status)
+        self._end(Verdict("void", "vendor", f"upstream_{status}", NOTHING, False))
+
+    def _whole_stream(self, head: ResponseHead, body: bytes, readable: bytes) -> None:
+        """A stream that came as one body: encoded, or not labelled as an event stream."""
+        relay = Relay(drop_usage=False)
+        try:
+            relay.feed(readable)
+        except EventTooLarge:
+            self._final = lambda: self._refuse(problem.upstream_failed("too_large"))
+            self._end(Verdict("estimated", "estimate", "upstream_too_large", self._guessed(0), False))
+            return
+        self.facts.events = relay.events
+        self.facts.size = len(body)
+        if relay.usage_event is None and not relay.events:
+            self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
+            self._end(Verdict("estimated", "estimate", "upstream_invalid", self._guessed(0), False))
+            return
+        self._final = lambda: self._give(head, body)
+        self._judge(read_event(relay.usage_event or b"{}"), readable, broken=False)
+
+    def _stream_over(self) -> None:
+        relay = self._relay
+        assert relay is not None
+        self.facts.events = relay.events
+        self.facts.events = relay.events
+        tail = relay.end()
+        last = b"".join(self._held) + tail
+        if not relay.done and not relay.error:
+            last += b"\n\n" + _DONE if tail else _DONE  # the SDKs wait for it
+        self.facts.size += len(last)
+        self._final = lambda: self._finish_stream(last)
+        answer = read_event(relay.usage_event or b"{}")
+        if relay.error and answer.usage is None:
+            self._end(Verdict("aborted", "counted", "upstream_error", self._guessed(relay.events), False))
+        elif not relay.events:
+            self._final = lambda: self._finish_stream(problem.stream_error(problem.upstream_failed("invalid")))
+            self._end(Verdict("estimated", "estimate", "upstream_invalid", self._guessed(0), False))
+        else:
+            self._judge(answer, b"", broken=False)
+
+    def _metered(self, answer: Answer) -> Quantities | None:
+        """The vendor's usage, noted with what else the answer says; None if there is none that can be true."""
+        facts, usage = self.facts, answer.usage
+        facts.vendor_model, facts.vendor_request, facts.service_tier = answer.model, answer.id, answer.service_tier
+        if usage is None:
+            return None
+        facts.usage = usage.raw
+        if usage.absurd or usage.total > 2 * self.offer.context:
+            return None
+        return usage.quantities
+
+    def _judge(self, answer: Answer, body: bytes, *, broken: bool) -> None:
+        """A complete answer: final with the vendor's usage; without a usable one it is estimated."""
+        quantities = self._metered(answer)
+        if quantities is not None:
+            if self._gone_at:
+                self._end(Verdict("aborted", "drained", "client_gone", quantities, True))
+            else:
+                self._end(Verdict("final", "vendor", "", quantities, True))
+        elif answer.usage is not None:
+            self._end(Verdict("estimated", "estimate", "absurd_usage", self._guessed(self.facts.events), False))
+        elif broken:
+            self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
+            self._end(Verdict("estimated", "estimate", "upstream_invalid", self._guessed(0), False))
+        else:
+            self._count("estimated", "no_usage", body)
+
+    def _guessed(self, events: int) -> Quantities:
+        """What the vendor may bill, where nobody is charged for it: four bytes a token in, one token an event out."""
+        given, most = self.bounds
+        return (min(guess(len(self.body)), given), 0, 0, min(events, most), 0, 0, 0, 0)
+
+    def _count(self, state: State, reason: str, answer: bytes) -> None:
+        """The client has, or had, an answer for which the vendor named no usage: count it, outside the loop. A stream's
+        output is one token an event, as vendors send them."""
+        events = self.facts.events
+
+        def counted(found: list[int]) -> None:
+            given, most = self.bounds
+            output = min(events or found[1], most)
+            self._end(Verdict(state, "counted", reason, (min(found[0], given), 0, 0, output, 0, 0, 0, 0), True))
+
+        self.gateway.counter.count((self.body, answer), counted)
+
+    # the client's side
+
+    def client_gone(self) -> None:
+        """The client's connection is closed. The vendor bills on, so by default the answer is drained to its usage."""
+        self.client = None
+        self._gone_at = self.gateway.loop.time()
+        connection = self.connection
+        if self._final is not None or not self.sent_at:
+            return
+        if self.offer.upstream.client_gone == "cancel" or not self.gateway.may_drain():
+            self._cancel("client_gone")
+        elif connection is not None:
+            connection.resume()
+
+    def _cancel(self, reason: str) -> None:
+        if self.connection is not None:
+            self.connection.abandon()
+            self.connection = None
+        events = self._relay.events if self._relay else 0
+        self.facts.events = events
+        self._final = _nothing
+        self._count("aborted", reason, b"")
+
+    def stop(self) -> None:
+        """The worker ends now: what is open is recorded as it stands, and the client is cut."""
+        if self._final is None and self.seq in self.gateway.open:
+            client, self.client = self.client, None
+            self._cancel("worker_stopped")
+            if client is not None:
+                client.abort()
+
+    def pause(self) -> None:
+        if self.connection is not None and self.client is not None:
+            self.connection.pause()
+
+    def resume(self) -> None:
+        if self.connection is not None:
+            self.connection.resume()
+
+    def tick(self, now: float) -> None:
+        """Once a second: bound what waits, and note how far a stream has come."""
+        if self.ended_at:
+            if self.gateway.now() - self.ended_at > DURABLE_WAIT_S * SECOND and self.client is not None:
+                self.client.abort()
+            return
+        if self._gone_at and now - self._gone_at > self.offer.upstream.drain_seconds and self._final is None:
+            self._cancel("drain_timeout")
+            return
+        relay = self._relay
+        if relay is not None and relay.events != self._events_marked:
+            self._events_marked = relay.events
+            checkpoint = self.checkpoint()
+            if checkpoint is not None:
+                self.gateway.append(to_bytes(checkpoint), None)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """How far the stream has come; None for what is no stream, or has not begun."""
+        relay = self._relay
+        if relay is None:
+            return None
+        quantities = self._metered(read_event(relay.usage_event)) if relay.usage_event is not None else None
+        return Checkpoint(
+            attempt_seq=self.seq, at=self.gateway.now(), events=relay.events, size=self.facts.size,
+            tokens=min(relay.events, self.bounds[1]), usage=self.facts.usage if quantities else b"",
+            quantities=quantities or NOTHING,
+        )  # fmt: skip
+
+    def intent(self) -> Intent:
+        """This attempt's intent, as a new segment repeats it."""
+        return Intent(
+            request=self.request_id, attempt=self.attempt, admitted_at=self.admitted_at, operation="chat",
+            stream=self.call.stream, hold=self.hold, input_bound=self.bounds[0], output_cap=self.bounds[1],
+            terms=self.offer.terms,
+        )  # fmt: skip
+
+    # the end
+
+    def _break_off(self, reason: str) -> None:
+        """We stop reading an answer that goes beyond its bounds."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.abandon()
+        self.lost(reason, answered=True, reused=False)
+
+    def _break_stream(self, reason: str) -> None:
+        trouble = problem.stream_error(problem.upstream_failed(reason))
+        self._final = lambda: self._finish_stream(trouble)
+
+    def _write_ending(self, verdict: Verdict, durable: Callable[[], None] | None) -> None:
+        gateway, offer = self.gateway, self.offer
+        now = gateway.now()
+        billed = bill(verdict, offer.terms, self.hold)
+        offer.lease.end(self.hold, billed.charge)
+        del gateway.open[self.seq]
+        gateway.append(
+            ending_bytes(
+                self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
+                self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
+            ),
+            durable,
+        )  # fmt: skip
+        gateway.note(self, verdict, billed, now)
+
+    def _end(self, verdict: Verdict) -> None:
+        self.ended_at = self.gateway.now()
+        self.gateway.ending[self.seq] = self
+        self._write_ending(verdict, self._durable)
+
+    def _durable(self) -> None:
+        """The ending is on disk: now, and not before, the client gets its last bytes."""
+        self.gateway.ending.pop(self.seq, None)
+        self._over()
+
+    def _over(self) -> None:
+        final, self._final = self._final, _nothing
+        if self.client is not None and final is not None:
+            final()
+
+    def _id_headers(self) -> bytes:
+        request_id = self.request_id.encode()
+        if self.dialect is Dialect.AZURE:
+            return b"x-request-id: %b\r\napim-request-id: %b\r\n" % (request_id, request_id)
+        return b"x-request-id: %b\r\n" % request_id
+
+    def _give(self, head: ResponseHead, body: bytes) -> None:
+        client = self.client
+        assert client is not None
+        extra = b""
+        encoding = head.headers.get(b"content-encoding")
+        if encoding is not None:
+            extra = b"content-encoding: %b\r\n" % encoding
+        client.respond(
+            b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b"
+            % (
+                head.status, problem.REASONS.get(head.status, b"OK"),
+                head.headers.get(b"content-type", b"application/json"), len(body), extra, self._id_headers(),
+            ),
+            body,
+        )  # fmt: skip
+
+    def _finish_stream(self, last: bytes) -> None:
+        client = self.client
+        assert client is not None
+        if last:
+            client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
+        else:
+            client.last(b"0\r\n\r\n")
+
+    def _refuse(self, trouble: Problem) -> None:
+        client = self.client
+        assert client is not None
+        client.refuse(trouble, self.dialect, self.request_id)
+
+
+def _nothing() -> None:
+    """Nobody waits for the answer."""
+
+
+def _retry_after_ms(head: ResponseHead) -> int | None:
+    for name, unit in ((b"retry-after-ms", 1), (b"retry-after", 1000)):
+        value = head.headers.get(name, b"")
+        if value.isdigit() and len(value) < 8:
+            return int(value) * unit
+    return None

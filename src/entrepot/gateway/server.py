@@ -1,0 +1,360 @@
+"""HTTP/1.1 towards customers: framing, deadlines, byte budgets. What a request means is the app's."""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from entrepot.gateway import problem
+from entrepot.gateway.problem import Dialect, Problem
+from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestHead, find_head_end, parse_request_head
+
+HEAD_LIMIT = 32 * 1024
+RECEIVE_S = 30.0
+RECEIVE_BYTES_PER_S = 64 * 1024  # protocol §7: 30 s + 1 s per 64 KiB
+IDLE_S = 75.0
+WRITE_STALLED_S = 60.0
+BODY_LIMIT = 64 * 1024 * 1024  # images and audio come as data URLs (reference/wire.md 68)
+BODIES_BUDGET = 256 * 1024 * 1024
+PIPELINED_LIMIT = 64 * 1024
+WRITE_HIGH = 256 * 1024
+LINGER_S = 1.0
+
+
+class Answering(Protocol):
+    """What runs while a request is being answered."""
+
+    def client_gone(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A matched route: authorisation and handling hang on this value, never on the text of the URL."""
+
+    operation: str
+    dialect: Dialect
+    deployment: str = ""
+    public: bool = False
+    method: str = "GET"
+
+
+class App(Protocol):
+    """What the server asks."""
+
+    def route(self, head: RequestHead) -> Route | Problem: ...
+    def allow(self, connection: "Connection", route: Route, head: RequestHead) -> Problem | None: ...
+    def handle(self, connection: "Connection", route: Route, head: RequestHead, body: bytes) -> None: ...
+    def request_id(self) -> str: ...
+    def refused(self, connection: "Connection", route: Route | None, trouble: Problem, request_id: str) -> None: ...
+
+
+class Server:
+    """All client connections of this worker, and the bytes they may hold."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
+        self.loop = loop
+        self.app = app
+        self.connections: set[Connection] = set()
+        self.receiving: set[Connection] = set()
+        self.bodies = 0  # bytes of request bodies that are not whole yet
+        self.draining = False
+
+    def sweep(self, now: float) -> None:
+        """Once a second: what is received too slowly, idle too long or never read ends."""
+        for connection in [c for c in self.receiving if c.deadline <= now]:
+            connection.too_slow()
+        if self.draining or int(now) % 5 == 0:
+            idle_since = now - (5.0 if self.draining else IDLE_S)
+            for connection in [c for c in self.connections if c.idle_at and c.idle_at <= idle_since]:
+                connection.close()
+        for connection in [c for c in self.connections if c.stalled_at and c.stalled_at <= now - WRITE_STALLED_S]:
+            connection.abort()
+
+    def drain(self) -> None:
+        """Each further answer says `connection: close`; idle connections close after 5 s of silence."""
+        self.draining = True
+
+
+_HEAD, _BODY, _BUSY, _CLOSED = range(4)
+
+
+class Connection(asyncio.Protocol):
+    """One client connection: one request at a time, in order."""
+
+    __slots__ = (
+        "_buffer", "_chunks", "_head", "_keep", "_mode", "_parts", "_route", "_size", "_started", "answering", "caller",
+        "deadline", "idle_at", "server", "stalled_at", "transport",
+    )  # fmt: skip
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.transport: asyncio.Transport | None = None
+        self.answering: Answering | None = None
+        self.caller: object = None  # what `allow` found out about the credential
+        self.deadline = 0.0
+        self.idle_at = 0.0
+        self.stalled_at = 0.0
+        self._buffer = b""
+        self._mode = _HEAD
+        self._head: RequestHead | None = None
+        self._route: Route | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._chunks: ChunkedReader | None = None
+        self._keep = True
+        self._started = 0.0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH)  # type: ignore[union-attr]
+        self.idle_at = self.server.loop.time()
+        self.server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._mode = _CLOSED
+        self.idle_at = self.stalled_at = 0.0
+        self.server.connections.discard(self)
+        self._received()
+        answering, self.answering = self.answering, None
+        if answering is not None:
+            answering.client_gone()
+
+    def eof_received(self) -> bool:
+        return False  # a client that closes its side has gone: the SDKs never half-close
+
+    def pause_writing(self) -> None:
+        self.stalled_at = self.server.loop.time()
+        if self.answering is not None:
+            self.answering.pause()
+
+    def resume_writing(self) -> None:
+        self.stalled_at = 0.0
+        if self.answering is not None:
+            self.answering.resume()
+
+    def data_received(self, data: bytes) -> None:
+        mode = self._mode
+        if mode == _HEAD:
+            self.idle_at = 0.0
+            self._read_head(self._buffer + data if self._buffer else data)
+        elif mode == _BODY:
+            self._read_body(data)
+        elif mode == _BUSY:
+            self._buffer += data
+            if len(self._buffer) > PIPELINED_LIMIT and self.transport is not None:
+                self.transport.pause_reading()
+
+    # receiving
+
+    def _read_head(self, data: bytes) -> None:
+        end = find_head_end(data)
+        if end < 0:
+            if len(data) > HEAD_LIMIT:
+                self._refuse_early(problem.bad_request(f"The header block is above {HEAD_LIMIT} bytes.", status=431))
+                return
+            self._buffer = data
+            if not self.deadline:
+                self._receiving()
+            return
+        self._buffer = b""
+        try:
+            head = parse_request_head(data[:end])
+        except HeadBroken as broken:
+            self._refuse_early(problem.bad_request(broken.message, status=broken.status))
+            return
+        self._head = head
+        self._keep = head.keep_alive
+        app = self.server.app
+        route = app.route(head)
+        if isinstance(route, Problem):
+            self._refuse_early(route)
+            return
+        self._route = route
+        trouble = app.allow(self, route, head)
+        if trouble is not None:
+            self._refuse_early(trouble)
+            return
+        rest = data[end:]
+        length = head.length
+        if not head.chunked and (length is None or length == len(rest)):  # the common case: all in one read
+            if length is None and rest:
+                self._buffer = rest
+                rest = b""
+            self._handle(rest)
+            return
+        if length is not None and length > BODY_LIMIT:
+            self._refuse_early(_too_large(length))
+            return
+        if not head.chunked and length is not None and len(rest) > length:
+            self._buffer = rest[length:]
+            self._handle(rest[:length])
+            return
+        self._mode = _BODY
+        self._parts, self._size = [], 0
+        self._chunks = ChunkedReader() if head.chunked else None
+        if not self.deadline:
+            self._receiving()
+        if head.expect_continue and self.transport is not None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if rest:
+            self._read_body(rest)
+
+    def _read_body(self, data: bytes) -> None:
+        head, chunks = self._head, self._chunks
+        assert head is not None
+        server = self.server
+        payload = data
+        rest = b""
+        if chunks is not None:
+            try:
+                payload = chunks.feed(data)
+            except ChunkBroken as broken:
+                self._refuse_early(problem.bad_request(str(broken)))
+                return
+            whole = chunks.done
+            rest = chunks.rest if whole else b""
+        else:
+            assert head.length is not None
+            left = head.length - self._size
+            whole = len(data) >= left
+            if len(data) > left:
+                payload, rest = data[:left], data[left:]
+        self._parts.append(payload)
+        self._size += len(payload)
+        server.bodies += len(payload)
+        if self._size > BODY_LIMIT:
+            self._refuse_early(_too_large(self._size))
+        elif server.bodies > BODIES_BUDGET:
+            self._refuse_early(problem.overloaded("Too many large requests are being received. Retry in a moment."))
+        elif whole:
+            body = b"".join(self._parts)
+            self._received()
+            self._buffer = rest
+            self._handle(body)
+        else:
+            self.deadline = self._started + RECEIVE_S + self._size / RECEIVE_BYTES_PER_S
+
+    def _receiving(self) -> None:
+        self._started = self.server.loop.time()
+        self.deadline = self._started + RECEIVE_S
+        self.server.receiving.add(self)
+
+    def _received(self) -> None:
+        if self.deadline:
+            self.deadline = 0.0
+            self.server.receiving.discard(self)
+        if self._parts:
+            self.server.bodies -= self._size
+            self._parts, self._size = [], 0
+        self._chunks = None
+
+    def _handle(self, body: bytes) -> None:
+        self._mode = _BUSY
+        if self.deadline:
+            self._received()
+        assert self._route is not None
+        assert self._head is not None
+        self.server.app.handle(self, self._route, self._head, body)
+
+    def _refuse_early(self, trouble: Problem) -> None:
+        """Refuse before the body was taken: what follows on this connection cannot be trusted, so it closes."""
+        self._keep = False
+        self._mode = _BUSY
+        self._received()
+        route = self._route
+        app = self.server.app
+        request_id = app.request_id()
+        app.refused(self, route, trouble, request_id)
+        self.refuse(trouble, route.dialect if route else Dialect.OPENAI, request_id)
+
+    def too_slow(self) -> None:
+        """The receive deadline has passed."""
+        if self._mode == _HEAD and not self._buffer:
+            self.close()
+            return
+        self._refuse_early(
+            problem.bad_request("The request was received too slowly: 30 s and 1 s for each 64 KiB.", status=408)
+        )
+
+    # answering
+
+    def write(self, data: bytes) -> None:
+        """Bytes of an answer that goes on."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def respond(self, head: bytes, body: bytes) -> None:
+        """A whole answer; `head` ends after its last header line."""
+        if self._keep and not self.server.draining:
+            self.last(b"%b\r\n%b" % (head, body))
+        else:
+            self._keep = False
+            self.last(b"%bconnection: close\r\n\r\n%b" % (head, body))
+
+    def refuse(self, trouble: Problem, dialect: Dialect, request_id: str) -> None:
+        """An error as the whole answer."""
+        if self.server.draining:
+            self._keep = False
+        data = problem.response(trouble, dialect, request_id, close=not self._keep)
+        head = self._head
+        if head is not None and head.method == b"HEAD":
+            data = data[: data.find(b"\r\n\r\n") + 4]
+        self.last(data)
+
+    def last(self, data: bytes) -> None:
+        """The last bytes of an answer; then the next request, or the end."""
+        transport = self.transport
+        self.answering = None
+        if transport is None:
+            return
+        transport.write(data)
+        if not self._keep or self.server.draining:
+            self._leave(transport)
+            return
+        self._head = self._route = None
+        self.caller = None
+        if self._buffer:
+            self.server.loop.call_soon(self._next)
+        else:
+            self._mode = _HEAD
+            self.idle_at = self.server.loop.time()
+
+    def _next(self) -> None:
+        """The pipelined request that waited."""
+        if self._mode == _BUSY and self.transport is not None:
+            waiting, self._buffer = self._buffer, b""
+            self._mode = _HEAD
+            self.transport.resume_reading()
+            self.data_received(waiting)
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """Close so that the answer arrives: closing over unread bytes would reset it away, so they are read and dropped
+        for a moment first."""
+        self._mode = _CLOSED
+        self._buffer = b""
+        if transport.can_write_eof():
+            transport.write_eof()
+            self.server.loop.call_later(LINGER_S, self.close)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close once what is written is sent."""
+        if self.transport is not None:
+            self.idle_at = 0.0
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _too_large(size: int) -> Problem:
+    return problem.bad_request(
+        f"The request body is {size:,} bytes; the limit is {BODY_LIMIT:,}.", status=413, code="request_too_large"
+    )

@@ -1,0 +1,81 @@
+"""What this worker says about itself: a read-only answer over a local socket, which may be lost."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from entrepot.gateway.problem import Problem
+from entrepot.kernel.instants import Instant
+from entrepot.snapshot import KeyEntry
+
+REFUSALS_KEPT = 10_000
+_TROUBLE_KEPT = 100
+_LINE_LIMIT = 4_096
+
+
+class Refusals:
+    """The last 10,000 refusals of authenticated keys, and what went wrong with upstreams."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._needs: dict[tuple[str, str], dict[str, Any]] = {}
+        self._trouble: dict[str, dict[str, Any]] = {}
+        self.count = 0
+
+    def add(self, request_id: str, at: Instant, key: KeyEntry, model: str, trouble: Problem) -> None:
+        self.count += 1
+        self._kept[request_id] = {
+            "at": at, "customer": key.customer, "project": key.project, "key": key.id, "model": model,
+            "status": trouble.status, "code": trouble.code, "message": trouble.message,
+        }  # fmt: skip
+        if len(self._kept) > REFUSALS_KEPT:
+            self._kept.popitem(last=False)
+        if trouble.code == "model_not_priced":
+            need = self._needs.setdefault(
+                ("not_priced", model), {"kind": "not_priced", "model": model, "since": at, "count": 0}
+            )
+            need["count"] += 1
+
+    def trouble(self, upstream: str, status: int, at: Instant) -> None:
+        """A vendor's error: 401 and 403 mean that our credential is not accepted."""
+        if upstream in self._trouble or len(self._trouble) < _TROUBLE_KEPT:
+            entry = self._trouble.setdefault(upstream, {"upstream": upstream, "since": at, "count": 0})
+            entry["count"] += 1
+            entry["status"] = status
+            entry["last"] = at
+
+    def find(self, request_id: str) -> dict[str, Any]:
+        found = self._kept.get(request_id)
+        return {"found": False} if found is None else {"found": True, "id": request_id, **found}
+
+    def summary(self) -> dict[str, Any]:
+        return {"refused": self.count, "needs": list(self._needs.values()), "trouble": list(self._trouble.values())}
+
+
+async def serve_status(path: Path, status: Callable[[], dict[str, Any]], refusals: Refusals) -> asyncio.Server:
+    """Answer one JSON line per JSON line on a local socket: {"ask": "status"} or {"ask": "refusal", "id": …}."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await asyncio.wait_for(reader.readline(), 10):
+                try:
+                    question = msgspec.json.decode(line, type=dict[str, Any])
+                except (msgspec.DecodeError, msgspec.ValidationError):
+                    break
+                if question.get("ask") == "refusal":
+                    answer = refusals.find(str(question.get("id", "")))
+                else:
+                    answer = status()
+                writer.write(msgspec.json.encode(answer) + b"\n")
+                await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    path.unlink(missing_ok=True)
+    return await asyncio.start_unix_server(talk, str(path), limit=_LINE_LIMIT)

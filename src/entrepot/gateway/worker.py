@@ -1,0 +1,228 @@
+"""The life of a gateway process: take a slot, seal what an earlier worker left, answer calls, drain.
+
+Starts from the last snapshot and its own slot and waits for nobody.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from entrepot.gateway.admit import Desk
+from entrepot.gateway.app import Gateway, Upstream
+from entrepot.gateway.leases import Leases
+from entrepot.gateway.server import Connection
+from entrepot.gateway.status import serve_status
+from entrepot.gateway.ticker import Ticker
+from entrepot.journal.disk import RealDisk
+from entrepot.journal.slots import Slot, seal_stream
+from entrepot.journal.writer import Journal
+from entrepot.kernel.ids import RequestIds
+from entrepot.kernel.instants import SECOND, Instant
+from entrepot.limits.message import Hello
+from entrepot.metering.closing import Standing, carry_part, close_open
+from entrepot.metering.record import Clock, Seal, to_bytes
+from entrepot.pricing.charge import charge
+from entrepot.snapshot import Snapshot, UpstreamEntry
+from entrepot.storage.folder import Folder, SecretMissing
+
+DENY_POLL_S = 0.25  # protocol: the deny list is read this often, so a revoked key is refused within a second
+FLUSH_S = 0.1
+BACKLOG = 4_096
+_STEP = 1 * SECOND
+_log = logging.getLogger(__name__)
+
+
+class WallClock:
+    """Wall clock at the start plus monotonic time: never steps; `step` tells when the wall clock did."""
+
+    def __init__(self) -> None:
+        self._base = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+
+    def now(self) -> Instant:
+        return self._base + time.monotonic_ns() // 1000
+
+    def step(self) -> int:
+        """Microseconds that the wall clock has stepped since the last answer of more than a second; 0: none."""
+        step = time.time_ns() // 1000 - self.now()
+        if abs(step) <= _STEP:
+            return 0
+        self._base += step
+        return step
+
+
+def run(  # noqa: PLR0917 the entry point of the role
+    data: Path,
+    listener: socket.socket,
+    alive_fd: int,
+    beat: Callable[[], None],
+    ready: Callable[[dict[str, Any]], None],
+    settings: dict[str, Any],
+) -> None:
+    """Serve until SIGTERM or the parent's death, then drain."""
+    uvloop.run(_Worker(Folder(data), listener, beat, ready, settings).serve(alive_fd))
+
+
+class _Worker:
+    def __init__(
+        self,
+        folder: Folder,
+        listener: socket.socket,
+        beat: Callable[[], None],
+        ready: Callable[[dict[str, Any]], None],
+        settings: dict[str, Any],
+    ) -> None:
+        self.folder = folder
+        self.listener = listener
+        self.beat = beat
+        self.ready = ready
+        self.settings = settings
+        self.clock = WallClock()
+        self.deny_read = 0
+        self.journal: Journal
+        self.gateway: Gateway
+        self.leases: Leases
+
+    async def serve(self, alive_fd: int) -> None:
+        loop = asyncio.get_running_loop()
+        disk = RealDisk()
+        slot = Slot.acquire(disk, self.folder.journal)
+        closed = 0
+        for epoch in slot.unsealed():
+
+            def close(records: list[tuple[int, bytes]]) -> list[bytes]:
+                nonlocal closed
+                endings = close_open(Standing.of(records), self.clock.now(), charge)
+                closed += len(endings)
+                return endings
+
+            seal_stream(disk, slot, epoch, close, to_bytes(Seal(self.clock.now(), "successor")), carry_part=carry_part)
+        standing = Standing.of(slot.inherited(carry_part))
+        epoch = slot.next_epoch
+        self.journal = Journal(disk, slot, epoch, loop, carry=self._carry, failed=self._failed)
+        snapshot = Snapshot.load(self.folder.snapshot)
+        self.leases = Leases(loop, list(standing.leases.values()), self.journal.append)
+        desk = Desk(snapshot, self.folder.secret("pepper"), self.leases.lease)
+        self.gateway = gateway = Gateway(
+            loop, desk, self.leases, RequestIds(self.folder.secret("request-ids")), (slot.number, epoch),
+            self.journal.append, self.journal.room, self.clock.now, self._upstream, Ticker(self.ready),
+        )  # fmt: skip
+        gateway.renew()
+        self._poll_deny()
+        self.journal.start(self._carry())
+        self.leases.on_publish = lambda _version: self._refresh()
+        self.leases.version = snapshot.version
+        server = await loop.create_server(lambda: Connection(gateway.server), sock=self.listener, backlog=BACKLOG)
+        status = await serve_status(
+            self.folder.socket(f"gateway-w{slot.number}.sock"), gateway.status, gateway.refusals
+        )
+        stop = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+        def orphaned() -> None:
+            loop.remove_reader(alive_fd)
+            stop.set()
+
+        loop.add_reader(alive_fd, orphaned)
+        tasks = [
+            loop.create_task(self.leases.talk(self.folder.socket("keeper.sock"), self._hello)),
+            loop.create_task(self._every(1.0, self._tick)),
+            loop.create_task(self._every(DENY_POLL_S, self._poll_deny)),
+            loop.create_task(self._every(FLUSH_S, lambda: gateway._ticker.flush(self.clock.now()))),
+        ]
+        self.ready({"slot": slot.number, "epoch": epoch, "closed": closed, "snapshot": snapshot.version})
+        await stop.wait()
+        await self._drain(server)
+        for task in tasks:
+            task.cancel()
+        status.close()
+        self.journal.close(to_bytes(Seal(self.clock.now(), "worker")))
+        await asyncio.sleep(0)  # the last callbacks
+        slot.release()
+
+    async def _drain(self, server: asyncio.Server) -> None:
+        """Accept no more, finish what is open within the bound, then end what is left."""
+        gateway = self.gateway
+        server.close()
+        gateway.server.drain()
+        until = time.monotonic() + int(self.settings.get("drain_seconds", 30)) - 1
+        while (gateway.open or gateway.ending) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for exchange in list(gateway.open.values()):
+            exchange.stop()
+        for connection in list(gateway.server.connections):
+            connection.close()
+        while gateway.ending and time.monotonic() < until + 1:
+            await asyncio.sleep(0.01)
+
+    async def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + seconds, loop.time())
+            await asyncio.sleep(due - loop.time())
+            try:
+                work()
+            except Exception:  # noqa: BLE001 the owner of a periodic task: one bad turn must not end the next ones
+                _log.exception("periodic work failed")
+
+    def _tick(self) -> None:
+        self.beat()
+        step = self.clock.step()
+        if step:
+            self.journal.append(to_bytes(Clock(self.clock.now(), step)))
+        self.gateway.tick()
+        self.journal.rotate_if_old(self.clock.now())
+        if self.gateway.desk.snapshot.version != self.leases.version:
+            self.leases.seen(self.gateway.desk.snapshot.version)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """A newer snapshot, if there is one: also when the keeper could not tell us."""
+        desk = self.gateway.desk
+        snapshot = desk.snapshot.refresh(self.folder.snapshot)
+        if snapshot is not desk.snapshot:
+            desk.renew(snapshot)
+            self.gateway.renew()
+            self.leases.seen(snapshot.version)
+
+    def _poll_deny(self) -> None:
+        found, self.deny_read = self.folder.denied(self.deny_read)
+        if found:
+            self.gateway.desk.deny(found)
+
+    def _hello(self) -> Hello:
+        gateway = self.gateway
+        return Hello(slot=gateway.slot, epoch=gateway.epoch, pid=os.getpid(), snapshot=gateway.desk.snapshot.version)
+
+    def _carry(self) -> list[bytes]:
+        """The stream as it stands: open intents and lease totals."""
+        standing = Standing()
+        for seq, exchange in self.gateway.open.items():
+            standing.opened(seq, exchange.intent())
+            if checkpoint := exchange.checkpoint():
+                standing.moved(checkpoint)
+        standing.leases = {totals.balance: totals for totals in self.leases.totals()}
+        return standing.carry()
+
+    def _upstream(self, entry: UpstreamEntry) -> Upstream:
+        secret = b""
+        if entry.secret:
+            try:
+                secret = self.folder.secret(entry.secret).strip()
+            except SecretMissing:
+                _log.warning("upstream %s has no credential in this data folder", entry.id)
+        loop = asyncio.get_running_loop()
+        return Upstream(loop, entry, secret, str(self.folder.socket("local.sock")))
+
+    def _failed(self, failure: BaseException) -> None:
+        """The disk failed or hangs: nothing can be promised any more. The slot's next owner seals what we leave."""
+        _log.critical("the journal failed, this worker ends: %s", failure)
+        os._exit(70)
