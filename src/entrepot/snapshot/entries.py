@@ -1,8 +1,4 @@
-"""What the gateway knows: one frozen value ⇄ versioned bytes.
-
-Entries of every table are small structs; the file holds them sorted, and a reader decodes an entry when
-it is asked for.
-"""
+"""Entries of the snapshot's tables: small structs, on disk as msgpack arrays. Fields are only ever appended."""
 
 from typing import Literal
 
@@ -90,3 +86,20 @@ class PriceEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Table `price`, by "book/model": versions in force and to come, oldest first."""
 
     versions: tuple[PriceVersion, ...]
+
+    def at(self, moment: Instant) -> PriceVersion | None:
+        """The version in force at `moment`; None before the first."""
+        found = None
+        for version in self.versions:
+            if version.valid_from > moment:
+                break
+            found = version
+        return found
+
+
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "key": KeyEntry, "customer": CustomerEntry, "deployment": DeploymentEntry, "model": ModelEntry,
+    "upstream": UpstreamEntry, "price": PriceEntry,
+}  # fmt: skip
+
+to_bytes = msgspec.msgpack.Encoder().encode

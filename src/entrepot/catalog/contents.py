@@ -1,0 +1,151 @@
+"""What a catalog holds, as values: equal contents are equal, whatever file or database they came from."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from entrepot.kernel.buckets import BUCKETS
+from entrepot.kernel.instants import Instant
+
+PER_DEFAULT = 1_000_000
+
+Dialect = Literal["openai", "builtin"]
+ClientGone = Literal["drain", "cancel"]
+#: What a price is for: (model, bucket name).
+Thing = tuple[str, str]
+
+
+class Operator(msgspec.Struct, frozen=True):
+    """Who runs the house and signs its invoices; kept as given."""
+
+    facts: Mapping[str, object]
+
+
+class Vendor(msgspec.Struct, frozen=True):
+    """Whom we buy from."""
+
+    id: str
+    facts: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        return str(self.facts.get("name", self.id))
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint of a vendor. `key_env` or `key_file` says where `apply` finds the credential; both empty: none."""
+
+    id: str
+    vendor: str
+    dialect: Dialect
+    url: str = ""
+    zone: str = ""
+    key_env: str = ""
+    key_file: str = ""
+    client_gone: ClientGone = "drain"
+    drain_seconds: int = 120
+
+    @property
+    def wants_key(self) -> bool:
+        return bool(self.key_env or self.key_file)
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that we may sell. Routes are (upstream id, the vendor's name for it), in order of preference."""
+
+    id: str
+    routes: tuple[tuple[str, str], ...]
+    context: int
+    output_max: int
+
+
+class PriceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices of one model: bucket name → exact price per `per` tokens."""
+
+    model: str
+    prices: Mapping[str, Decimal]
+    per: int = PER_DEFAULT
+
+
+class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a book: it names only what changes, and a published one never changes.
+
+    `buys_from` is a vendor for a cost book, "" for a list book. `number` counts publications from 1, 0 = not published.
+    """
+
+    book: str
+    currency: str
+    valid_from: Instant
+    rows: tuple[PriceRow, ...]
+    buys_from: str = ""
+    number: int = 0
+    published_at: Instant = 0
+
+    @property
+    def id(self) -> str:
+        return f"{self.book}/{self.number}"
+
+    def things(self) -> dict[Thing, tuple[Decimal, int]]:
+        """(model, bucket) → (price, per) of everything that this version names."""
+        return {(row.model, bucket): (price, row.per) for row in self.rows for bucket, price in row.prices.items()}
+
+    def says_the_same(self, other: "BookVersion") -> bool:
+        """Equal in everything a customer or vendor could see; row order and 2.5 against 2.50 do not count."""
+        return (self.book, self.currency, self.valid_from, self.buys_from, self.things()) == (
+            other.book, other.currency, other.valid_from, other.buys_from, other.things()
+        )  # fmt: skip
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A model under a name of the customer's choice, in one project. output_max 0: the model's maximum."""
+
+    project: str
+    name: str
+    model: str
+    output_max: int = 0
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer's terms; for now only the list book is acted on. An instant of 0 is not given."""
+
+    book: str
+    id: str = ""
+    starts_at: Instant = 0
+    ends_at: Instant = 0
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who buys. Without deployments it is open: every priced model is one, under the model's name."""
+
+    id: str
+    contract: Contract
+    about: Mapping[str, object] = {}
+    address: Mapping[str, object] = {}
+    projects: tuple[str, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
+
+    def all_projects(self) -> tuple[str, ...]:
+        """Declared ones, then those that only deployments name; `default` where there is none."""
+        names = dict.fromkeys((*self.projects, *(each.project for each in self.deployments)))
+        return tuple(names) or ("default",)
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a file declares, or everything the database holds."""
+
+    operator: Operator | None = None
+    vendors: Mapping[str, Vendor] = {}
+    upstreams: Mapping[str, Upstream] = {}
+    models: Mapping[str, Model] = {}
+    versions: tuple[BookVersion, ...] = ()  # of all books, in order of publication
+    customers: Mapping[str, Customer] = {}
+
+    def book(self, name: str) -> tuple[BookVersion, ...]:
+        return tuple(version for version in self.versions if version.book == name)
+
+
+def order_of(bucket: str) -> int:
+    """Place of a bucket in the kernel's order, for stable output."""
+    return BUCKETS.index(bucket)

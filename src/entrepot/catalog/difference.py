@@ -1,0 +1,72 @@
+"""What applying a file would add or change. Pure: two catalogs in, a list of changes out; empty means nothing to do."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, Upstream, Vendor
+from entrepot.catalog.rules import day
+
+Noun = Literal["operator", "vendor", "upstream", "model", "book", "customer"]
+Declared = Operator | Vendor | Upstream | Model | BookVersion | Customer
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is added or changed; `value` is what it becomes, `notes` say what differs."""
+
+    do: Literal["add", "change"]
+    noun: Noun
+    name: str
+    value: Declared
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        notes = f"   {'; '.join(self.notes)}" if self.notes else ""
+        return f"{'+' if self.do == 'add' else '~'} {self.noun} {self.name}{notes}"
+
+
+def difference(standing: Catalog, wanted: Catalog) -> list[Change]:
+    """In the order in which they can be carried out. What `wanted` does not name stays as it stands."""
+    changes: list[Change] = []
+    if wanted.operator is not None and wanted.operator != standing.operator:
+        do: Literal["add", "change"] = "change" if standing.operator else "add"
+        name = str(wanted.operator.facts.get("name", ""))
+        changes.append(Change(do=do, noun="operator", name=name, value=wanted.operator))
+    changes += _section("vendor", standing.vendors, wanted.vendors)
+    changes += _section("upstream", standing.upstreams, wanted.upstreams)
+    changes += _section("model", standing.models, wanted.models)
+    new = [each for each in wanted.versions if not any(each.says_the_same(old) for old in standing.book(each.book))]
+    for version in sorted(new, key=lambda each: (each.book, each.valid_from)):
+        changes.append(Change(do="add", noun="book", name=version.book, value=version, notes=_prices(version)))
+    changes += _section("customer", standing.customers, wanted.customers)
+    return changes
+
+
+def _section(noun: Noun, standing: Mapping[str, Declared], wanted: Mapping[str, Declared]) -> list[Change]:
+    found = []
+    for name, value in wanted.items():
+        before = standing.get(name)
+        if before is None:
+            found.append(Change(do="add", noun=noun, name=name, value=value))
+        elif before != value:
+            found.append(Change(do="change", noun=noun, name=name, value=value, notes=_notes(before, value)))
+    return found
+
+
+def _notes(before: Declared, after: Declared) -> tuple[str, ...]:
+    old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
+    return tuple(f"{name}: {_short(old[name])} → {_short(new[name])}" for name in new if old[name] != new[name])
+
+
+def _short(value: object) -> str:
+    text = str(value) if isinstance(value, str | int) else repr(value)
+    return text if len(text) <= 60 else f"{text[:58]} …"
+
+
+def _prices(version: BookVersion) -> tuple[str, ...]:
+    rows = [
+        f"{row.model} " + " ".join(f"{bucket} {price:f}" for bucket, price in row.prices.items())
+        for row in version.rows
+    ]
+    return (f"valid from {day(version.valid_from)}, {version.currency}", *rows)

@@ -1,0 +1,337 @@
+"""The catalog file: TOML text → contents, with every mistake and its line.
+
+Format 1. Decimals are exact. Whatever this version cannot act on is refused by name, never passed over in silence.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from entrepot.catalog.contents import (
+    PER_DEFAULT,
+    BookVersion,
+    Catalog,
+    ClientGone,
+    Contract,
+    Customer,
+    Deployment,
+    Dialect,
+    Model,
+    Operator,
+    PriceRow,
+    Upstream,
+    Vendor,
+)
+from entrepot.catalog.fields import LATER, Fields, Report, exact, good_name
+from entrepot.catalog.issues import CatalogBroken, Issue
+from entrepot.catalog.lines import Path, Places
+from entrepot.kernel.buckets import BUCKETS
+from entrepot.kernel.money import SCALES
+
+LARGEST = 16 * 1024 * 1024
+_TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_SECRET_LINE = re.compile(r"""(key|secret|token|password)(\s*=\s*)["']?[^\s{].*""", re.I)
+
+_LATER_UPSTREAM = ("our_balance", "capacity", "weight", "limits")
+_LATER_MODEL = ("ptu", "lifecycle", "retires", "replaced_by", "terms")
+_LATER_PRICE = (
+    "request_over", "tier", "zone", "hours", "cost_plus_percent", "cost_plus", "percent_of_matching_standard", "steps",
+    "product", "by", "includes", "tokens", "price", "request", "included",
+)  # fmt: skip
+_LATER_CONTRACT = ("discount_percent", "notice_days", "minimum", "retention", "prices")
+_LATER_PAYS = ("credit_limit", "warn_below", "format", "due_days")
+_LATER_DEPLOYMENT = ("units", "spill_to", "tpm", "rpm", "zone")
+_LATER_CUSTOMER = ("commitment", "budgets", "seats", "limits", "credits", "support")
+
+
+class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file says and where it says it. `catalog` holds only what could be read; with issues it is never used."""
+
+    name: str
+    catalog: Catalog
+    issues: tuple[Issue, ...]
+    places: Places
+    version_paths: tuple[Path, ...]  # of catalog.versions, in the same order
+    declared: Mapping[str, frozenset[str]]  # section → names that stand there, also those with mistakes
+
+    def line(self, *path: str | int) -> int:
+        return self.places.line(path)
+
+
+def read(text: str, name: str) -> CatalogFile:
+    """Read a file as far as it can be read; raises CatalogBroken at once only if it is no TOML at all."""
+    text = text.replace("\r\n", "\n")
+    if len(text) > LARGEST:
+        raise CatalogBroken(name, [Issue(line=1, text="", why=("A catalog file has at most 16 MiB.",))])
+    try:
+        data = tomllib.loads(text, parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CatalogBroken(name, [_syntax(text, str(error))]) from None
+    report = Report(Places(text))
+    secrets = report.hide_secrets(data)
+    return _Reader(report, _without(data, secrets), name).file()
+
+
+class _Reader:
+    """Reads one file's sections."""
+
+    def __init__(self, report: Report, data: Mapping[str, object], name: str) -> None:
+        self.report, self.name = report, name
+        self.root = Fields(report, (), data)
+
+    def file(self) -> CatalogFile:
+        if self.root.whole("format", required=True) not in (0, 1):
+            self.report.add(("format",), "This version reads format 1.")
+        facts = self.root.facts("operator")
+        vendors = {name: self._vendor(name, each) for name, each in self._named("vendor").items()}
+        upstreams = {name: self._upstream(name, each) for name, each in self._named("upstream").items()}
+        models = {name: self._model(name, each) for name, each in self._named("model").items()}
+        versions = self._books()
+        customers = {name: self._customer(name, each) for name, each in self._named("customer").items()}
+        self.root.done("settlement", "product", "policy", "tax", "fx", "user")
+        if self.root.has("operator"):
+            self._check_operator(facts)
+        catalog = Catalog(
+            operator=Operator(facts) if facts else None, vendors=vendors, upstreams=upstreams, models=models,
+            versions=tuple(version for _, version in versions), customers=customers,
+        )  # fmt: skip
+        sections = ("vendor", "upstream", "model", "book", "customer")
+        tables = {section: self.root.raw(section) for section in sections}
+        return CatalogFile(
+            name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
+            version_paths=tuple(path for path, _ in versions),
+            declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
+        )  # fmt: skip
+
+    def _named(self, section: str) -> dict[str, Fields]:
+        """The tables of a section by name; bad names and what is no table are reported."""
+        group = self.root.inner(section)
+        found = {}
+        for name in group.table if group else ():
+            assert group is not None
+            entry = group.inner(name)
+            if entry is not None and good_name(self.report, entry.path, name):
+                found[name] = entry
+        return found
+
+    def _check_operator(self, facts: Mapping[str, object]) -> None:
+        fields = Fields(self.report, ("operator",), facts)
+        fields.text("name", required=True)
+        for name in ("address", "contact", "tax", "invoice"):
+            fields.facts(name)
+        books = fields.inner("books")
+        if books is not None and books.has("currency"):
+            self._currency(books)
+        fields.done()
+
+    def _vendor(self, name: str, fields: Fields) -> Vendor:
+        fields.text("name", required=True)
+        fields.text("country")
+        fields.done("terms", "products", "bill")
+        return Vendor(name, dict(fields.table))
+
+    def _upstream(self, name: str, fields: Fields) -> Upstream:
+        vendor = fields.text("vendor", required=True)
+        endpoint = fields.inner("endpoint") or Fields(self.report, fields.path, {"dialect": "builtin"})
+        if not fields.has("endpoint"):
+            self.report.add(fields.path, 'endpoint is missing: { dialect = "openai", url = "https://…/v1", key = … }.')
+        dialect = endpoint.choice("dialect", "openai", ("openai", "builtin"), ("azure", "anthropic", "gemini"))
+        url = self._url(endpoint, dialect)
+        zone = endpoint.text("zone")
+        key = endpoint.inner("key")
+        env = key.text("env") if key else ""
+        file = key.text("file") if key else ""
+        if key:
+            if bool(env) == bool(file):
+                self.report.add(key.path, 'key is either { env = "NAME" } or { file = "…" }.')
+            key.done("vault", "kms")
+        endpoint.done("api_version", "proxy", "headers")
+        gone = fields.inner("client_gone")
+        do = gone.choice("do", "drain", ("drain", "cancel")) if gone else "drain"
+        seconds = gone.whole("seconds", 120, least=1) if gone else 120
+        if seconds > 120:
+            self.report.add((*fields.path, "client_gone", "seconds"), "seconds is at most 120.")
+        if gone:
+            gone.done("tokens")
+        fields.done(*_LATER_UPSTREAM)
+        return Upstream(
+            id=name, vendor=vendor, dialect=cast("Dialect", dialect), url=url, zone=zone, key_env=env, key_file=file,
+            client_gone=cast("ClientGone", do), drain_seconds=seconds,
+        )  # fmt: skip
+
+    def _url(self, endpoint: Fields, dialect: str) -> str:
+        url = endpoint.text("url")
+        if dialect == "builtin":
+            if url:
+                self.report.add(endpoint.at("url"), "The built-in model has no address: remove url.")
+            return ""
+        if not url:
+            self.report.add(endpoint.path, 'url is missing, for example "https://api.openai.com/v1".')
+            return ""
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good, parts = False, None
+        if parts is not None and (parts.username or parts.password or parts.query or parts.fragment):
+            self.report.add(endpoint.at("url"), "url holds no user, password, query or fragment.")
+        elif not good or url != url.strip() or any(each.isspace() for each in url):
+            self.report.add(endpoint.at("url"), "url starts with https:// or http:// and names a host.")
+        return url.rstrip("/")
+
+    def _model(self, name: str, fields: Fields) -> Model:
+        routes = []
+        for path, route in fields.texts("routes", required=True):
+            upstream, slash, model = route.partition("/")
+            if not (upstream and slash and model):
+                self.report.add(path, 'A route is "upstream/the vendor\'s name of the model".')
+            else:
+                routes.append((upstream, model))
+        if fields.has("routes") and fields.table["routes"] == []:
+            self.report.add(fields.at("routes"), "A model needs at least one route.")
+        context = fields.whole("context", 1, least=1, required=True)
+        output_max = fields.whole("output_max", context, least=1)
+        if output_max > context:
+            self.report.add(fields.at("output_max"), f"output_max is at most the context of {context:,}.")
+        fields.done(*_LATER_MODEL)
+        return Model(id=name, routes=tuple(routes), context=context, output_max=output_max)
+
+    def _books(self) -> list[tuple[Path, BookVersion]]:
+        group = self.root.inner("book")
+        found: list[tuple[Path, BookVersion]] = []
+        for name in group.table if group else ():
+            assert group is not None
+            path = group.at(name)
+            if isinstance(group.raw(name), Mapping):
+                self.report.add(path, f"A book is a list of versions: write [[book.{name}]] with double brackets.")
+            elif good_name(self.report, path, name):
+                for fields in group.rows(name):
+                    found.append((fields.path, self._version(name, fields)))
+        return found
+
+    def _version(self, book: str, fields: Fields) -> BookVersion:
+        buys_from = fields.text("buys_from")
+        currency = self._currency(fields)
+        valid_from = fields.instant("valid_from", required=True)
+        seen: dict[tuple[str, str], Path] = {}
+        rows = [row for each in fields.rows("prices", required=True) for row in self._row(each, seen)]
+        fields.done("valid_until", "copies", "rounding")
+        return BookVersion(
+            book=book, buys_from=buys_from, currency=currency, valid_from=valid_from, rows=tuple(rows)
+        )  # fmt: skip
+
+    def _row(self, fields: Fields, seen: dict[tuple[str, str], Path]) -> list[PriceRow]:
+        model = fields.text("model", required=not fields.has("product"))
+        if "*" in model:
+            self.report.add(fields.at("model"), f"A pattern of models is {LATER}; name each model.")
+            model = ""
+        per = PER_DEFAULT
+        if isinstance(fields.raw("per"), str):
+            self.report.add(fields.at("per"), f"per = \"{fields.table['per']}\" is {LATER}; per is a number of tokens.")
+        elif fields.has("per"):
+            per = fields.whole("per", PER_DEFAULT, least=1)
+        prices: dict[str, Decimal] = {}
+        for bucket in BUCKETS:
+            value = fields.raw(bucket)
+            if not fields.has(bucket):
+                continue
+            price = exact(value)
+            if isinstance(value, list):
+                self.report.add(fields.at(bucket), f"Steps of a price are {LATER}; give one price.")
+            elif price is None:
+                self.report.add(fields.at(bucket), f"{bucket} is a price: a number of at least 0, at most 18 places.")
+            else:
+                prices[bucket] = price
+                before = seen.setdefault((model, bucket), fields.at(bucket))
+                if model and before != fields.at(bucket):
+                    line = self.report.places.line(before)
+                    self.report.add(
+                        fields.at(bucket),
+                        f"{model} {bucket} has two prices in this version: this one and that of line {line}.",
+                        "Remove one of them.",
+                    )
+        fields.done(*_LATER_PRICE)
+        if not prices and not any(name in fields.table for name in (*_LATER_PRICE, *BUCKETS)):
+            self.report.add(fields.path, f"This row names no price. Prices are {', '.join(BUCKETS)}.")
+        return [PriceRow(model=model, prices=prices, per=per)] if model and prices else []
+
+    def _currency(self, fields: Fields) -> str:
+        currency = fields.text("currency", required=True)
+        if currency and currency not in SCALES:
+            self.report.add(fields.at("currency"), f"No account is kept in it. Known are {', '.join(sorted(SCALES))}.")
+        return currency
+
+    def _customer(self, name: str, fields: Fields) -> Customer:
+        about, address = fields.facts("about"), fields.facts("address")
+        terms = fields.inner("contract")
+        contract = Contract(book="list")
+        if terms:
+            contract = Contract(
+                book=terms.text("book", "list"), id=terms.text("id"), starts_at=terms.instant("from"),
+                ends_at=terms.instant("until"),
+            )  # fmt: skip
+            if 0 < contract.ends_at <= contract.starts_at:
+                self.report.add(terms.at("until"), "until is after from.")
+            terms.done(*_LATER_CONTRACT)
+        pays = fields.inner("pays")
+        if pays:
+            pays.choice("by", "prepaid", ("prepaid",), ("invoice",))
+            pays.done(*_LATER_PAYS)
+        projects = []
+        for path, project in fields.texts("projects"):
+            if project in projects:
+                self.report.add(path, f'"{project}" stands here twice.')
+            elif good_name(self.report, path, project):
+                projects.append(project)
+        deployments = self._deployments(fields)
+        fields.done(*_LATER_CUSTOMER)
+        return Customer(
+            id=name, contract=contract, about=about, address=address, projects=tuple(projects),
+            deployments=tuple(deployments),
+        )  # fmt: skip
+
+    def _deployments(self, fields: Fields) -> list[Deployment]:
+        found: dict[tuple[str, str], tuple[Deployment, Path]] = {}
+        for each in fields.rows("deployments"):
+            project = each.text("project", "default")
+            model = each.text("model", required=True)
+            name = each.text("name", model)
+            output_max = each.whole("output_max", 0, least=1)
+            each.choice("kind", "standard", ("standard",), ("provisioned", "batch", "global", "priority"))
+            each.done(*_LATER_DEPLOYMENT)
+            pairs = (("project", project), ("name", name))
+            fit = [good_name(self.report, each.at(key), text) for key, text in pairs if text]
+            before = found.get((project, name))
+            if before is not None:
+                line = self.report.places.line(before[1])
+                self.report.add(each.path, f'Project "{project}" has a deployment "{name}" already (line {line}).')
+            elif all(fit) and model:
+                deployment = Deployment(project=project, name=name, model=model, output_max=output_max)
+                found[project, name] = deployment, each.path
+        return [deployment for deployment, _ in found.values()]
+
+
+def _syntax(text: str, message: str) -> Issue:
+    """What tomllib says, as an issue."""
+    lines = text.split("\n")
+    found = _TOML_PLACE.fullmatch(message)
+    what = found[1] if found else "it is nested too deeply" if "recursion" in message else message
+    line = int(found[2]) if found and found[2] else max(1, len(text.rstrip().split("\n")))
+    column = f", column {found[3]}" if found and found[3] else ", at the end of the file"
+    shown = _SECRET_LINE.sub(r"\1\2…", lines[line - 1].strip())[:100]
+    return Issue(line=line, text=shown, why=(f"This is not TOML: {what[:1].lower()}{what[1:]}{column}.",))
+
+
+def _without(data: Mapping[str, object], paths: set[Path], here: Path = ()) -> dict[str, object]:
+    """The data without the fields at `paths`: a secret is reported once and read nowhere."""
+    found: dict[str, object] = {}
+    for name, value in data.items():
+        path = (*here, name)
+        if path not in paths:
+            found[name] = _without(value, paths, path) if isinstance(value, Mapping) else value
+    return found

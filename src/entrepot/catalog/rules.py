@@ -1,0 +1,227 @@
+"""What a file must fulfil beyond its own shape: names that exist, prices that do not meet, versions that stay. Pure.
+
+Names may stand in the file or in what the house already has: what is missing in the file stays.
+"""
+
+from collections.abc import Iterable
+
+from entrepot.catalog.contents import BookVersion, Catalog, Thing
+from entrepot.catalog.fields import Report
+from entrepot.catalog.file import CatalogFile
+from entrepot.catalog.issues import CatalogBroken, Issue, did_you_mean, nearest
+from entrepot.catalog.lines import Path
+from entrepot.kernel.instants import MINUTE, Instant, show
+
+#: A version that changes a price already in force starts at least this long after publication (money-rules §7).
+NOTICE = 15 * MINUTE
+
+
+def check(file: CatalogFile, existing: Catalog, now: Instant) -> None:
+    """Raise CatalogBroken with every mistake of the file, those found by reading it among them."""
+    issues = [*file.issues, *_Rules(file, existing, now).issues()]
+    if issues:
+        raise CatalogBroken(file.name, issues)
+
+
+class _Rules:
+    """One file against what exists."""
+
+    def __init__(self, file: CatalogFile, existing: Catalog, now: Instant) -> None:
+        self.file, self.catalog, self.existing, self.now = file, file.catalog, existing, now
+        self.report = Report(file.places)
+        self.versions = list(zip(file.version_paths, file.catalog.versions, strict=True))
+
+    def issues(self) -> list[Issue]:
+        self._upstreams()
+        self._models()
+        self._books()
+        self._twice()
+        self._published()
+        self._customers()
+        return self.report.issues
+
+    def _known(self, section: str) -> set[str]:
+        standing = {
+            "vendor": self.existing.vendors, "upstream": self.existing.upstreams, "model": self.existing.models,
+            "customer": self.existing.customers, "book": {each.book: each for each in self.existing.versions},
+        }  # fmt: skip
+        return {*self.file.declared.get(section, ()), *standing[section]}
+
+    def _named(self, path: Path, section: str, name: str, noun: str) -> None:
+        """Report a name that nothing has, with the one that was probably meant and its line."""
+        known = self._known(section)
+        if not name or name in known:
+            return
+        meant = nearest(name, known)
+        if meant is None:
+            hint = did_you_mean(name, known)
+        elif meant in self.file.declared.get(section, ()):
+            hint = f' Did you mean "{meant}" (line {self.file.line(section, meant)})?'
+        else:
+            hint = f' Did you mean "{meant}"?'
+        self.report.add(path, f"No {noun} has this name.{hint}")
+
+    def _upstreams(self) -> None:
+        for each in self.catalog.upstreams.values():
+            self._named(("upstream", each.id, "vendor"), "vendor", each.vendor, "vendor")
+
+    def _models(self) -> None:
+        for model in self.catalog.models.values():
+            for upstream, _ in model.routes:
+                self._named(("model", model.id, "routes"), "upstream", upstream, "upstream")
+
+    def _books(self) -> None:
+        """Names in books; one currency and one vendor per book; one cost book per vendor."""
+        for path, version in self.versions:
+            if version.buys_from:
+                self._named((*path, "buys_from"), "vendor", version.buys_from, "vendor")
+            for place, row in self._rows(path):
+                self._named((*path, "prices", place, "model"), "model", row, "model")
+        first: dict[str, tuple[BookVersion, str]] = {}
+        for standing in self.existing.versions:
+            first.setdefault(standing.book, (standing, f"version {standing.number}, published"))
+        for path, version in self.versions:
+            said, where = first.setdefault(version.book, (version, f"line {self.file.line(*path)}"))
+            if version.currency and said.currency and version.currency != said.currency:
+                why = f'A book has one currency, and "{version.book}" is in {said.currency} ({where}).'
+                self.report.add((*path, "currency"), why, "Write a book of another name.")
+            if version.buys_from != said.buys_from:
+                kind = f'buys from "{said.buys_from}"' if said.buys_from else "is a list book, without buys_from"
+                at = (*path, "buys_from") if version.buys_from else path
+                self.report.add(at, f'"{version.book}" {kind} ({where}), in every version.')
+        vendors: dict[str, str] = {}
+        for book, (version, _) in first.items():
+            other = vendors.setdefault(version.buys_from, book) if version.buys_from else book
+            if other != book:
+                path = next(path for path, each in self.versions if each.book == book)
+                why = f'The book "{other}" buys from "{version.buys_from}" already; a vendor has one cost book.'
+                self.report.add((*path, "buys_from"), why)
+
+    def _rows(self, path: Path) -> Iterable[tuple[int, str]]:
+        """(place in the file, model) of every row that names a model, also of rows with other mistakes."""
+        place = 0
+        while (*path, "prices", place) in self.file.places.spans:
+            at = (*path, "prices", place, "model")
+            version = next(version for where, version in self.versions if where == path)
+            text = self.file.places.shown(at) if at in self.file.places.spans else ""
+            for model in {row.model for row in version.rows}:
+                if f'"{model}"' in text or f"'{model}'" in text:
+                    yield place, model
+            place += 1
+
+    def _twice(self) -> None:
+        """Two versions of the file with prices for the same thing from the same instant."""
+        for index, (path, version) in enumerate(self.versions):
+            for other_path, other in self.versions[index + 1 :]:
+                same = (version.book, version.valid_from) == (other.book, other.valid_from)
+                both = [thing for thing in version.things() if thing in other.things()]
+                if not same or not both or not version.valid_from:
+                    continue
+                line = self.file.line(*other_path, "valid_from")
+                what = _things(both)
+                until = self._until(version, both)
+                self.report.add(
+                    (*path, "valid_from"),
+                    f"{what} two prices {until}: this one and that of line {line}.",
+                    "A later version ends the earlier one by itself: give this one a later valid_from, or remove it.",
+                )
+
+    def _until(self, version: BookVersion, things: list[Thing]) -> str:
+        everything = [*self.existing.versions, *(each for _, each in self.versions)]
+        later = [
+            each.valid_from
+            for each in everything
+            if each.book == version.book and each.valid_from > version.valid_from and set(things) & each.things().keys()
+        ]
+        start = day(version.valid_from)
+        return f"from {start} until {day(min(later))}" if later else f"from {start} on"
+
+    def _published(self) -> None:
+        """Published versions stay as they are; a price in force is changed with notice."""
+        for path, version in self.versions:
+            standing = self.existing.book(version.book)
+            if not version.valid_from or any(each.says_the_same(version) for each in standing):
+                continue
+            same = [
+                each for each in standing
+                if each.valid_from == version.valid_from and each.things().keys() & version.things().keys()
+            ]  # fmt: skip
+            if same:
+                self.report.add(
+                    (*path, "valid_from"),
+                    f"{same[0].id} is published and never changes: {_first_difference(same[0], version)}.",
+                    "Write it as it was, and the next one below it with a later valid_from.",
+                )
+                continue
+            soon = self.now + NOTICE
+            in_force = {
+                thing: each for each in standing if each.valid_from < soon for thing in each.things()
+            }  # fmt: skip
+            changed = [thing for thing in version.things() if thing in in_force]
+            if changed and version.valid_from < soon:
+                what = _things(changed).removesuffix(" has").removesuffix(" have")
+                self.report.add(
+                    (*path, "valid_from"),
+                    f"This changes {what}, in force since {day(in_force[changed[0]].valid_from)} "
+                    f"({in_force[changed[0]].id}).",
+                    "A change of a price in force starts at least 15 minutes after it is published: "
+                    f"write valid_from = {show(_round_up(soon))} or later.",
+                )
+
+    def _customers(self) -> None:
+        lists = {each.book for each in (*self.existing.versions, *self.catalog.versions) if not each.buys_from}
+        currencies = {each.book: each.currency for each in (*self.catalog.versions, *self.existing.versions)}
+        for customer in self.catalog.customers.values():
+            path: Path = ("customer", customer.id)
+            book = customer.contract.book
+            at = (*path, "contract", "book")
+            if book not in lists:
+                where = at if at in self.file.places.spans else path
+                if book in self._known("book"):
+                    self.report.add(where, f'"{book}" is a cost book; a customer pays by a list book.')
+                else:
+                    self.report.add(where, f'No list book is called "{book}".{did_you_mean(book, lists)}')
+            before = self.existing.customers.get(customer.id)
+            if before is not None:
+                had, wants = currencies.get(before.contract.book), currencies.get(book)
+                if had and wants and had != wants:
+                    self.report.add(at, f"The balance of {customer.id} is in {had}; this book is in {wants}.")
+            for place, deployment in enumerate(customer.deployments):
+                where = (*path, "deployments", place)
+                self._named((*where, "model"), "model", deployment.model, "model")
+                model = self.catalog.models.get(deployment.model) or self.existing.models.get(deployment.model)
+                if model is not None and deployment.output_max > model.output_max:
+                    why = f"{model.id} answers at most {model.output_max:,} tokens."
+                    self.report.add((*where, "output_max"), why)
+
+
+def day(at: Instant) -> str:
+    """The date alone where the instant is its midnight."""
+    return show(at).removesuffix("T00:00:00Z")
+
+
+def _things(things: list[Thing]) -> str:
+    """`gpt-4o output has` or `gpt-4o input, gpt-4o output have`."""
+    names = [f"{model} {bucket}" for model, bucket in things]
+    shown = names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} others"]
+    return f"{', '.join(shown)} {'has' if len(names) == 1 else 'have'}"
+
+
+def _first_difference(published: BookVersion, now: BookVersion) -> str:
+    old, new = published.things(), now.things()
+    for thing in [*old, *new]:
+        if old.get(thing) != new.get(thing):
+            name = " ".join(thing)
+            if thing not in new:
+                return f"{name} {old[thing][0]:f} stands there and is missing here"
+            if thing not in old:
+                return f"{name} {new[thing][0]:f} stands here and not there"
+            there, here = (f"{price:f} per {per:,}" for price, per in (old[thing], new[thing]))
+            return f"{name} is {there} there and {here} here"
+    return f"its currency or vendor is {published.currency} {published.buys_from}".rstrip()
+
+
+def _round_up(at: Instant) -> Instant:
+    """The next whole five minutes that leave five for reading and applying."""
+    step = 5 * MINUTE
+    return -(-(at + step) // step) * step

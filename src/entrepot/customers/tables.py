@@ -1,0 +1,269 @@
+"""Customers, projects, deployments and keys in the database. Takes a connection and opens none."""
+
+import json
+from typing import Literal, cast
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from entrepot.catalog.contents import Contract, Customer, Deployment
+from entrepot.catalog.tables import facts_from_text, facts_to_text
+from entrepot.kernel.instants import Instant
+from entrepot.storage.database import metadata
+
+CustomerState = Literal["active", "suspended"]
+KeyState = Literal["active", "revoked"]
+#: Secrets of one key that may be alive at once: the new one and the one it follows.
+SECRETS_ALIVE = 2
+
+customer_table = Table(
+    "customer",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("book", Text, nullable=False),
+    Column("currency", Text, nullable=False),  # of its balance; fixed when the customer was added
+    Column("contract", Text, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+project_table = Table(
+    "project",
+    metadata,
+    Column("customer", Text, ForeignKey("customer.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),  # as declared; -1: not in the file
+)
+
+deployment_table = Table(
+    "deployment",
+    metadata,
+    Column("customer", Text, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("model", Text, ForeignKey("model.id"), nullable=False),
+    Column("output_max", BigInteger, nullable=False),
+    ForeignKeyConstraint(["customer", "project"], ["project.customer", "project.name"]),
+)
+
+key_table = Table(
+    "key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("customer", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("models", Text, nullable=False),  # JSON list of deployment names, "" for all of the project
+    Column("state", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(["customer", "project"], ["project.customer", "project.name"]),
+)
+
+key_secret_table = Table(
+    "key_secret",
+    metadata,
+    Column("key", Text, ForeignKey("key.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 1, 2, … as rotated
+    Column("hmac", LargeBinary, nullable=False),
+    Column("last", Text, nullable=False),  # last four letters, to tell keys apart
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # 0: lives as long as the key
+)
+
+
+class StoredSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret as it is kept: never itself."""
+
+    number: int
+    hmac: bytes
+    last: str
+    created_at: Instant
+    expires_at: Instant
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key with all its secrets, oldest first. Instants of 0 mean never."""
+
+    id: str
+    customer: str
+    project: str
+    name: str
+    models: tuple[str, ...] | None
+    state: KeyState
+    created_at: Instant
+    expires_at: Instant
+    revoked_at: Instant
+    secrets: tuple[StoredSecret, ...]
+
+
+class StoredCustomer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database knows of a customer beside what the file says."""
+
+    state: CustomerState
+    currency: str
+    created_at: Instant
+    projects: tuple[str, ...]  # all, also those that only keys or older files brought
+
+
+def read_customers(connection: Connection) -> dict[str, Customer]:
+    """Every customer as the catalog declares it."""
+    projects: dict[str, list[str]] = {}
+    rows = connection.execute(
+        select(project_table).where(project_table.c.position >= 0).order_by(project_table.c.position)
+    )
+    for row in rows:
+        projects.setdefault(row.customer, []).append(row.name)
+    deployments: dict[str, list[Deployment]] = {}
+    for row in connection.execute(select(deployment_table).order_by(deployment_table.c.position)):
+        deployments.setdefault(row.customer, []).append(
+            Deployment(project=row.project, name=row.name, model=row.model, output_max=row.output_max)
+        )
+    return {
+        row.id: Customer(
+            id=row.id,
+            contract=Contract(book=row.book, id=row.contract, starts_at=row.starts_at, ends_at=row.ends_at),
+            about=facts_from_text(row.about), address=facts_from_text(row.address),
+            projects=tuple(projects.get(row.id, ())), deployments=tuple(deployments.get(row.id, ())),
+        )
+        for row in connection.execute(select(customer_table).order_by(customer_table.c.id))
+    }  # fmt: skip
+
+
+def read_stored(connection: Connection) -> dict[str, StoredCustomer]:
+    """State, currency and every project of each customer."""
+    projects: dict[str, list[str]] = {}
+    for row in connection.execute(select(project_table).order_by(project_table.c.position, project_table.c.name)):
+        projects.setdefault(row.customer, []).append(row.name)
+    columns = customer_table.c
+    found = connection.execute(select(columns.id, columns.state, columns.currency, columns.created_at))
+    return {
+        row.id: StoredCustomer(
+            state=cast("CustomerState", row.state), currency=row.currency, created_at=row.created_at,
+            projects=tuple(projects.get(row.id, ())),
+        )
+        for row in found
+    }  # fmt: skip
+
+
+def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> bool:
+    """Add or change a customer with its projects and deployments; True if it was added. A project stays once it is
+    there (keys live in it), and the currency stays the one of the first time."""
+    contract = customer.contract
+    facts = {
+        "book": contract.book, "contract": contract.id, "starts_at": contract.starts_at, "ends_at": contract.ends_at,
+        "about": facts_to_text(customer.about), "address": facts_to_text(customer.address),
+    }  # fmt: skip
+    where = customer_table.c.id == customer.id
+    added = connection.execute(update(customer_table).where(where).values(facts)).rowcount == 0
+    if added:
+        first = {"id": customer.id, "state": "active", "currency": currency, "created_at": at}
+        connection.execute(insert(customer_table).values({**facts, **first}))
+    connection.execute(delete(deployment_table).where(deployment_table.c.customer == customer.id))
+    connection.execute(update(project_table).where(project_table.c.customer == customer.id).values(position=-1))
+    for place, name in enumerate(customer.projects):
+        put_project(connection, customer.id, name, place)
+    for name in customer.all_projects():
+        put_project(connection, customer.id, name)
+    rows = [
+        {
+            "customer": customer.id, "project": each.project, "name": each.name, "position": place,
+            "model": each.model, "output_max": each.output_max,
+        }
+        for place, each in enumerate(customer.deployments)
+    ]  # fmt: skip
+    if rows:
+        connection.execute(insert(deployment_table), rows)
+    return added
+
+
+def put_project(connection: Connection, customer: str, name: str, position: int | None = None) -> None:
+    """Make sure that the project is there; with `position`, that it is declared."""
+    where = (project_table.c.customer == customer, project_table.c.name == name)
+    if connection.execute(select(project_table.c.name).where(*where)).first() is None:
+        place = -1 if position is None else position
+        connection.execute(insert(project_table).values(customer=customer, name=name, position=place))
+    elif position is not None:
+        connection.execute(update(project_table).where(*where).values(position=position))
+
+
+def add_key(connection: Connection, key: StoredKey) -> None:
+    """Add a key and its secrets."""
+    models = "" if key.models is None else json.dumps(key.models)
+    connection.execute(
+        insert(key_table).values(
+            id=key.id, customer=key.customer, project=key.project, name=key.name, models=models, state=key.state,
+            created_at=key.created_at, expires_at=key.expires_at, revoked_at=key.revoked_at,
+        )
+    )  # fmt: skip
+    for secret in key.secrets:
+        _add_secret(connection, key.id, secret)
+
+
+def rotate_key(connection: Connection, key: StoredKey, secret: StoredSecret, until: Instant) -> None:
+    """A new secret beside the newest one, which then ends at `until`; older ones end now."""
+    column = key_secret_table.c
+    newest = key.secrets[-1].number
+    older = (column.key == key.id, column.number < newest)
+    connection.execute(delete(key_secret_table).where(*older))
+    ends = (column.key == key.id, column.number == newest)
+    connection.execute(update(key_secret_table).where(*ends).values(expires_at=until))
+    _add_secret(connection, key.id, secret)
+
+
+def revoke_key(connection: Connection, key_id: str, at: Instant) -> None:
+    """Mark a key revoked, for good; an already revoked one keeps its instant."""
+    where = (key_table.c.id == key_id, key_table.c.state == "active")
+    connection.execute(update(key_table).where(*where).values(state="revoked", revoked_at=at))
+
+
+def read_keys(connection: Connection, key_id: str | None = None) -> list[StoredKey]:
+    """Every key by age, or only one."""
+    keys, secrets = select(key_table), select(key_secret_table)
+    if key_id is not None:
+        keys, secrets = keys.where(key_table.c.id == key_id), secrets.where(key_secret_table.c.key == key_id)
+    found: dict[str, list[StoredSecret]] = {}
+    for row in connection.execute(secrets.order_by(key_secret_table.c.number)):
+        found.setdefault(row.key, []).append(
+            StoredSecret(
+                number=row.number, hmac=row.hmac, last=row.last, created_at=row.created_at, expires_at=row.expires_at
+            )
+        )
+    return [
+        StoredKey(
+            id=row.id, customer=row.customer, project=row.project, name=row.name,
+            models=tuple(json.loads(row.models)) if row.models else None, state=cast("KeyState", row.state),
+            created_at=row.created_at, expires_at=row.expires_at, revoked_at=row.revoked_at,
+            secrets=tuple(found.get(row.id, ())),
+        )
+        for row in connection.execute(keys.order_by(key_table.c.created_at, key_table.c.id))
+    ]  # fmt: skip
+
+
+def _add_secret(connection: Connection, key_id: str, secret: StoredSecret) -> None:
+    connection.execute(
+        insert(key_secret_table).values(
+            key=key_id, number=secret.number, hmac=secret.hmac, last=secret.last, created_at=secret.created_at,
+            expires_at=secret.expires_at,
+        )
+    )  # fmt: skip

@@ -1,0 +1,50 @@
+"""The catalog as the database holds it, and the carrying out of a difference. Takes a connection and opens none."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from entrepot.catalog import tables as catalog_tables
+from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, Upstream, Vendor
+from entrepot.catalog.difference import Change
+from entrepot.customers import tables as customer_tables
+from entrepot.kernel.instants import Instant
+from entrepot.ledger.tables import open_balance
+from entrepot.pricing.tables import publish_version, read_versions
+
+
+def standing(connection: Connection) -> Catalog:
+    """Everything that is for sale, and to whom."""
+    return Catalog(
+        operator=catalog_tables.read_operator(connection),
+        vendors=catalog_tables.read_vendors(connection),
+        upstreams=catalog_tables.read_upstreams(connection),
+        models=catalog_tables.read_models(connection),
+        versions=read_versions(connection),
+        customers=customer_tables.read_customers(connection),
+    )
+
+
+def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) -> None:
+    """Make the changes, in their order, in the caller's transaction. New customers get their balance."""
+    for change in changes:
+        value = change.value
+        if isinstance(value, Operator):
+            catalog_tables.put_operator(connection, value)
+        elif isinstance(value, Vendor):
+            catalog_tables.put_vendor(connection, value)
+        elif isinstance(value, Upstream):
+            catalog_tables.put_upstream(connection, value)
+        elif isinstance(value, Model):
+            catalog_tables.put_model(connection, value, at)
+        elif isinstance(value, BookVersion):
+            publish_version(connection, value, at)
+        else:
+            put_customer(connection, value, at)
+
+
+def put_customer(connection: Connection, customer: Customer, at: Instant) -> None:
+    """Add or change a customer; its balance is opened in the currency of its book."""
+    currency = next(each.currency for each in read_versions(connection) if each.book == customer.contract.book)
+    if customer_tables.put_customer(connection, customer, currency, at):
+        open_balance(connection, customer.id, currency)
