@@ -1,0 +1,227 @@
+"""Server-sent events on their way through: what may go to the client now, and what waits for the ending.
+
+`Relay.feed` cuts the stream at event boundaries without reading events one by one, until the first that bears usage,
+an error or the end: from there on everything is held, so that the client sees the last events only once the record is
+durable (protocol §3). A usage object beside an unfinished choice is a running total: remembered, not held.
+
+A raw `"usage":` cannot stand inside a JSON string, since its quotes would be escaped there; so bytes are searched, and
+only the events found are parsed.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from entrepot.kernel.errors import EntrepotError, Fault
+
+#: An incomplete event is kept back up to this size; a larger one passes through unheld (protocol §7).
+MAX_HELD_EVENT: Final = 64 * 1024
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+
+_BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_NOTABLE = re.compile(rb'"usage"\s*:\s*\{|\[DONE\]|"error"\s*:\s*[^\sn]')
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"([a-z_]{1,32})"')
+_NO_USAGE = b'"usage":null'
+
+
+class EventTooLarge(EntrepotError):
+    """One event above MAX_EVENT_BYTES: the upstream does not speak our language any more."""
+
+    code = "event_too_large"
+    fault = Fault.UPSTREAM
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    finish_reason: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    choices: tuple[_Choice, ...] = ()
+
+
+_read = msgspec.json.Decoder(_Event).decode
+
+
+class Relay:
+    """The splitter of one stream. With `drop_usage` the event that only the gateway asked for is taken out."""
+
+    __slots__ = (
+        "_after_cr", "_large", "_large_size", "_seam", "_tail", "done", "drop_usage", "error", "events", "holding",
+        "last_finish", "usage_event",
+    )  # fmt: skip
+
+    def __init__(self, *, drop_usage: bool = False) -> None:
+        self.drop_usage = drop_usage
+        self.holding = False
+        self.done = False  # [DONE] came
+        self.error = False  # an event with a top-level error came
+        self.events = 0  # data lines, as far as seen
+        self.last_finish = ""  # finish_reason of the choice that finished last
+        self.usage_event: bytes | None = None  # JSON of the last event with a usage object
+        self._tail = b""  # an incomplete event
+        self._large: list[bytes] | None = None  # parts of an event that passes through, kept to be read
+        self._large_size = 0
+        self._seam = b""  # its last bytes: its end may lie across two reads
+        self._after_cr = False  # the last boundary ended in CR: a LF now still belongs to it
+
+    @property
+    def retained(self) -> int:
+        """Bytes kept in memory for this stream, besides what was handed out as held."""
+        return len(self._tail) + self._large_size
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """(to forward now, to hold; None = nothing is held). Concatenated they are the bytes that came, in order."""
+        if self._tail:
+            data = self._tail + data
+        elif self._large is not None:
+            return self._feed_large(data)
+        if b"\r" in data or self._after_cr:
+            return self._feed_any(data)
+        size = len(data)
+        if data.endswith(b"\n\n"):
+            self._tail = b""
+        else:
+            size = data.rfind(b"\n\n") + 2
+            if size == 1:
+                return self._keep(b"", data)
+            self._tail = data[size:]
+            data = data[:size]
+            if len(self._tail) > MAX_HELD_EVENT:
+                forward, held = self._whole(data)
+                return self._keep(forward, self._tail, held)
+        if self.holding or self._is_notable(data):
+            return self._split(data)
+        self.events += data.count(b"\ndata:") + data.startswith(b"data:")
+        return data, None
+
+    def end(self) -> bytes:
+        """The stream has ended: the incomplete event that it left, b"" where there is none. It is not an event."""
+        tail, self._tail = self._tail, b""
+        return tail
+
+    def _is_notable(self, data: bytes) -> bool | int:
+        """Has this an event that must be read? May say yes too often, never no."""
+        if b'finish_reason":"' in data or b'finish_reason": "' in data:
+            for reason in _FINISH.findall(data):
+                self.last_finish = reason.decode()
+        usages = data.count(b'"usage"')
+        return (usages and usages != data.count(_NO_USAGE)) or b"[DONE]" in data or b'"error"' in data
+
+    def _whole(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """Whole events, cut where the hold begins."""
+        if self.holding or self._is_notable(data):
+            return self._split(data)
+        self.events += len(_data_lines(data))
+        return data, None
+
+    def _split(self, data: bytes) -> tuple[bytes, bytes | None]:
+        if not self.holding and _NOTABLE.search(data) is None:
+            self.events += len(_data_lines(data))
+            return data, None
+        forward: list[bytes] = []
+        held: list[bytes] = []
+        at = 0
+        for match in _BOUNDARY.finditer(data):
+            event = data[at : match.end()]
+            at = match.end()
+            keep = self._read_event(event)
+            if self.holding:
+                if keep:
+                    held.append(event)
+            else:
+                forward.append(event)
+        return b"".join(forward), b"".join(held) if self.holding else None
+
+    def _read_event(self, event: bytes) -> bool:
+        """Takes note of one event; False if it is to be dropped."""
+        lines = _data_lines(event)
+        self.events += len(lines)
+        if not lines:
+            return True
+        data = b"\n".join(lines)
+        if data.startswith(b"[DONE]"):
+            self.done = self.holding = True
+            return True
+        if b'"usage"' not in data and b'"error"' not in data:
+            return True
+        try:
+            read = _read(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return True
+        unfinished = any(choice.finish_reason is None for choice in read.choices)
+        if bytes(read.error)[:1] not in b"nf":
+            self.error = self.holding = True
+        if bytes(read.usage)[:1] == b"{":
+            self.usage_event = data
+            if not unfinished:
+                self.holding = True
+                return not (self.drop_usage and not read.choices)
+        return True
+
+    def _keep(self, forward: bytes, tail: bytes, held: bytes | None = None) -> tuple[bytes, bytes | None]:
+        """Keeps an incomplete event back, or lets it through if it is large."""
+        if len(tail) <= MAX_HELD_EVENT:
+            self._tail = tail
+            return forward, held
+        self._tail = b""
+        self._large = [tail]
+        self._seam = tail[-3:]
+        self._large_size = len(tail)
+        if self.holding:
+            return forward, (held or b"") + tail
+        return forward + tail, held
+
+    def _feed_large(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """Goes on with an event that passes through; its end is searched across the seam."""
+        parts = self._large
+        assert parts is not None
+        seam = self._seam
+        match = _BOUNDARY.search(seam + data)
+        if match is None:
+            self._large_size += len(data)
+            if self._large_size > MAX_EVENT_BYTES:
+                raise EventTooLarge(f"an event is above {MAX_EVENT_BYTES} bytes")
+            parts.append(data)
+            self._seam = (seam + data)[-3:]
+            return (b"", data) if self.holding else (data, None)
+        cut = max(match.end() - len(seam), 0)
+        parts.append(data[:cut])
+        held_before = self.holding
+        self._large, self._large_size = None, 0
+        self._after_cr = data[:cut].endswith(b"\r")
+        self._read_event(b"".join(parts))
+        rest, held = self.feed(data[cut:]) if cut < len(data) else (b"", None)
+        if held_before:
+            return b"", data[:cut] + (held or b"")
+        return data[:cut] + rest, held
+
+    def _feed_any(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """As `feed`, with CR LF, CR or LF as line ends."""
+        before = b""
+        if self._after_cr and not self._tail and data[:1] == b"\n":
+            before, data = b"\n", data[1:]
+        self._tail = b""
+        size = 0
+        for match in _BOUNDARY.finditer(data):
+            size = match.end()
+        whole, tail = data[:size], data[size:]
+        if data:
+            self._after_cr = not tail and whole.endswith(b"\r")
+        elif before:
+            self._after_cr = False
+        if self.holding:
+            forward, held = self._split(whole)
+            held = before + (held or b"")
+        else:
+            forward, held = self._whole(whole)
+            forward = before + forward
+        return self._keep(forward, tail, held)
+
+
+def _data_lines(event: bytes) -> list[bytes]:
+    """Values of the data lines, without the one space that may follow the colon."""
+    return [line[6:] if line[5:6] == b" " else line[5:] for line in _LINE_END.split(event) if line.startswith(b"data:")]
