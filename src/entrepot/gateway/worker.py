@@ -105,7 +105,7 @@ class _Worker:
 
             seal_stream(disk, slot, epoch, close, to_bytes(Seal(self.clock.now(), "successor")), carry_part=carry_part)
         standing = Standing.of(slot.inherited(carry_part))
-        epoch = slot.next_epoch
+        epoch = slot.next_epoch()
         self.journal = Journal(disk, slot, epoch, loop, carry=self._carry, failed=self._failed)
         snapshot = Snapshot.load(self.folder.snapshot)
         self.leases = Leases(loop, list(standing.leases.values()), self.journal.append)
