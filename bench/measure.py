@@ -10,7 +10,7 @@ from entrepot.prove.canned import menu
 from entrepot.prove.load import Order, Report, chat_request
 from entrepot.prove.processes import load
 
-Kind = Literal["unary", "burst", "single"]
+Kind = Literal["unary", "burst", "single", "slow"]
 EVENTS = 100
 PAUSE_MS = 5.0
 SIZE = 600

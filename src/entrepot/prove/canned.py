@@ -1,7 +1,8 @@
 """A vendor for measurements: the same pre-serialised bytes for every call, no ledger, as little CPU as we know how.
 
 The request says what it wants by a word in its body: `@burst` a stream of N events in one write, `@single` N events
-one by one with a pause, anything else a whole answer. Run as `python -m entrepot.prove.canned`.
+one by one with a pause, `@slow` the same with a second between them, anything else a whole answer. Run as
+`python -m entrepot.prove.canned`.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import uvloop
 
 from entrepot.prove.answer import head
 
+_SLOW_S = 1.0
 _length = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 
 
@@ -75,6 +77,7 @@ class CannedConnection(asyncio.Protocol):
         self._buffer = b""
         self._timer: asyncio.TimerHandle | None = None
         self._left = 0
+        self._pause = 0.0
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -94,10 +97,12 @@ class CannedConnection(asyncio.Protocol):
             self._buffer = data
             return
         self._buffer = data[end + 4 + size :]
-        if b"@single" in data:
+        slow = b"@slow" in data
+        if slow or b"@single" in data:
             self._transport.write(self._menu.stream_head)
             self._left = self._menu.events
-            self._timer = self._loop.call_later(self._menu.pause, self._event)
+            self._pause = _SLOW_S if slow else self._menu.pause
+            self._timer = self._loop.call_later(self._pause, self._event)
             return
         answer = self._menu.burst if b"@burst" in data else self._menu.unary
         if self._menu.delay:
@@ -109,7 +114,7 @@ class CannedConnection(asyncio.Protocol):
         self._left -= 1
         if self._left:
             self._transport.write(self._menu.event)
-            self._timer = self._loop.call_later(self._menu.pause, self._event)
+            self._timer = self._loop.call_later(self._pause, self._event)
         else:
             self._transport.write(self._menu.event)
             self._transport.write(self._menu.closing)

@@ -39,7 +39,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.0  # calls a second; 0: closed loop
     arrivals: Literal["constant", "poisson"] = "poisson"
     seed: int = 1
-    once: bool = False  # each connection sends one call and keeps what comes open
+    once: bool = False  # each connection sends one call as soon as it is open
     abort_share: float = 0.0  # of calls whose connection is cut in the middle
     watch: tuple[int, ...] = ()  # processes whose CPU time is read at both ends of the counted time
 
@@ -50,6 +50,7 @@ class Report(msgspec.Struct, kw_only=True):
     calls: int = 0  # answered
     failed: int = 0
     aborted: int = 0
+    begun: int = 0  # answers whose head came, from the very start
     seconds: float = 0.0
     received: int = 0  # bytes
     cpu_ns: int = 0  # of the watched processes
@@ -102,6 +103,7 @@ class Caller(asyncio.Protocol):
                 return
             found = _length(self._head, 0, end + 2)
             self._need = end + 4 + int(found[1]) if found else -1
+            self._run.report.begun += 1
             if self._run.abort():
                 self._run.report.aborted += 1
                 self.open = False
@@ -148,14 +150,18 @@ class Run:
 
     async def go(self) -> Report:
         order = self.order
-        self._callers = [await self._connect() for _ in range(order.connections)]
+        for _ in range(order.connections):
+            caller = await self._connect()
+            self._callers.append(caller)
+            if order.once:
+                caller.send(next(self._requests), _now())
         began = _now()
         self._loop.call_later(order.warm_seconds, self._begin_counting)
         if order.rate:
             self._idle = list(self._callers)
             self._due = began
             self._arrive()
-        else:
+        elif not order.once:
             for caller in self._callers:
                 caller.send(next(self._requests), _now())
         await asyncio.sleep(order.warm_seconds + order.seconds)
