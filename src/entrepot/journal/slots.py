@@ -81,7 +81,6 @@ class Slot:
     def epochs(self) -> list[int]:
         return sorted(int(name) for name in self.disk.names(self.path) if name.isdigit())
 
-    @property
     def next_epoch(self) -> int:
         """One more than the highest there is: whoever removes old streams leaves the last one."""
         return max(self.epochs(), default=0) + 1

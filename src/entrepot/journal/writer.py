@@ -32,6 +32,9 @@ MOST_PENDING = 16_384
 MOST_IN_FRAME = 4096
 RETRY_SECONDS = 1.0
 _RECENT_FRAMES = 4096
+#: The next segment is due when less than this part of the current one is left: the carry is asked for between two
+#: callbacks, and what those append has to fit meanwhile.
+_LOW_PART = 16
 
 _log = logging.getLogger(__name__)
 _Item = tuple[bytes, Callable[[], None] | None]
@@ -51,8 +54,10 @@ class Journal:
         failed: Callable[[BaseException], None],
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        """`carry` describes the stream as appended so far; `failed` is called once, in the loop, when the disk failed
-        or a thread died: the worker has to end then, its slot is sealed by the next."""
+        """`carry` describes the stream as appended so far; it is asked between two callbacks of the loop, never inside
+        `append`, so a caller may change its state and append in any order within one callback. `failed` is called
+        once, in the loop, when the disk failed or a thread died: the worker has to end then, the next seals its slot.
+        """
         self._disk = disk
         self._slot = slot
         self.epoch = epoch
@@ -73,8 +78,11 @@ class Journal:
         # written by the loop only
         self._seq = 1  # number of the next record
         self._left = -1  # bytes left in the current segment, if every record had a frame of its own
+        self._low = 0  # below it the next segment is due
+        self._turning = False
         self._marks: deque[int] = deque()  # the record with this number begins a segment
         self._rotations = 0
+        self._carried = 0  # rotations that have their carry
         self._target = 1
         self._has_ending = False
         self._since: Instant = 0
@@ -94,6 +102,7 @@ class Journal:
         self._shelf.prepare(size)
         self._committer = Committer(self._shelf, self._shelf.ready.popleft(), 0, 1)
         self._left = size
+        self._low = size // _LOW_PART
         for name, work in (("journal-writer", self._write), ("journal-preparer", self._prepare)):
             thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             self._threads.append(thread)
@@ -106,8 +115,8 @@ class Journal:
     def append(self, record: bytes, durable: Callable[[], None] | None = None) -> int:
         """Hand over a record; its number in the stream. `durable` runs in the loop once it is on disk, in order."""
         left = self._left - len(record) - OVERHEAD_BYTES
-        if left < 0 or len(record) > LARGEST_RECORD:
-            return self._append_behind_carry(record, durable)
+        if left < self._low or len(record) > LARGEST_RECORD:
+            return self._append_near_the_end(record, durable)
         self._left = left
         if record[0] == ENDING_KIND:
             self._has_ending = True
@@ -119,11 +128,10 @@ class Journal:
     def room(self, open_calls: int) -> bool:
         """Whether one more call may begin: the endings of all open calls and its own fit into prepared space. While it
         is False nothing but endings, and what they need, should be appended (no checkpoints, no tallies)."""
-        ready = self._prepared - self._rotations
-        space = self._left + ready * (self._segment_bytes - open_calls * CARRIED_BYTES)
+        each = self._segment_bytes - self._segment_bytes // _LOW_PART - open_calls * CARRIED_BYTES
+        space = self._left + (self._prepared - self._rotations) * each
         if space >= (open_calls + 1) * ENDING_BYTES and self._seq - self._durable_seq <= MOST_PENDING:
             return True
-        each = self._segment_bytes - open_calls * CARRIED_BYTES
         if each > 0:
             target = 1 + (open_calls + 1) * ENDING_BYTES // each
             if target > self._target:
@@ -153,7 +161,6 @@ class Journal:
         if now - self._since < OLD or self._prepared <= self._rotations or self._left < 0:
             return False
         self._rotate()
-        self._since = now
         return True
 
     def close(self, seal: bytes, patience: float = 5.0) -> None:
@@ -173,35 +180,47 @@ class Journal:
 
     # in the loop, rarely
 
-    def _append_behind_carry(self, record: bytes, durable: Callable[[], None] | None) -> int:
+    def _append_near_the_end(self, record: bytes, durable: Callable[[], None] | None) -> int:
         if self._failure is not None or self._closing or not self._threads:
             raise JournalFailed(f"the journal takes no record: {self._failure or 'it is not open'}")
         if len(record) > LARGEST_RECORD:
             raise ValueError(f"a record of {len(record):,} bytes; the largest is {LARGEST_RECORD:,}")
-        self._rotate()
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._rotate)
         return self._put(record, durable)
 
     def _rotate(self) -> None:
-        carry = self._carry()
-        self._begin_segment()
-        self._has_ending = False
-        for record in carry:
+        """Begin a segment with a carry; where a burst has begun one without, the carry comes now."""
+        self._turning = False
+        if self._failure is not None or self._closing:
+            return
+        if self._carried == self._rotations:
+            if self._prepared <= self._rotations:
+                return  # the rest of this segment is for endings; the next append asks again
+            self._begin_segment()
+        for record in self._carry():
             self._put(record)
+        self._carried = self._rotations
+        self._since = 0
+        self._has_ending = False
 
     def _begin_segment(self) -> None:
         self._marks.append(self._seq)
         self._rotations += 1
         self._left = self._segment_bytes
+        self._low = self._segment_bytes // _LOW_PART
         self._nudge.set()
 
     def _put(self, record: bytes, durable: Callable[[], None] | None = None) -> int:
-        """Append without a new carry: a segment that a long carry has filled is followed by another."""
+        """Append without a new carry: a segment that is full is followed by another."""
         if len(record) + OVERHEAD_BYTES > self._left and self._left < self._segment_bytes:
             self._begin_segment()
         self._left = max(0, self._left - len(record) - OVERHEAD_BYTES)
+        if record[0] == ENDING_KIND:
+            self._has_ending = True
         seq = self._seq
         self._seq = seq + 1
-        self._has_ending = self._has_ending or record[0] == ENDING_KIND
         self._queue.put((record, durable))
         return seq
 
