@@ -12,29 +12,25 @@ from entrepot.kernel.instants import Instant, from_datetime
 LATER = "not for sale yet in this version"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _SECRET_NAMES = re.compile(r"(?:.*[_-])?(?:api[_-]?key|secret|token|password|passwd|authorization|bearer)", re.I)
-_SECRET_VALUES = re.compile(r"(?:sk|rk|ep_live|AKIA|ghp|hf)[-_A-Za-z0-9]{13,}")
+_SECRET_VALUES = re.compile(r"(?:[sr]k-|ep_live_|ghp_|hf_|xai-|gsk_|AIza)[-_A-Za-z0-9]{16,}")
 
 
 class Report:
-    """Issues of one file, and what must never be shown in them."""
+    """Issues of one file."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.issues: list[Issue] = []
-        self._secrets: dict[str, str] = {}
 
     def add(self, path: Path, *why: str) -> None:
         """A mistake at `path`: what is so, then what to do."""
-        text = self.places.shown(path)
-        for secret, mask in self._secrets.items():
-            text = text.replace(secret, mask)
-        self.issues.append(Issue(line=self.places.line(path), text=text, why=why))
+        self.issues.append(Issue(line=self.places.line(path), text=self.places.shown(path), why=why))
 
     def hide_secrets(self, data: Mapping[str, object]) -> set[Path]:
         """Find inline secrets anywhere in the file, report each, and mask it in every later issue; their paths."""
         found = list(_secrets(data, ()))
-        for _, value in found:
-            self._secrets[value] = _mask(value)
+        for path, value in found:
+            self.places.hide(path, f'"{_mask(value)}"')
         for path, _ in found:
             name = _variable(data, path)
             self.add(
@@ -137,8 +133,10 @@ class Fields:
             if name in later:
                 self.report.add(self.at(name), f"{name} is {LATER}.", "Nothing would act on it: remove it for now.")
             else:
-                known = {*self._taken, *later}
-                self.report.add(self.at(name), f'Nothing here is called "{name}".{did_you_mean(name, known)}')
+                why = [f'Nothing here is called "{name}".{did_you_mean(name, {*self._taken, *later})}']
+                if len(self.path) == 2 and isinstance(self.table[name], Mapping):
+                    why.append(f'A name with a dot in it is quoted: [{self.path[0]}."{self.path[1]}.{name}"].')
+                self.report.add(self.at(name), *why)
 
     def _of(self, name: str, required: bool, what: str, fits: Callable[[object], bool]) -> object:
         self._taken.add(name)

@@ -57,6 +57,7 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     issues: tuple[Issue, ...]
     places: Places
     version_paths: tuple[Path, ...]  # of catalog.versions, in the same order
+    priced: tuple[tuple[Path, str], ...]  # every model that a price row names, with its place
     declared: Mapping[str, frozenset[str]]  # section → names that stand there, also those with mistakes
 
     def line(self, *path: str | int) -> int:
@@ -65,7 +66,7 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(text: str, name: str) -> CatalogFile:
     """Read a file as far as it can be read; raises CatalogBroken at once only if it is no TOML at all."""
-    text = text.replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if len(text) > LARGEST:
         raise CatalogBroken(name, [Issue(line=1, text="", why=("A catalog file has at most 16 MiB.",))])
     try:
@@ -83,6 +84,7 @@ class _Reader:
     def __init__(self, report: Report, data: Mapping[str, object], name: str) -> None:
         self.report, self.name = report, name
         self.root = Fields(report, (), data)
+        self.priced: list[tuple[Path, str]] = []
 
     def file(self) -> CatalogFile:
         if self.root.whole("format", required=True) not in (0, 1):
@@ -104,7 +106,7 @@ class _Reader:
         tables = {section: self.root.raw(section) for section in sections}
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
-            version_paths=tuple(path for path, _ in versions),
+            version_paths=tuple(path for path, _ in versions), priced=tuple(self.priced),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
 
@@ -147,7 +149,9 @@ class _Reader:
         env = key.text("env") if key else ""
         file = key.text("file") if key else ""
         if key:
-            if bool(env) == bool(file):
+            if dialect == "builtin":
+                self.report.add(key.path, "The built-in model needs no key: remove it.")
+            elif bool(env) == bool(file):
                 self.report.add(key.path, 'key is either { env = "NAME" } or { file = "…" }.')
             key.done("vault", "kms")
         endpoint.done("api_version", "proxy", "headers")
@@ -230,6 +234,9 @@ class _Reader:
         if "*" in model:
             self.report.add(fields.at("model"), f"A pattern of models is {LATER}; name each model.")
             model = ""
+        elif model:
+            self.priced.append((fields.at("model"), model))
+        later = any(name in fields.table for name in _LATER_PRICE)
         per = PER_DEFAULT
         if isinstance(fields.raw("per"), str):
             self.report.add(fields.at("per"), f"per = \"{fields.table['per']}\" is {LATER}; per is a number of tokens.")
@@ -247,7 +254,7 @@ class _Reader:
                 self.report.add(fields.at(bucket), f"{bucket} is a price: a number of at least 0, at most 18 places.")
             else:
                 prices[bucket] = price
-                before = seen.setdefault((model, bucket), fields.at(bucket))
+                before = fields.at(bucket) if later else seen.setdefault((model, bucket), fields.at(bucket))
                 if model and before != fields.at(bucket):
                     line = self.report.places.line(before)
                     self.report.add(
@@ -256,9 +263,9 @@ class _Reader:
                         "Remove one of them.",
                     )
         fields.done(*_LATER_PRICE)
-        if not prices and not any(name in fields.table for name in (*_LATER_PRICE, *BUCKETS)):
+        if not prices and not later and not any(name in fields.table for name in BUCKETS):
             self.report.add(fields.path, f"This row names no price. Prices are {', '.join(BUCKETS)}.")
-        return [PriceRow(model=model, prices=prices, per=per)] if model and prices else []
+        return [PriceRow(model=model, prices=prices, per=per)] if model and prices and not later else []
 
     def _currency(self, fields: Fields) -> str:
         currency = fields.text("currency", required=True)

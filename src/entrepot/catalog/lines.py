@@ -22,11 +22,13 @@ _SCALAR = re.compile(r"[^,\]}#\n]+")
 
 
 class Span(NamedTuple):
-    """1-based line of the key (or element, or header), and the characters from there to the value's end."""
+    """1-based line of the key (or element, or header), and the characters from there to the value's end; `value` is
+    where the value begins."""
 
     line: int
     start: int
     end: int
+    value: int
 
 
 class Places:
@@ -37,6 +39,7 @@ class Places:
         self.text = text.replace("\r\n", "\n")
         self.spans: dict[Path, Span] = {}
         self._starts = [0, *(found.end() for found in re.finditer("\n", self.text))]
+        self._hidden: dict[int, tuple[int, str]] = {}
         self._tables: dict[Path, int] = {}  # arrays of tables: how many elements so far
         self._walk()
 
@@ -47,17 +50,28 @@ class Places:
     def span(self, path: Path) -> Span:
         while path and path not in self.spans:
             path = path[:-1]
-        return self.spans.get(path, Span(1, 0, 0))
+        return self.spans.get(path, Span(1, 0, len(self.text), 0))
+
+    def hide(self, path: Path, mask: str) -> None:
+        """Show `mask` instead of the value at `path` from now on."""
+        span = self.span(path)
+        self._hidden[span.value] = (span.end, mask)
 
     def shown(self, path: Path, *, width: int = 100) -> str:
-        """What stands there, its first line only, shortened to `width`."""
+        """What stands there, its first line only, shortened to `width`, with what is hidden masked."""
         span = self.span(path)
-        first, *more = self.text[span.start : span.end].split("\n", 1)
+        parts, at = [], span.start
+        for start in sorted(self._hidden):
+            end, mask = self._hidden[start]
+            if at <= start < span.end:
+                parts += [self.text[at:start], mask]
+                at = end
+        first, *more = "".join([*parts, self.text[at : span.end]]).split("\n", 1)
         first = first.rstrip()
         return f"{first[: width - 2]} …" if len(first) > width else f"{first} …" if more else first
 
-    def _mark(self, path: Path, start: int, end: int) -> None:
-        self.spans.setdefault(path, Span(bisect_right(self._starts, start), start, end))
+    def _mark(self, path: Path, start: int, end: int, value: int) -> None:
+        self.spans.setdefault(path, Span(bisect_right(self._starts, start), start, end, value))
 
     def _walk(self) -> None:
         base: Path = ()
@@ -80,11 +94,11 @@ class Places:
             if last and several:
                 count = self._tables.get(base, 0)
                 self._tables[base] = count + 1
-                self._mark(base, start, end)
+                self._mark(base, start, end, start)
                 base = (*base, count)
             elif base in self._tables:
                 base = (*base, self._tables[base] - 1)
-            self._mark(base, start, end)
+            self._mark(base, start, end, start)
         return base, end
 
     def _pair(self, base: Path, start: int) -> int:
@@ -93,7 +107,7 @@ class Places:
         path = (*base, *parts)
         end = self._value(path, at)
         for length in range(len(base) + 1, len(path) + 1):
-            self._mark(path[:length], start, end)
+            self._mark(path[:length], start, end, at)
         return end
 
     def _key(self, at: int) -> tuple[list[str], int]:
@@ -123,7 +137,7 @@ class Places:
             at, place = self._after(_BLANK, at + 1), 0
             while self.text[at] != "]":
                 end = self._value((*path, place), at)
-                self._mark((*path, place), at, end)
+                self._mark((*path, place), at, end, at)
                 at, place = self._comma(end), place + 1
             return at + 1
         end = self._after(_SCALAR, at)

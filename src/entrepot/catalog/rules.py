@@ -3,8 +3,6 @@
 Names may stand in the file or in what the house already has: what is missing in the file stays.
 """
 
-from collections.abc import Iterable
-
 from entrepot.catalog.contents import BookVersion, Catalog, Thing
 from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
@@ -75,8 +73,8 @@ class _Rules:
         for path, version in self.versions:
             if version.buys_from:
                 self._named((*path, "buys_from"), "vendor", version.buys_from, "vendor")
-            for place, row in self._rows(path):
-                self._named((*path, "prices", place, "model"), "model", row, "model")
+        for path, model in self.file.priced:
+            self._named(path, "model", model, "model")
         first: dict[str, tuple[BookVersion, str]] = {}
         for standing in self.existing.versions:
             first.setdefault(standing.book, (standing, f"version {standing.number}, published"))
@@ -96,18 +94,6 @@ class _Rules:
                 path = next(path for path, each in self.versions if each.book == book)
                 why = f'The book "{other}" buys from "{version.buys_from}" already; a vendor has one cost book.'
                 self.report.add((*path, "buys_from"), why)
-
-    def _rows(self, path: Path) -> Iterable[tuple[int, str]]:
-        """(place in the file, model) of every row that names a model, also of rows with other mistakes."""
-        place = 0
-        while (*path, "prices", place) in self.file.places.spans:
-            at = (*path, "prices", place, "model")
-            version = next(version for where, version in self.versions if where == path)
-            text = self.file.places.shown(at) if at in self.file.places.spans else ""
-            for model in {row.model for row in version.rows}:
-                if f'"{model}"' in text or f"'{model}'" in text:
-                    yield place, model
-            place += 1
 
     def _twice(self) -> None:
         """Two versions of the file with prices for the same thing from the same instant."""

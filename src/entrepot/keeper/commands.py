@@ -67,10 +67,8 @@ def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
         with read(engine) as connection:
             before = state.standing(connection)
             check(file, before, now)
-            changes = difference(before, file.catalog)
-            facts = _said(changes, [], dry_run=True)
             secrets.missing(file, file.catalog.upstreams.values(), given, secrets.kept(connection))
-            return facts
+            return _said(difference(before, file.catalog), [], dry_run=True)
     with write(engine) as connection:
         before, kept = state.standing(connection), secrets.kept(connection)
         check(file, before, now)
@@ -104,7 +102,8 @@ def key_create(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
         text = keys.make(key_id, secret)
         key = StoredKey(
             id=key_id, customer=customer, project=project, name=_text(args, "name", ""), models=models,
-            state="active", created_at=now, expires_at=expires_at, revoked_at=0, secrets=(_stored(folder, text, 1, now),),
+            state="active", created_at=now, expires_at=expires_at, revoked_at=0,
+            secrets=(_stored(folder, text, 1, now),),
         )  # fmt: skip
         customer_tables.add_key(connection, key)
     return {**_key_facts(key), "key": text}

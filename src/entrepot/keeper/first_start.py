@@ -71,7 +71,7 @@ def _demo(engine: Engine, now: Instant) -> str:
         if DEMO not in standing.customers:
             name = next((each.book for each in lists if each.book == "list"), lists[0].book)
             demo = Customer(id=DEMO, contract=Contract(book=name), about={"name": "Demo"})
-            state.put_customer(connection, demo, now)
+            state.put_customer(connection, demo, standing.book(name)[0].currency, now)
             standing = state.standing(connection)
         book = standing.book(standing.customers[DEMO].contract.book)
         return book[0].currency

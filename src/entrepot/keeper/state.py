@@ -27,6 +27,7 @@ def standing(connection: Connection) -> Catalog:
 
 def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) -> None:
     """Make the changes, in their order, in the caller's transaction. New customers get their balance."""
+    currencies: dict[str, str] = {}
     for change in changes:
         value = change.value
         if isinstance(value, Operator):
@@ -39,12 +40,12 @@ def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) ->
             catalog_tables.put_model(connection, value, at)
         elif isinstance(value, BookVersion):
             publish_version(connection, value, at)
-        else:
-            put_customer(connection, value, at)
+        else:  # customers come last, when their books are there
+            currencies = currencies or {each.book: each.currency for each in read_versions(connection)}
+            put_customer(connection, value, currencies[value.contract.book], at)
 
 
-def put_customer(connection: Connection, customer: Customer, at: Instant) -> None:
+def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> None:
     """Add or change a customer; its balance is opened in the currency of its book."""
-    currency = next(each.currency for each in read_versions(connection) if each.book == customer.contract.book)
     if customer_tables.put_customer(connection, customer, currency, at):
         open_balance(connection, customer.id, currency)
