@@ -1,10 +1,8 @@
 """`entrepot`: finds the file of a command when it is called, lists what exists, and turns errors into exit codes."""
 
 import importlib
-import importlib.util
 import os
 import sys
-import traceback
 
 import click
 
@@ -12,44 +10,65 @@ from entrepot.cli.command import Noun, options
 from entrepot.cli.terminal import DONE, MISUSED, REFUSED, Stop, error_text
 from entrepot.kernel.errors import EntrepotError
 
-#: In the order of `--help`. A name is listed when `entrepot/cli/NAME.py` exists; that file holds `command`.
-VERBS = (
-    "serve", "reload", "status", "apply", "export", "usage", "explain", "check", "close", "verify", "env", "run", "top",
-    "replay", "prove",
-)  # fmt: skip
-NOUNS = (
-    "key", "customer", "deployment", "upstream", "book", "limit", "budget", "balance", "ptu", "invoice", "payment",
-    "ledger", "vendor", "scenario", "report", "user",
-)  # fmt: skip
-
-
-def module_of(name: str) -> str:
-    return f"entrepot.cli.{name.replace('-', '_')}"
+#: In the order of `--help`, with the words it shows: loading thirty files to read theirs would take longer than the
+#: answer may. A name is listed when `entrepot/cli/NAME.py` exists, which holds `command`; a test compares the words.
+VERBS = {
+    "serve": "everything on this machine",
+    "reload": "new code or settings without a failed request",
+    "status": "what runs, what is wrong, what needs you",
+    "apply": "load the catalog: difference first, then all or nothing",
+    "export": "the catalog as it is now; apply of an export changes nothing",
+    "usage": "requests, tokens by kind, charge",
+    "explain": "why: a request or a refusal",
+    "check": "explain a catalog file without a server",
+    "close": "checklist and gate of the month's end",
+    "verify": "journal = lake = rollup = ledger; chains whole",
+    "env": "export lines that point OPENAI_BASE_URL and friends here",
+    "run": "run a program against this server, print its bill",
+    "top": "requests, tokens and money per second, live",
+    "replay": "send a recorded trace",
+    "prove": "the promise's own test, here, with figures",
+}
+NOUNS = {
+    "key": "list  create  rotate  revoke",
+    "customer": "list  show",
+    "deployment": "list",
+    "upstream": "list",
+    "book": "list  show",
+    "limit": "list",
+    "budget": "list",
+    "balance": "list  show  top-up",
+    "ptu": "",
+    "invoice": "",
+    "payment": "",
+    "ledger": "",
+    "vendor": "",
+    "scenario": "",
+    "report": "",
+    "user": "",
+}
+_HERE = os.path.dirname(__file__)
 
 
 class Entrepot(Noun):
     """One file per command; only the file of the command that is called is loaded."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in (*VERBS, *NOUNS) if importlib.util.find_spec(module_of(name)) is not None]
+        return [name for name in (*VERBS, *NOUNS) if os.path.exists(os.path.join(_HERE, f"{name}.py"))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        found = importlib.import_module(module_of(cmd_name)).command
+        found = importlib.import_module(f"entrepot.cli.{cmd_name}").command
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
-        for name in self.list_commands(ctx):
-            one = self.get_command(ctx, name)
-            if one is not None and not one.hidden:
-                does = "  ".join(one.commands) if isinstance(one, Noun) else one.get_short_help_str(90)
-                rows[name in VERBS].append((name, does))
-        for verbs, title in ((True, "Verbs act on the whole house"), (False, "Nouns take a verb; alone they list")):
-            if rows[verbs]:
+        known = self.list_commands(ctx)
+        for title, words in (("Verbs act on the whole house", VERBS), ("Nouns take a verb; alone they list", NOUNS)):
+            rows = [(name, words[name]) for name in known if name in words]
+            if rows:
                 with formatter.section(title):
-                    formatter.write_dl(rows[verbs])
+                    formatter.write_dl(rows)
 
 
 @click.group(
@@ -76,29 +95,33 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.UsageError as error:
-        where = f"      {error.ctx.command_path} --help" if error.ctx else ""
-        click.echo(error_text(error.format_message(), where.strip()), err=True)
+        where = f"{error.ctx.command_path} --help" if error.ctx else ""
+        click.echo(error_text(error.format_message(), where), err=True)
         return MISUSED
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nstopped; nothing was changed by this command after its last line", err=True)
+        click.echo("\nstopped", err=True)
         return REFUSED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its exit
         return DONE
     except Stop as stop:
-        if debug:
-            traceback.print_exc()
         click.echo(stop.lines or error_text(stop.message, stop.do), err=True)
+        _trace(debug)
         return stop.exit_code
     except EntrepotError as error:
-        if debug:
-            traceback.print_exc()
         click.echo(error_text(error.message), err=True)
+        _trace(debug)
         return REFUSED
     except Exception as error:  # noqa: BLE001  the command line: a person gets one line, the trace on request
-        if debug:
-            traceback.print_exc()
         what = f"{type(error).__name__}: {error}"
         click.echo(error_text(what, "the same command with --debug shows where"), err=True)
+        _trace(debug)
         return REFUSED
     return DONE
+
+
+def _trace(debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,84 @@
+"""`entrepot apply FILE`: load the catalog; the difference first, then all of it or nothing."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from entrepot.cli.answer import show_or_json
+from entrepot.cli.catalog_file import secrets_of, text_of
+from entrepot.cli.command import command as verb
+from entrepot.cli.command import options
+from entrepot.cli.session import Admin, AdminError, admin
+from entrepot.cli.terminal import MISUSED, Stop, note, program, say
+
+
+@verb("load the catalog: difference first, then all or nothing")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show the difference only.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def command(file: Path, dry_run: bool, yes: bool) -> None:
+    """Load what FILE declares: vendors, upstreams, models, prices, customers. What it does not name stays as it is.
+
+    Credentials that it names by `env` or `file` are read here and handed to the server, which keeps them.
+    """
+    from entrepot.catalog.file import read
+    from entrepot.catalog.issues import CatalogBroken
+
+    text = text_of(file)
+    try:
+        secrets = secrets_of(read(text, str(file)), file)
+    except CatalogBroken as broken:
+        raise Stop(broken.message, lines=broken.message) from None
+    body = {"text": text, "file": str(file), "secrets": secrets}
+    with admin() as api:
+        planned = _ask(api, {**body, "dry_run": True})
+        if dry_run or (not planned["changed"] and not secrets):
+            show_or_json(planned, lambda facts: _planned(facts, file, dry_run))
+            return
+        if planned["changed"] and not yes:
+            _confirm(planned, file)
+        done = _ask(api, {**body, "dry_run": False, "yes": True})
+    show_or_json(done, lambda facts: _applied(facts, file))
+
+
+def _ask(api: Admin, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return api.post("catalog", body=body)
+    except AdminError as error:
+        if error.code == "catalog_broken":
+            error.lines = error.message
+        raise
+
+
+def _confirm(planned: dict[str, Any], file: Path) -> None:
+    if not sys.stdin.isatty() or options().json:
+        raise Stop(
+            f"{file} changes {_things(planned)}, and nobody is here to ask; nothing was changed",
+            do=f"{program()} apply {file} --yes      or --dry-run to see them",
+            exit_code=MISUSED,
+        )
+    say("\n".join(planned["lines"]) + "\n")
+    if not click.confirm(f"Apply {_things(planned)}?", default=False):
+        raise Stop("nothing was changed")
+
+
+def _planned(facts: dict[str, Any], file: Path, dry_run: bool) -> str:
+    if not facts["changed"]:
+        return f"{file} changes nothing"
+    return "\n".join([*facts["lines"], "", f"{_things(facts)}; nothing was changed (--dry-run)"])
+
+
+def _applied(facts: dict[str, Any], file: Path) -> str:
+    late = facts.get("behind") or []
+    if late:
+        note(f"not yet used by {', '.join(map(str, late))}: they follow when they answer again")
+    if not facts["changed"]:
+        return f"{file} changes nothing"
+    return "\n".join([*facts["lines"], "", f"{_things(facts)} applied"])
+
+
+def _things(facts: dict[str, Any]) -> str:
+    number = len(facts["lines"])
+    return "1 thing" if number == 1 else f"{number} things"

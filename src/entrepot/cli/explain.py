@@ -1,0 +1,163 @@
+"""`entrepot explain ID`: why did this cost that, or why was it refused?"""
+
+from typing import Any
+
+import click
+
+from entrepot.cli.amount import grouped
+from entrepot.cli.answer import show_or_json
+from entrepot.cli.command import command as verb
+from entrepot.cli.session import admin
+from entrepot.cli.table import at_the_point, count
+
+_NUMBERS = {
+    "vendor": "numbers from the vendor",
+    "drained": "numbers from the vendor, read on after the client had gone",
+    "counted": "numbers counted here, since the vendor sent none",
+    "estimate": "an estimate, since nobody knows the numbers",
+}
+_BLANK = " " * 12
+_MARGIN = " " * 16
+
+
+@verb("why: a request or a refusal")
+@click.argument("id_", metavar="ID")
+def command(id_: str) -> None:
+    """Why did this request cost that, or why was it refused? ID is a request's id (req_…), as every answer bears it."""
+    with admin() as api:
+        facts = api.get("explain", id_)
+    show_or_json(facts, explain_text)
+
+
+def explain_text(facts: dict[str, Any]) -> str:
+    """The screen of one request, of all its attempts, or of a refusal."""
+    if facts["kind"] == "refusal":
+        return _refusal(facts)
+    return "\n\n".join([_headline(facts), *(_attempt(each, len(facts["attempts"])) for each in facts["attempts"])])
+
+
+def _headline(facts: dict[str, Any]) -> str:
+    key = f"key ep_live_{facts['key'][:4]}…" if facts["key"] else "no key"
+    line = f"{facts['operation']} on {facts['deployment'] or facts['model']} for {facts['customer']}, {key}: "
+    if facts["state"] == "open":
+        return line + "under way"
+    reason = f" ({facts['reason']})" if facts["reason"] else ""
+    return f"{line}{facts['state']}{reason}, {_NUMBERS.get(facts['source'], facts['source'])}"
+
+
+def _attempt(a: dict[str, Any], attempts: int) -> str:
+    lines = [f"  {_clock(a['admitted_at'])}  admitted    hold {grouped(a['hold'])} {a['currency']}{_hold(a)}"]
+    if a["intent"]:
+        lines.append(f"  {_BLANK}  intent      on disk: {_place(a['intent'])}")
+    elif a["ending"]:
+        lines.append(f"  {_BLANK}  intent      on disk: {a['id']}, in a segment that is gone; the ending repeats it")
+    number = f"attempt {a['attempt']} of {attempts}"
+    zone = f" (zone {a['zone']})" if a["zone"] else ""
+    if a.get("sent_at"):
+        lines.append(f"  {_clock(a['sent_at'])}  sent        upstream {a['upstream']}{zone}, {number}")
+    elif a["state"] != "open":
+        lines.append(f"  {_BLANK}  not sent    upstream {a['upstream']}{zone}, {number}")
+    if a.get("first_at"):
+        lines.append(f"  {_clock(a['first_at'])}  first token")
+    if a["state"] == "open":
+        lines.append(f"  {_BLANK}  no ending yet: the call is under way, or waits for the slot's next start")
+        return "\n".join(lines)
+    where = f"on disk: {_ended_at(a)}" if a["ending"] else "in the lake"
+    lines.append(f"  {_clock(a['ended_at'])}  ending      {where}; then the client's last byte")
+    if a["source"] == "estimate" or a["reason"] == "crash":
+        lines[-1] = lines[-1].removesuffix("; then the client's last byte")
+    return "\n".join([*lines, "", *_bill(a)])
+
+
+def _hold(a: dict[str, Any]) -> str:
+    made = a["hold_is"]
+    if made is None:
+        return ""
+    bound = f"{count(made['input'])} input"
+    if made.get("text_bytes") is not None:
+        bound += f" ({count(made['text_bytes'])} bytes + {count(made['input'] - made['text_bytes'])})"
+    cap = f"max_tokens {count(made['output'])} × {made['output_price']}"
+    return f"   = at most {bound} × {made['input_price']} + {cap} per million"
+
+
+def _place(place: dict[str, Any]) -> str:
+    return f"stream {place['stream']}, segment {place['segment']:06d}, offset {count(place['offset'])}"
+
+
+def _ended_at(a: dict[str, Any]) -> str:
+    place = a["ending"]
+    if a["intent"] and a["intent"]["stream"] == place["stream"]:
+        return f"segment {place['segment']:06d}, offset {count(place['offset'])}"
+    return _place(place)
+
+
+def _bill(a: dict[str, Any]) -> list[str]:
+    lines = [f"  vendor said   {_said(a['vendor_said'])}"]
+    rows = a["lines"]
+    if not rows:
+        lines.append("  we bill       nothing")
+    else:
+        quantities = [count(row["quantity"]) for row in rows]
+        width = max(map(len, quantities))
+        names = [row["bucket"].replace("_", " ") for row in rows]
+        name_width = max(10, *map(len, names))
+        prices = [row["price"] or "no price" for row in rows]
+        price_width = max(map(len, prices))
+        amounts = at_the_point([*(grouped(row["amount"] or "") for row in rows), grouped(a["charge"])])
+        for i, quantity in enumerate(quantities):
+            head = "  we bill       " if i == 0 else _MARGIN
+            what = f"{quantity:>{width}} {names[i]:<{name_width}} × {prices[i]:<{price_width}} =  {amounts[i]}"
+            lines.append((head + what).rstrip())
+        at = len(_MARGIN) + width + 1 + name_width + 3 + price_width + 4
+        lines.append(f"{' ' * at}{amounts[-1].rstrip()} {a['currency']}     {_version(a)}".rstrip())
+    if a["unrated"]:
+        lines.append(f"  not rated     {', '.join(a['unrated'])}: the price list names no price; on the unrated list")
+    if a["overrun"] != "0":
+        lines.append(f"  overrun       {grouped(a['overrun'])} {a['currency']} beyond the hold: our cost, not charged")
+    lines.append(f"  posted {grouped(a['charge'])}, released {grouped(a['released'])}.")
+    return lines
+
+
+def _version(a: dict[str, Any]) -> str:
+    book, _, number = a["price_version"].partition("/")
+    since = f", valid from {a['valid_from'][:10]}" if a.get("valid_from") else ""
+    return f"price list {book}, version {number}{since}"
+
+
+def _said(usage: dict[str, Any] | None) -> str:
+    if usage is None:
+        return "nothing about tokens"
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
+    text = f"prompt {_number(usage.get('prompt_tokens'))}"
+    if cached:
+        text += f" (of which cached {_number(cached)})"
+    if usage.get("completion_tokens") is not None:
+        text += f", completion {_number(usage['completion_tokens'])}"
+    if reasoning:
+        text += f" (of which reasoning {_number(reasoning)})"
+    return text
+
+
+def _number(value: Any) -> str:
+    return count(value) if isinstance(value, int) else str(value)
+
+
+def _refusal(facts: dict[str, Any]) -> str:
+    who = f" for {facts['customer']}" if facts.get("customer") else ""
+    key = f", key ep_live_{facts['key'][:4]}…" if facts.get("key") else ""
+    what = f"call on {facts['model']}" if facts.get("model") else "call"
+    lines = [f"{what}{who}{key}: refused with {facts['status']} {facts['code']}", ""]
+    if facts.get("message"):
+        lines.append(f"  {_clock(facts['at'])}  refused     {facts['message']}")
+    for name, value in (facts.get("details") or {}).items():
+        lines.append(f"  {_BLANK}  {name:<10}  {value}")
+    lines += ["", "  The vendor was not called; nothing was held, nothing was charged."]
+    return "\n".join(lines)
+
+
+def _clock(instant: str) -> str:
+    """`12:07:31.007` of an ISO instant."""
+    clock = instant.removesuffix("Z").partition("T")[2]
+    seconds, _, part = clock.partition(".")
+    return f"{seconds}.{part:<03.3}"

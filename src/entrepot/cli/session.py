@@ -1,0 +1,178 @@
+"""How a command reaches the admin API: over HTTP where a server runs, inside the command where none does.
+
+With `--url` only that address is asked. Else the lock on DATA tells: held → the server at `admin_url`, or, while its
+control process is away, the same API in here with the running keeper as the one that changes things; free → the same
+API in here, which then holds the lock and is the one writer itself.
+"""
+
+import contextlib
+import json
+import urllib.parse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from entrepot.cli.command import Options, options
+from entrepot.cli.terminal import MISUSED, REFUSED, UNREACHABLE, Stop
+
+if TYPE_CHECKING:
+    from entrepot.storage.folder import Folder
+
+PATIENCE_S = 60.0  # longer than the keeper's own, so that its answer arrives
+
+
+class AdminError(Stop):
+    """What the admin API answered; `error` is its JSON."""
+
+    def __init__(self, status: int, error: dict[str, Any]) -> None:
+        codes = {400: MISUSED, 401: MISUSED, 403: MISUSED, 405: MISUSED, 503: UNREACHABLE}
+        message = str(error.get("message", f"the server answered {status}"))
+        super().__init__(message, exit_code=codes.get(status, REFUSED))
+        self.code = str(error.get("code", "internal_error"))
+        self.status = status
+        self.error = error
+
+
+class Unreachable(Stop):
+    """Nobody answers."""
+
+    code = "server_unreachable"
+
+    def __init__(self, message: str, *, do: str = "") -> None:
+        super().__init__(message, do=do, exit_code=UNREACHABLE)
+
+
+class _Way(Protocol):
+    """One way to the API: method, path with query, body → status and JSON."""
+
+    def send(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]: ...
+
+
+class Admin:
+    """The admin API, whichever way leads there. `here` is true when it runs inside this command."""
+
+    def __init__(self, way: _Way, *, here: bool) -> None:
+        self._way = way
+        self.here = here
+
+    def get(self, *path: str, **query: Any) -> dict[str, Any]:
+        """`get("keys", customer="acme")`; empty values are left out, `from_` is written `from`."""
+        pairs = [(k.rstrip("_"), v) for k, v in query.items() if v not in (None, "", False, ())]
+        return self._call("GET", path, "?" + urllib.parse.urlencode(pairs, doseq=True) if pairs else "", None)
+
+    def post(self, *path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._call("POST", path, "", json.dumps(body).encode())
+
+    def _call(self, method: str, path: tuple[str, ...], query: str, body: bytes | None) -> dict[str, Any]:
+        target = "".join("/" + urllib.parse.quote(part, safe="") for part in ("admin", *path)) + query
+        status, answer = self._way.send(method, target, body)
+        try:
+            facts: dict[str, Any] = json.loads(answer)
+        except ValueError:
+            raise Unreachable(f"the answer ({status}) is not that of an admin API; is the URL right?") from None
+        if status >= 400:
+            raise AdminError(status, facts.get("error") or {})
+        return facts
+
+
+class _Http:
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._to = urllib.parse.urlsplit(url)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        if self._to.scheme not in {"http", "https"} or not self._to.hostname:
+            raise Stop(f"{url!r} is not the URL of a server", do="--url http://127.0.0.1:8081", exit_code=MISUSED)
+
+    def send(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        import http.client
+
+        kind = http.client.HTTPSConnection if self._to.scheme == "https" else http.client.HTTPConnection
+        line = kind(str(self._to.hostname), self._to.port, timeout=PATIENCE_S)
+        try:
+            line.request(method, self._to.path.rstrip("/") + target, body, self._headers)
+            answer = line.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"no server answers at {self._url} ({error})") from None
+        finally:
+            line.close()
+
+
+class _Inside:
+    """The same API in this process."""
+
+    def __init__(self, folder: "Folder", *, own: bool) -> None:
+        import asyncio
+
+        import httpx
+
+        from entrepot.control import app, keeper
+        from entrepot.storage.database import open_database
+
+        engine = open_database(folder.database)
+        if own:
+            from entrepot.control.own import OwnKeeper
+
+            port: keeper.KeeperPort = OwnKeeper(engine, folder)
+        else:
+            port = keeper.SocketKeeper(folder.socket("keeper.sock"))
+        token = folder.secret("admin-token").strip().decode()
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app.build(port, folder, engine), raise_app_exceptions=False),
+            base_url="http://localhost",
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            timeout=None,  # the keeper port has its own bound
+        )
+
+    def send(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        answer = self._runner.run(self._client.request(method, target, content=body))
+        return answer.status_code, answer.content
+
+    def close(self) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+
+@contextlib.contextmanager
+def admin(chosen: Options | None = None) -> Iterator[Admin]:
+    """The admin API of the server that the options mean. Raises Unreachable (exit code 3)."""
+    from entrepot.storage.folder import Folder, FolderInUse
+
+    chosen = chosen or options()
+    folder = Folder(chosen.data)
+    if chosen.url:
+        yield Admin(_Http(chosen.url, chosen.token or _token(folder)), here=False)
+        return
+    if not folder.database.exists():
+        raise Unreachable(
+            f"no server has run on {chosen.data}/ yet, and none is named with --data or --url", do="make serve"
+        )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder.locked())
+            own = True
+        except FolderInUse:
+            own = False
+            url = folder.read_credentials().get("admin_url", "")
+            if url and _listens(url):
+                yield Admin(_Http(url.rstrip("/"), chosen.token or _token(folder)), here=False)
+                return
+        inside = _Inside(folder, own=own)
+        stack.callback(inside.close)
+        yield Admin(inside, here=True)
+
+
+def _listens(url: str) -> bool:
+    """Whether the control process is there at all; while it is away the same API runs in here."""
+    import socket
+
+    to = urllib.parse.urlsplit(url)
+    try:
+        socket.create_connection((to.hostname or "", to.port or 80), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _token(folder: "Folder") -> str:
+    return folder.read_credentials().get("admin_token", "")

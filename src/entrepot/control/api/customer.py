@@ -1,0 +1,58 @@
+"""`/admin/customers`: who buys, and what they can call."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import Connection
+
+from entrepot.catalog.contents import Customer
+from entrepot.control.house import House, house
+from entrepot.control.problem import NotFound
+from entrepot.customers.tables import StoredCustomer, read_keys, read_stored
+from entrepot.keeper.state import standing
+from entrepot.kernel.instants import show
+from entrepot.storage.database import read
+
+router = APIRouter(tags=["customer"])
+
+
+@router.get("/customers", name="customer.list")
+def list_customers(where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """Every customer."""
+    with read(where.engine) as connection:
+        return {"customers": _customers(connection)}
+
+
+@router.get("/customers/{customer}", name="customer.show")
+def show_customer(customer: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """One customer with projects, deployments and the number of keys."""
+    with read(where.engine) as connection:
+        for facts in _customers(connection):
+            if facts["customer"] == customer:
+                keys = [key for key in read_keys(connection) if key.customer == customer and key.state == "active"]
+                return {**facts, "keys": [{"id": key.id, "project": key.project, "name": key.name} for key in keys]}
+    raise NotFound(f"there is no customer {customer!r}; entrepot customer list shows them")
+
+
+def _customers(connection: Connection) -> list[dict[str, Any]]:
+    stored = read_stored(connection)
+    declared = standing(connection).customers
+    return [_shown(customer, stored[customer.id]) for customer in declared.values()]
+
+
+def _shown(customer: Customer, stored: StoredCustomer) -> dict[str, Any]:
+    return {
+        "customer": customer.id,
+        "name": str(customer.about.get("name", "")),
+        "state": stored.state,
+        "book": customer.contract.book,
+        "contract": customer.contract.id,
+        "currency": stored.currency,
+        "projects": list(stored.projects),
+        "deployments": [
+            {"project": each.project, "name": each.name, "model": each.model, "output_max": each.output_max}
+            for each in customer.deployments
+        ],
+        "every_priced_model": not customer.deployments,
+        "created_at": show(stored.created_at),
+    }

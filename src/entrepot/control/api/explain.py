@@ -1,0 +1,90 @@
+"""`/admin/explain/{id}`: why did this cost that, or why was it refused?"""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.exc import OperationalError
+
+from entrepot.control import story, trace
+from entrepot.control.house import House, house
+from entrepot.control.problem import Mistaken, NotFound
+from entrepot.journal.disk import JournalDamaged
+from entrepot.kernel.ids import RequestIds
+from entrepot.kernel.instants import SECOND, Instant, clock, hour_of, show
+from entrepot.metering.tables import refused
+from entrepot.pricing.tables import read_versions
+from entrepot.storage.database import read
+
+router = APIRouter(tags=["explain"])
+
+
+@router.get("/explain/{id_}", name="explain.read")
+async def explain(id_: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """A request by its id: its attempts from the journal (else the lake), or its refusal from the gateway's memory."""
+    try:
+        at_ms, _slot, _epoch, _counter = RequestIds(where.folder.secret("request-ids")).read(id_)
+    except ValueError:
+        raise Mistaken(
+            f"{id_!r} is not the id of a request: 'req_' and 26 characters, as the answer's x-request-id has it"
+        ) from None
+    facts = await asyncio.to_thread(_recorded, where, id_)
+    if facts is None:
+        facts = await _refused(where, id_)
+    if facts is None:
+        raise NotFound(await asyncio.to_thread(_unknown, where, id_, at_ms * 1000))
+    return facts
+
+
+def _recorded(where: House, request: str) -> dict[str, Any] | None:
+    try:
+        records = trace.find(where.folder, where.engine, request)
+    except JournalDamaged as damage:
+        raise NotFound(f"the journal cannot be read there: {damage.message}") from damage
+    facts = story.tell(request, records)
+    if facts is not None:
+        since = _valid_from(where)
+        for attempt in facts["attempts"]:
+            attempt["valid_from"] = since.get(attempt["price_version"])
+    return facts
+
+
+def _valid_from(where: House) -> dict[str, str]:
+    """Price version → when it began; nothing where the database does not answer, which a call's facts do not need."""
+    try:
+        with read(where.engine) as connection:
+            return {version.id: show(version.valid_from) for version in read_versions(connection)}
+    except OperationalError:
+        return {}
+
+
+async def _refused(where: House, request: str) -> dict[str, Any] | None:
+    answers = await where.ask_gateways({"ask": "refusal", "id": request})
+    for answer in answers.values():
+        if answer and answer.get("found"):
+            facts = {name: value for name, value in answer.items() if name not in {"found", "id"}}
+            return {"kind": "refusal", "request": request, **facts, "at": show(int(answer["at"]))}
+    return None
+
+
+def _unknown(where: House, request: str, at: Instant) -> str:
+    """What can still be said: refusals are remembered one by one only while their gateway lives."""
+    base = f"no record of {request} ({show(at)[:19]}Z)"
+    if not 0 <= where.now() - at < 365 * 24 * 3600 * SECOND:
+        return f"{base}: the id is not one that this server made"
+    try:
+        with read(where.engine) as connection:
+            hour = [(name, n) for start, name, n in refused(connection, at) if start == hour_of(at)]
+    except OperationalError:
+        hour = []
+    if not hour:
+        return f"{base}: it was not admitted here, and no refusal was counted in that hour"
+    reasons: dict[str, int] = {}
+    for name, n in hour:
+        reason = name.partition(" ")[2]
+        reasons[reason] = reasons.get(reason, 0) + n
+    listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda each: -each[1]))
+    return (
+        f"{base}: probably one of the refusals of the hour from {clock(hour_of(at))}, of which only the tally is left "
+        f"({listed}); single refusals are remembered until their gateway ends"
+    )

@@ -1,0 +1,118 @@
+"""The admin API as one FastAPI application, and the process that serves it."""
+
+import asyncio
+import importlib
+import os
+import pkgutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import Depends, FastAPI
+from sqlalchemy import Engine
+
+import entrepot
+from entrepot.control import api, problem
+from entrepot.control.gate import Gate, permitted
+from entrepot.control.house import House
+from entrepot.control.keeper import KeeperPort, SocketKeeper
+from entrepot.storage.database import open_database
+from entrepot.storage.folder import Folder
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+BEAT_S = 0.5
+DRAIN_S = 5
+OPEN_CONNECTIONS = 256
+
+
+def build(keeper: KeeperPort, folder: Folder, engine: Engine, hosts: tuple[str, ...] = ()) -> FastAPI:
+    """The application; `hosts` are allowed beside the loopback names."""
+    app = FastAPI(
+        title="Entrepot admin API",
+        version=entrepot.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(permitted)],
+    )
+    app.state.house = House(keeper, folder, engine)
+    for name in nouns():
+        app.include_router(importlib.import_module(f"{api.__name__}.{name}").router, prefix="/admin")
+    problem.install(app)
+    app.add_middleware(Gate, hosts=(*LOCAL_HOSTS, *hosts), token=lambda: folder.secret("admin-token").strip())
+    return app
+
+
+def nouns() -> list[str]:
+    """The files of `control/api`."""
+    return sorted(module.name for module in pkgutil.iter_modules(api.__path__))
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn raises them again after its shutdown, and this process has to exit with 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(  # noqa: PLR0917  the same six for every role: serve.wiring calls them alike
+    data: Path,
+    listener: socket.socket,
+    alive_fd: int,
+    beat: Callable[[], None],
+    ready: Callable[[dict[str, Any]], None],
+    settings: dict[str, Any],
+) -> None:
+    """Serve on the inherited socket until SIGTERM or the parent's death, then drain for at most DRAIN_S."""
+    folder = Folder(data)
+    hosts = tuple(host for host in (str(settings.get("host", "")), *settings.get("hosts", ())) if host)
+    app = build(SocketKeeper(folder.socket("keeper.sock")), folder, open_database(folder.database), hosts)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=OPEN_CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    asyncio.run(_serve(_Server(config), listener, alive_fd, beat, ready))
+
+
+async def _serve(
+    server: uvicorn.Server,
+    listener: socket.socket,
+    alive_fd: int,
+    beat: Callable[[], None],
+    ready: Callable[[dict[str, Any]], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    def parent_gone() -> None:
+        if not os.read(alive_fd, 1):
+            loop.remove_reader(alive_fd)
+            stop()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_reader(alive_fd, parent_gone)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    told = False
+    try:
+        while not serving.done():
+            beat()
+            if server.started and not told:
+                told = True
+                ready({"role": "control", "pid": os.getpid()})
+            await asyncio.wait([serving], timeout=BEAT_S if told else 0.02)
+    finally:
+        await serving

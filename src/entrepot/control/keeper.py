@@ -1,0 +1,57 @@
+"""How a change reaches the one writer: over the keeper's socket, or, with no server running, by being it."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from entrepot.control.problem import KeeperUnreachable, Refused
+from entrepot.limits.message import Command, Reply, frame, from_keeper, split
+
+PATIENCE_S = 30.0  # an apply compiles a snapshot and waits ≤ 1 s for gateways; beyond this the keeper is stuck
+
+
+class KeeperPort(Protocol):
+    """Executes a named command; raises Refused with the keeper's code, or KeeperUnreachable."""
+
+    async def execute(self, name: str, args: dict[str, Any], *, patience_s: float = PATIENCE_S) -> dict[str, Any]: ...
+
+
+class SocketKeeper:
+    """Asks the running keeper; one connection per command, so that nothing is shared and nothing leaks."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def execute(self, name: str, args: dict[str, Any], *, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._ask(name, args)
+        except TimeoutError:
+            raise KeeperUnreachable(f"the keeper did not answer '{name}' within {patience_s:g} s") from None
+        except OSError as error:
+            raise KeeperUnreachable(f"the keeper is not running here ({error.strerror or error})") from None
+
+    async def _ask(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+        reader, writer = await asyncio.open_unix_connection(str(self._socket))
+        try:
+            writer.write(frame(Command(id=1, name=name, args=json.dumps(args).encode())))
+            await writer.drain()
+            buffer = bytearray()
+            while data := await reader.read(65536):
+                buffer += data
+                for body in split(buffer):
+                    message = from_keeper.decode(body)
+                    if isinstance(message, Reply):
+                        return _facts(message)
+        finally:
+            writer.close()
+        raise KeeperUnreachable(f"the keeper closed the connection before it answered '{name}'")
+
+
+def _facts(reply: Reply) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(reply.body)
+    if not reply.error:
+        return body
+    details = body.get("details") or {}
+    raise Refused(str(body.get("code", "internal_error")), str(body.get("message", "")), details)

@@ -1,0 +1,70 @@
+"""What of a status needs a person, and what to do about it. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from entrepot.catalog.contents import BookVersion
+from entrepot.kernel.instants import Instant, clock
+from entrepot.pricing.book import models_of, not_for_sale, prices_at
+
+LEAST_FREE = 1 << 30  # of disk: 32 segments ahead of the journal
+_CREDENTIAL = {401, 403}
+
+
+def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
+    """`what` is so, and what to `do`; the worst first."""
+    found: list[dict[str, str]] = []
+    for slot in facts["journal"]["quarantined"]:
+        what = f"slot {slot} of the journal is damaged and stands aside; the other slots serve on"
+        found.append(_need(what, f"read journal/{slot}/quarantine, then put the segment back from a backup"))
+    if not facts["database"]["answers"]:
+        found.append(_need(f"the database does not answer: {facts['database']['why']}", "entrepot verify"))
+    if facts["disk"]["free"] < LEAST_FREE:
+        free = facts["disk"]["free"] // (1 << 20)
+        found.append(_need(f"{free:,} MB of disk are left; the journal needs room", "make room on the disk of DATA"))
+    for message in facts["keeper"].get("damaged") or []:
+        found.append(_need(f"the journal is damaged: {message}", "entrepot verify journal"))
+    if facts["keeper"].get("failing"):
+        found.append(_need(f"ingestion fails: {facts['keeper']['failing']}", "read run/keeper.log in DATA"))
+    for gateway in facts["gateways"]:
+        found += _of_gateway(gateway, facts["database"].get("missing_prices", {}))
+    unrated = facts["database"].get("unrated", 0)
+    if unrated:
+        calls = "1 call has" if unrated == 1 else f"{unrated} calls have"
+        what = f"{calls} tokens that the book does not price: our cost, not charged"
+        found.append(_need(what, "entrepot usage --by model,price_version shows them; give the book a price"))
+    return found
+
+
+def missing_prices(versions: Sequence[BookVersion], now: Instant) -> dict[str, dict[str, str]]:
+    """Model → {"book", "reason"} for models that a list book names and cannot sell now."""
+    found = {}
+    for book in sorted({each.book for each in versions if not each.buys_from}):
+        of_book = [each for each in versions if each.book == book]
+        for model in models_of(of_book):
+            reason = not_for_sale(prices_at(of_book, model, now), now)
+            if reason:
+                found[model] = {"book": book, "reason": reason}
+    return found
+
+
+def _of_gateway(gateway: dict[str, Any], missing: dict[str, dict[str, str]]) -> list[dict[str, str]]:
+    found = []
+    for need in gateway.get("needs", []):
+        if need.get("kind") == "not_priced":
+            model = need["model"]
+            why = missing.get(model, {"book": "list", "reason": "no price"})
+            times = "once" if need["count"] == 1 else f"{need['count']:,} times"
+            what = f"{model} was refused {times} since {clock(need['since'])[:5]}: {why['reason']}"
+            do = f"add it to FILE under [[book.{why['book']}]] with a new valid_from, then: entrepot apply FILE"
+            found.append(_need(what, do))
+    for trouble in gateway.get("trouble", []):
+        if trouble.get("status") in _CREDENTIAL:
+            name, status = trouble["upstream"], trouble["status"]
+            what = f"upstream {name} does not accept our credential ({status}) since {clock(trouble['since'])[:5]}"
+            found.append(_need(what, "set the variable that the catalog names, then: entrepot apply FILE"))
+    return found
+
+
+def _need(what: str, do: str) -> dict[str, str]:
+    return {"what": what, "do": do}

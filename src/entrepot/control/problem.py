@@ -1,0 +1,116 @@
+"""Error → status and body of the admin API: `{"error": {"code", "message", …}}`."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from entrepot.kernel.errors import EntrepotError, Fault
+
+
+class NotFound(EntrepotError):
+    """Nothing here has this name."""
+
+    code = "not_found"
+    fault = Fault.CALLER
+
+
+class Mistaken(EntrepotError):
+    """The request itself is wrong: a parameter that does not parse."""
+
+    code = "bad_request"
+    fault = Fault.CALLER
+
+
+class NotAllowed(EntrepotError):
+    """Wrong token, wrong Host, or a route that this token may not use."""
+
+    code = "not_permitted"
+    fault = Fault.CALLER
+
+
+class KeeperUnreachable(EntrepotError):
+    """The keeper did not answer in time; whether it acted is not known unless it refused the connection."""
+
+    code = "keeper_unreachable"
+    retryable = True
+
+
+class Refused(EntrepotError):
+    """What the keeper answered to a command; `details` are its further facts."""
+
+    fault = Fault.CALLER
+
+    def __init__(self, code: str, message: str, details: dict[str, Any]) -> None:
+        super().__init__(message, code=code)
+        self.details = details
+
+
+_STATUS = {
+    "bad_request": 400, "invalid_token": 401, "not_permitted": 403, "host_not_allowed": 403, "not_found": 404,
+    "keeper_unreachable": 503, "database_unavailable": 503, "internal_error": 500,
+}  # fmt: skip
+
+
+def status_of(error: EntrepotError) -> int:
+    """HTTP status; a rule that says no is 409, unless the code has a status of its own."""
+    if error.code in _STATUS:
+        return _STATUS[error.code]
+    if error.retryable:
+        return 503
+    return {Fault.CALLER: 409, Fault.UPSTREAM: 502, Fault.US: 500}[error.fault]
+
+
+def body_of(error: EntrepotError) -> dict[str, Any]:
+    """`details` of a keeper's answer and the `issues` of a document stand beside code and message."""
+    details: dict[str, Any] = dict(getattr(error, "details", None) or {})
+    issues = getattr(error, "issues", None)
+    if issues:
+        details["issues"] = msgspec.to_builtins(issues)
+    return {"error": {**details, "code": error.code, "message": error.message}}
+
+
+def answer(error: EntrepotError) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if error.code == "invalid_token" else {}
+    return JSONResponse(body_of(error), status_of(error), headers=headers)
+
+
+async def _named(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EntrepotError)
+    return answer(error)
+
+
+async def _misread(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    issues = [{"where": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+    first = issues[0] if issues else {"where": "request", "message": "not readable"}
+    problem = Mistaken(f"{first['where']}: {first['message']}")
+    return JSONResponse({"error": {**body_of(problem)["error"], "issues": issues}}, 400)
+
+
+async def _plain(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    return JSONResponse({"error": {"code": code, "message": str(error.detail)}}, error.status_code)
+
+
+async def _database(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OperationalError)
+    return answer(EntrepotError(f"the database does not answer: {error.orig}", code="database_unavailable"))
+
+
+async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    return answer(EntrepotError(f"{type(error).__name__}: {error}"))
+
+
+def install(app: FastAPI) -> None:
+    """One place where an exception becomes an answer."""
+    app.add_exception_handler(EntrepotError, _named)
+    app.add_exception_handler(RequestValidationError, _misread)
+    app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(OperationalError, _database)
+    app.add_exception_handler(Exception, _unexpected)
