@@ -1,0 +1,347 @@
+"""The keeper's process: its socket, its writer thread, and what it does from time to time.
+
+The loop talks; every change of the database is a job of the writer. A grant is committed before it is sent.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from entrepot.journal.disk import RealDisk
+from entrepot.keeper import authority, compile
+from entrepot.keeper.commands import execute
+from entrepot.keeper.connection import Connection
+from entrepot.keeper.first_start import first_start, make_secrets
+from entrepot.keeper.ingest import Ingester
+from entrepot.keeper.upkeep import Upkeep
+from entrepot.keeper.writer import Rank, Writer
+from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.instants import HOUR, SECOND, Instant
+from entrepot.ledger.tables import all_balances
+from entrepot.limits import tables as limit_tables
+from entrepot.limits.message import (
+    Command,
+    FromKeeper,
+    Granted,
+    Hello,
+    Publish,
+    Recall,
+    Reply,
+    Returned,
+    ToKeeper,
+    Want,
+)
+from entrepot.metering import tables as metering_tables
+from entrepot.snapshot import publish
+from entrepot.storage.database import open_database, prepare, read, write
+from entrepot.storage.folder import Folder
+
+_log = logging.getLogger(__name__)
+Ready = Callable[[dict[str, Any]], None]
+
+#: A worker waits 250 ms for money: a recall may take this much of it.
+RECALL_SECONDS = 0.15
+#: How long a command waits until every gateway answers from the new snapshot.
+SEEN_SECONDS = 1.0
+#: Snapshots hold the prices of the next 48 h; compiling each hour keeps that true.
+COMPILE_EVERY = HOUR
+#: A writer that hangs longer than this is of no use: the parent may replace this process.
+HANGS_SECONDS = 60.0
+DRAIN_SECONDS = 10.0
+MOST_COMMANDS = 64
+_BEAT_SECONDS = 0.5
+
+
+def run(data: Path, alive_fd: int, beat: Callable[[], None], ready: Ready, settings: dict[str, Any]) -> None:
+    """Serve until SIGTERM or the parent's end (EOF on `alive_fd`), then finish the queue, ingest once more, return."""
+    folder = Folder(data)
+    folder.create()
+    engine = open_database(settings.get("database") or folder.database)
+    prepare(engine)
+    beat()
+    catalog = settings.get("catalog") or ""
+    if catalog:
+        facts = first_start(engine, folder, Path(catalog), _now())
+    else:
+        make_secrets(folder)
+        facts = {"first_start": False}
+    beat()
+    keeper = Keeper(engine, folder)
+    uvloop.run(keeper.serve(alive_fd, beat, lambda: ready({**facts, "snapshot": keeper.version})))
+    engine.dispose()
+
+
+class Keeper:
+    """State of the process. All methods but the jobs (`_do_…`) run in the loop."""
+
+    def __init__(self, engine: Any, folder: Folder) -> None:
+        self._engine = engine
+        self._folder = folder
+        disk = RealDisk()
+        self._ingester = Ingester(engine, folder.journal, disk)
+        self._upkeep = Upkeep(engine, folder, disk, self._ingester)
+        self._writer = Writer(self._do_look)
+        self._peers: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._commands = 0
+        self._returned: dict[str, asyncio.Event] = {}
+        self._seen = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._looked_at: Instant = 0
+        self._compiled_at: Instant = 0
+        self.version = 0
+
+    async def serve(self, alive_fd: int, beat: Callable[[], None], ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_reader(alive_fd, self._parent_says, alive_fd)
+        self._writer.start()
+        self._upkeep.remove_orphans()
+        await self._compile()
+        path = self._folder.socket("keeper.sock")
+        path.unlink(missing_ok=True)
+        server = await loop.create_unix_server(self._connection, str(path))
+        path.chmod(0o600)
+        ready()
+        upkeep = asyncio.create_task(self._upkeep.run(self._writer, self._connected))
+        try:
+            while not self._stop.is_set():
+                if self._writer.busy_seconds() < HANGS_SECONDS:
+                    beat()
+                if _now() - self._compiled_at > COMPILE_EVERY:
+                    await self._compile()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), _BEAT_SECONDS)
+        finally:
+            server.close()
+            upkeep.cancel()
+            await self._finish(beat)
+            path.unlink(missing_ok=True)
+
+    async def _finish(self, beat: Callable[[], None]) -> None:
+        """Answer what was asked, take what the journals still have, end the writer."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SEEN_SECONDS)
+        for peer in list(self._peers):
+            peer.close()
+        self._writer.submit(Rank.LAST, lambda: self._ingester.drain(_now()))
+        closing = asyncio.get_running_loop().run_in_executor(None, self._writer.close, DRAIN_SECONDS)
+        while not closing.done():
+            beat()
+            await asyncio.wait([closing], timeout=_BEAT_SECONDS)
+
+    def _parent_says(self, alive_fd: int) -> None:
+        if not os.read(alive_fd, 1):
+            asyncio.get_running_loop().remove_reader(alive_fd)
+            self._stop.set()
+
+    # --- peers
+
+    def _connection(self) -> Connection:
+        peer = Connection(self._received, self._gone)
+        self._peers.add(peer)
+        return peer
+
+    def _gone(self, peer: Connection) -> None:
+        self._peers.discard(peer)
+        self._seen.set()
+
+    def _connected(self) -> set[int]:
+        return {peer.slot for peer in self._peers if peer.slot}
+
+    def _received(self, peer: Connection, message: ToKeeper) -> None:
+        if isinstance(message, Want):
+            if peer.slot:
+                self._want(peer, message)
+        elif isinstance(message, Returned):
+            if peer.slot:
+                self._task(self._take_back(peer.slot, message))
+        elif isinstance(message, Hello):
+            if message.snapshot < self.version:
+                peer.send(Publish(self.version))
+        elif isinstance(message, Command):
+            self._task(self._command(peer, message))
+        else:
+            self._seen.set()
+
+    def _task(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a message could not be answered", exc_info=task.exception())
+
+    async def _job(self, rank: Rank, job: Callable[[], Any]) -> Any:
+        return await asyncio.wrap_future(self._writer.submit(rank, job))
+
+    # --- money
+
+    def _want(self, peer: Connection, want: Want) -> None:
+        """One answer at a time per peer and balance: a later want replaces one that still waits."""
+        if want.balance in peer.asking:
+            peer.asking[want.balance] = want
+        else:
+            peer.asking[want.balance] = None
+            self._task(self._answer(peer, want))
+
+    async def _answer(self, peer: Connection, want: Want) -> None:
+        try:
+            waiting: Want | None = want
+            while waiting is not None:
+                peer.send(await self._grant(peer, waiting))
+                waiting, peer.asking[want.balance] = peer.asking[want.balance], None
+        finally:
+            del peer.asking[want.balance]
+
+    async def _grant(self, peer: Connection, want: Want) -> Granted:
+        granted = await self._ask(peer.slot, want, exact=False)
+        if granted.short != "held":
+            return granted
+        others = [each for each in self._peers if each.slot and each.slot != peer.slot]
+        if others:
+            event = self._returned.setdefault(want.balance, asyncio.Event())
+            for each in others:
+                each.send(Recall(want.balance))
+            until = time.monotonic() + RECALL_SECONDS
+            while granted.short == "held" and (left := until - time.monotonic()) > 0:
+                event.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(event.wait(), left)
+                    granted = await self._ask(peer.slot, want, exact=True)
+        if granted.short == "held":  # what the journals still have may free money, or show that it is spent
+            await self._job(Rank.GRANT, lambda: self._ingester.drain(_now(), most=8))
+            granted = await self._ask(peer.slot, want, exact=True)
+        return granted
+
+    async def _ask(self, slot: int, want: Want, *, exact: bool) -> Granted:
+        slots = max(1, len(self._connected()))
+
+        def job() -> Granted:
+            with write(self._engine) as conn:
+                return authority.answer(conn, slot, want, slots=slots, exact=exact)
+
+        granted: Granted = await self._job(Rank.GRANT, job)
+        return granted
+
+    async def _take_back(self, slot: int, message: Returned) -> None:
+        def job() -> None:
+            with write(self._engine) as conn:
+                limit_tables.returned(conn, message.balance, slot, message.total)
+
+        await self._job(Rank.GRANT, job)
+        event = self._returned.pop(message.balance, None)
+        if event is not None:
+            event.set()
+
+    # --- commands and the snapshot
+
+    async def _command(self, peer: Connection, command: Command) -> None:
+        if self._commands >= MOST_COMMANDS:
+            peer.send(_refusal(command.id, "keeper_busy", "too many commands wait already; ask again in a second"))
+            return
+        self._commands += 1
+        try:
+            body = await self._carry_out(command)
+            answer: FromKeeper = Reply(id=command.id, error=False, body=msgspec.json.encode(body))
+        except EntrepotError as error:
+            answer = _refusal(command.id, error.code, error.message, getattr(error, "details", None))
+        except Exception as error:  # noqa: BLE001 - the request boundary: whoever asked is told, the log has the rest
+            _log.exception("command %s failed", command.name)
+            answer = _refusal(command.id, "internal_error", f"{type(error).__name__}; the keeper's log has the details")
+        finally:
+            self._commands -= 1
+        peer.send(answer)
+
+    async def _carry_out(self, command: Command) -> dict[str, Any]:
+        args: dict[str, Any] = msgspec.json.decode(command.args) if command.args else {}
+        if command.name == "status":
+            loop = asyncio.get_running_loop()
+            return {**self._status(), **await loop.run_in_executor(None, self._read_status)}
+        if command.name == "ingest.now":
+            await self._job(Rank.COMMAND, lambda: self._ingester.drain(_now()))
+            self._looked_at = _now()
+            return {"looked_at": self._looked_at, "records": self._ingester.records, "endings": self._ingester.endings}
+        facts = await self._job(Rank.COMMAND, lambda: execute(self._engine, self._folder, command.name, args, _now()))
+        await self._compile()
+        behind = await self._all_seen()
+        return {**facts, "snapshot": self.version, "behind": behind}
+
+    async def _compile(self) -> None:
+        """Compile and publish; the same tables again give the same version."""
+
+        def job() -> int:
+            with read(self._engine) as conn:
+                tables = compile.compile(conn, _now())
+            return publish(self._folder.snapshot, tables)
+
+        version = await self._job(Rank.COMMAND, job)
+        self._compiled_at = _now()
+        if version != self.version:
+            self.version = version
+            for peer in self._peers:
+                if peer.slot:
+                    peer.send(Publish(version))
+
+    async def _all_seen(self) -> list[str]:
+        """Wait until every connected gateway answers from the current snapshot; the slots that do not yet."""
+        wanted, until = self.version, time.monotonic() + SEEN_SECONDS
+        while True:
+            self._seen.clear()
+            behind = sorted(f"w{peer.slot}" for peer in self._peers if peer.slot and peer.snapshot < wanted)
+            left = until - time.monotonic()
+            if not behind or left <= 0:
+                return behind
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._seen.wait(), left)
+
+    # --- what it knows
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(), "snapshot": self.version, "looked_at": self._looked_at,
+            "records": self._ingester.records, "endings": self._ingester.endings,
+            "damaged": sorted(self._ingester.damaged.values()),
+            "failing": str(self._writer.failed) if self._writer.failed else "",
+            "gateways": [
+                {"slot": f"w{hello.slot}", "epoch": hello.epoch, "pid": hello.pid, "snapshot": peer.snapshot}
+                for peer in sorted(self._peers, key=lambda peer: peer.slot)
+                if (hello := peer.gateway)
+            ],
+        }  # fmt: skip
+
+    def _read_status(self) -> dict[str, Any]:
+        with read(self._engine) as conn:
+            return {
+                "last_ended": metering_tables.last_ended(conn),
+                "states": metering_tables.state_counts(conn),
+                "unrated": len(metering_tables.unrated(conn)),
+                "refused": [list(row) for row in metering_tables.refused(conn, _now() - 24 * 3600 * SECOND)],
+                "balances": [list(row) for row in all_balances(conn)],
+                "lake_files": len(metering_tables.manifest(conn)),
+            }
+
+    def _do_look(self) -> bool:
+        moved = self._ingester.step(_now())
+        if not moved:
+            self._looked_at = _now()
+        return moved
+
+
+def _refusal(id: int, code: str, message: str, details: Any = None) -> Reply:
+    return Reply(id=id, error=True, body=msgspec.json.encode({"code": code, "message": message, "details": details}))
+
+
+def _now() -> Instant:
+    return time.time_ns() // 1000

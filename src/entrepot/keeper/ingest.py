@@ -1,0 +1,135 @@
+"""Journal → rollup, leases, ledger. Each batch of one stream is one transaction that moves the stream's position.
+
+The segment is synced after it was read and before that transaction commits; else power loss would leave the database
+ahead of the journal. A batch is what one read gives, about 1 MiB, so that a grant never waits long behind it.
+"""
+
+import logging
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from entrepot.journal.files import (
+    Disk,
+    Entry,
+    JournalDamaged,
+    Position,
+    read_frames,
+    segments,
+    slot_directory,
+    stream_directory,
+)
+from entrepot.kernel.instants import Instant
+from entrepot.ledger.tables import post_charges
+from entrepot.limits.tables import move
+from entrepot.metering import tables
+from entrepot.metering.rollup import Batch, fold
+from entrepot.metering.tables import PositionMoved, StreamPosition
+from entrepot.storage.database import read, write
+
+_log = logging.getLogger(__name__)
+
+
+class Ingester:
+    """Takes what the streams below `root` have to give. Used by one thread."""
+
+    def __init__(self, engine: Engine, root: Path, disk: Disk) -> None:
+        self._engine = engine
+        self._root = root
+        self._disk = disk
+        self._known: dict[tuple[int, int], StreamPosition] = {}
+        self._last: tuple[int, int] = (0, 0)
+        self.damaged: dict[tuple[int, int], str] = {}
+        self.endings = 0
+        self.records = 0
+        self.reload()
+
+    def reload(self) -> None:
+        """Take the positions from the database: at the start, and when somebody else moved one."""
+        with read(self._engine) as conn:
+            self._known = tables.positions(conn)
+
+    def position(self, slot: int, epoch: int) -> Position | None:
+        """How far a stream is taken; None: not at all yet."""
+        known = self._known.get((slot, epoch))
+        return Position(known.segment, known.offset) if known else None
+
+    def positions(self) -> dict[tuple[int, int], StreamPosition]:
+        return dict(self._known)
+
+    def open_streams(self) -> list[tuple[int, int]]:
+        """Streams that may have more to give, oldest of each slot first."""
+        found = []
+        for name in self._disk.names(self._root):
+            if name[:1] != "w" or not name[1:].isdigit():
+                continue
+            slot = int(name[1:])
+            for epoch in self._disk.names(slot_directory(self._root, slot)):
+                if epoch.isdigit():
+                    stream = (slot, int(epoch))
+                    known = self._known.get(stream)
+                    if stream not in self.damaged and not (known and known.sealed):
+                        found.append(stream)
+        return sorted(found)
+
+    def step(self, now: Instant) -> bool:
+        """Take one batch of one stream, in turn; False: nothing to take anywhere.
+
+        An older stream of a slot goes first, so that leases move in the order in which they were used.
+        """
+        streams = self.open_streams()
+        later = [stream for stream in streams if stream > self._last]
+        for stream in later + [stream for stream in streams if stream <= self._last]:
+            try:
+                if self._take(stream, now):
+                    self._last = stream
+                    return True
+            except JournalDamaged as damage:
+                self.damaged[stream] = damage.message
+                _log.error("%s", damage.message)
+            except PositionMoved:
+                self.reload()
+                return True
+        return False
+
+    def drain(self, now: Instant, most: int = 1_000_000) -> int:
+        """Take everything there is, at most `most` batches; how many there were."""
+        for done in range(most):
+            if not self.step(now):
+                return done
+        return most
+
+    def _take(self, stream: tuple[int, int], now: Instant) -> bool:
+        slot, epoch = stream
+        path = stream_directory(self._root, slot, epoch)
+        before = self._known.get(stream)
+        start = Position(before.segment, before.offset) if before else self._first(path)
+        entries, position = read_frames(self._disk, path, start, sync=True)
+        if not entries:
+            return False
+        batch = fold((entry.seq, entry.record) for entry in entries)
+        after = StreamPosition(
+            slot=slot, epoch=epoch, segment=position.segment, offset=position.offset,
+            records=batch.records + (before.records if before else 0),
+            endings=batch.endings + (before.endings if before else 0),
+            last_at=max(batch.last_at, before.last_at if before else 0), sealed=batch.sealed,
+        )  # fmt: skip
+        self._commit(before, after, entries[0], batch, now)
+        self._known[stream] = after
+        self.endings += batch.endings
+        self.records += batch.records
+        return True
+
+    def _commit(
+        self, before: StreamPosition | None, after: StreamPosition, first: Entry, batch: Batch, now: Instant
+    ) -> None:
+        slot, epoch = after.slot, after.epoch
+        with write(self._engine) as conn:
+            tables.advance(conn, before, after)
+            tables.add(conn, slot, epoch, batch)
+            move(conn, slot, granted=batch.granted, returned=batch.returned, charged=batch.charged)
+            post_charges(conn, f"usage/w{slot}-{epoch:06d}/{first.seq}", now, batch.charges, batch.costs)
+
+    def _first(self, path: Path) -> Position:
+        """The oldest segment that is still there."""
+        return Position(next(iter(segments(self._disk, path)), 1), 0)

@@ -1,0 +1,60 @@
+"""Ends the streams of workers that died and have no successor yet.
+
+Only under the slot's lock: a worker that is merely stopped still holds it, and nothing of it is closed.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from entrepot.journal.disk import Disk, JournalDamaged, SlotTaken
+from entrepot.journal.files import Position, is_sealed, slot_directory, stream_directory
+from entrepot.journal.slots import Slot, SlotQuarantined, seal_stream
+from entrepot.kernel.instants import Instant
+from entrepot.metering.closing import Standing, carry_part, close_open
+from entrepot.metering.record import Seal, to_bytes
+from entrepot.pricing.charge import charge
+
+_log = logging.getLogger(__name__)
+Passed = Callable[[int, int], Position | None]
+
+
+def unsealed_slots(disk: Disk, root: Path) -> list[int]:
+    """Slots with a stream that has not ended."""
+    found = []
+    for name in disk.names(root):
+        if name[:1] == "w" and name[1:].isdigit():
+            slot = int(name[1:])
+            epochs = [int(each) for each in disk.names(slot_directory(root, slot)) if each.isdigit()]
+            if any(not is_sealed(disk, stream_directory(root, slot, epoch)) for epoch in epochs):
+                found.append(slot)
+    return sorted(found)
+
+
+def seal_slot(disk: Disk, root: Path, number: int, now: Instant, *, by: str, passed: Passed) -> int:
+    """Seal every open stream of a slot that nobody holds; how many were sealed. A held or damaged slot is left alone.
+
+    `passed` tells how far a stream was read before: a journal that ends earlier has lost something.
+    """
+    try:
+        slot = Slot.acquire(disk, root, number)
+    except (SlotTaken, SlotQuarantined):
+        return 0
+    try:
+        epochs = slot.unsealed()
+        for epoch in epochs:
+            seal_stream(
+                disk,
+                slot,
+                epoch,
+                lambda records: close_open(Standing.of(records), now, charge) if records else [],
+                to_bytes(Seal(now, by)),
+                carry_part=carry_part,
+                passed=passed(number, epoch),
+            )
+        return len(epochs)
+    except JournalDamaged as damage:
+        _log.error("%s", damage.message)
+        return 0
+    finally:
+        slot.release()
