@@ -9,6 +9,7 @@ import msgspec
 
 from entrepot.gateway import problem
 from entrepot.gateway.admit import Desk, Need, Offer, admit, short_of_money
+from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.count import Counter
 from entrepot.gateway.ending import Bill, Verdict
 from entrepot.gateway.leases import Leases
@@ -270,7 +271,7 @@ class Gateway:
 
     # what an exchange asks
 
-    def note(self, exchange: Exchange, verdict: Verdict, billed: Bill, now: int) -> None:
+    def note(self, exchange: Attempt, verdict: Verdict, billed: Bill, now: int) -> None:
         """One line on the operator's screen."""
         self.calls += 1
         self._ticker.call(exchange, verdict, billed, now)

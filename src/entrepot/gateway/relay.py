@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from entrepot.gateway import problem
 from entrepot.gateway.admit import Offer
-from entrepot.gateway.count import guess
-from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
+from entrepot.gateway.attempt import Attempt
+from entrepot.gateway.ending import Facts, Verdict
+from entrepot.gateway.heads import answer_head, retry_after_ms, stream_head
 from entrepot.gateway.problem import Dialect, Problem
-from entrepot.kernel.buckets import NOTHING, Quantities
+from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
-from entrepot.metering.record import Checkpoint, Intent, State, to_bytes
+from entrepot.metering.record import State, to_bytes
 from entrepot.upstream.client import UpstreamConnection
 from entrepot.wire.http1 import ResponseHead
 from entrepot.wire.openai import ChatCall
@@ -32,13 +33,12 @@ HELD_LIMIT = 1_000  # reads held back behind a stream's end; an honest one has o
 _DONE = b"data: [DONE]\n\n"
 
 
-class Exchange:
-    """One attempt of a call. Every path ends in `_end`, exactly once."""
+class Exchange(Attempt):
+    """One call between its client and the vendor. Every path of an attempt ends in `_end`, exactly once."""
 
     __slots__ = (
-        "_events_marked", "_final", "_gone_at", "_held", "_relay", "admitted_at", "attempt", "body", "bounds", "call",
-        "client", "connection", "dialect", "ended_at", "facts", "first_at", "gateway", "hold", "offer", "on_route",
-        "request_id", "sent_at", "seq", "started",
+        "_events_marked", "_final", "_gone_at", "_held", "client", "connection", "dialect", "ended_at", "on_route",
+        "started",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 made once, by the app
@@ -53,41 +53,21 @@ class Exchange:
         bounds: tuple[int, int],
         body: bytes,
     ) -> None:
-        self.gateway = gateway
+        super().__init__(gateway, request_id, offer, call, hold, bounds, body)
         self.client: Connection | None = client
-        self.request_id = request_id
         self.dialect = dialect
-        self.offer = offer
-        self.call = call
-        self.hold = hold
-        self.bounds = bounds
-        self.body = body
-        self.attempt = 1
         self.on_route = 0
-        self.seq = -1
         self.connection: UpstreamConnection | None = None
-        self.sent_at = self.first_at = self.ended_at = 0
-        self.admitted_at = 0
-        self.facts = Facts()
+        self.ended_at = 0
         self.started = False  # a byte of the answer is with the client
-        self._relay: Relay | None = None
-        self._held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
         self._final: Callable[[], None] | None = None
         self._gone_at = 0.0
         self._events_marked = 0
-
-    # intent
+        self._held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
 
     def begin(self, now: int) -> None:
-        """The hold is taken: write the intent; the vendor is called when it is durable."""
-        self.admitted_at = now
-        self.sent_at = self.first_at = 0
-        self.seq = self.gateway.append(
-            intent_bytes(
-                self.request_id, self.attempt, now, self.call.stream, self.hold, *self.bounds, self.offer.raw_terms
-            ),
-            self._send,
-        )
+        """The hold is taken: write the intent."""
+        self.write_intent(now, self._send)
         self.gateway.open[self.seq] = self
 
     def _send(self) -> None:
@@ -115,18 +95,15 @@ class Exchange:
             return False
         if head.headers.get(b"content-encoding", b"identity") != b"identity":
             return False  # passed on whole, as it is, once its usage is known
-        self._relay = Relay(drop_usage=not self.call.include_usage)
+        self.relay = Relay(drop_usage=not self.call.include_usage)
         client = self.client
         if client is not None:
             self.started = True
-            client.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
-                b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n%b\r\n" % self._id_headers()
-            )
+            client.write(stream_head(self.request_id, self.dialect))
         return True
 
     def stream_data(self, payload: bytes) -> None:
-        relay = self._relay
+        relay = self.relay
         assert relay is not None
         if self._final is not None:
             return  # behind the end that was already relayed
@@ -185,18 +162,18 @@ class Exchange:
         if reason == "reset" and reused and not answered and self.attempt == 1 and self.client is not None:
             self._once_more()
             return
-        relay = self._relay
+        relay = self.relay
         if relay is not None and relay.usage_event is not None:
-            quantities = self._metered(read_event(relay.usage_event))
+            quantities = self.metered(read_event(relay.usage_event))
             if quantities is not None:
                 self._break_stream(reason)
                 self._end(Verdict("aborted", "vendor", f"upstream_{reason}", quantities, True))
                 return
         if answered and relay is not None:
-            quantities = self._guessed(relay.events)
+            quantities = self.guessed(relay.events)
             verdict = Verdict("aborted", "counted", f"upstream_{reason}", quantities, False)
         else:
-            quantities = self._guessed(0)
+            quantities = self.guessed(0)
             verdict = Verdict("estimated", "estimate", f"upstream_{reason}", quantities, False)
         if self.started:
             self._break_stream(reason)
@@ -214,7 +191,7 @@ class Exchange:
             )
         verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
         if isinstance(following, Offer):
-            self._write_ending(verdict, None)
+            self.write_ending(verdict, None)
             self.offer = following
             self.on_route += 1
             self.body = self.gateway.forwarded(following, self.call, self.body)
@@ -226,7 +203,7 @@ class Exchange:
     def _once_more(self) -> None:
         """A reused connection was reset before a byte came, so the vendor may have begun. Cost flagged, charge 0, and
         a new attempt with an intent of its own."""
-        self._write_ending(Verdict("estimated", "estimate", "stale_connection", self._guessed(0), False), None)
+        self.write_ending(Verdict("estimated", "estimate", "stale_connection", self.guessed(0), False), None)
         self._again()
 
     def _again(self) -> None:
@@ -246,7 +223,7 @@ class Exchange:
         if status in _PASSED_ON and len(body) <= 1 << 20 and head.headers.get(b"content-encoding") is None:
             self._final = lambda: self._give(head, body)
         elif status in _LIMITED:
-            wait = _retry_after_ms(head)
+            wait = retry_after_ms(head)
             self._final = lambda: self._refuse(problem.upstream_limited(wait))
         else:
             self._final = lambda: self._refuse(problem.upstream_failed("error"))
@@ -260,19 +237,19 @@ class Exchange:
             relay.feed(readable)
         except EventTooLarge:
             self._final = lambda: self._refuse(problem.upstream_failed("too_large"))
-            self._end(Verdict("estimated", "estimate", "upstream_too_large", self._guessed(0), False))
+            self._end(Verdict("estimated", "estimate", "upstream_too_large", self.guessed(0), False))
             return
         self.facts.events = relay.events
         self.facts.size = len(body)
         if relay.usage_event is None and not relay.events:
             self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
-            self._end(Verdict("estimated", "estimate", "upstream_invalid", self._guessed(0), False))
+            self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
             return
         self._final = lambda: self._give(head, body)
         self._judge(read_event(relay.usage_event or b"{}"), readable, broken=False)
 
     def _stream_over(self) -> None:
-        relay = self._relay
+        relay = self.relay
         assert relay is not None
         self.facts.events = relay.events
         self.facts.events = relay.events
@@ -284,44 +261,28 @@ class Exchange:
         self._final = lambda: self._finish_stream(last)
         answer = read_event(relay.usage_event or b"{}")
         if relay.error and answer.usage is None:
-            self._end(Verdict("aborted", "counted", "upstream_error", self._guessed(relay.events), False))
+            self._end(Verdict("aborted", "counted", "upstream_error", self.guessed(relay.events), False))
         elif not relay.events:
             self._final = lambda: self._finish_stream(problem.stream_error(problem.upstream_failed("invalid")))
-            self._end(Verdict("estimated", "estimate", "upstream_invalid", self._guessed(0), False))
+            self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
         else:
             self._judge(answer, b"", broken=False)
 
-    def _metered(self, answer: Answer) -> Quantities | None:
-        """The vendor's usage, noted with what else the answer says; None if there is none that can be true."""
-        facts, usage = self.facts, answer.usage
-        facts.vendor_model, facts.vendor_request, facts.service_tier = answer.model, answer.id, answer.service_tier
-        if usage is None:
-            return None
-        facts.usage = usage.raw
-        if usage.absurd or usage.total > 2 * self.offer.context:
-            return None
-        return usage.quantities
-
     def _judge(self, answer: Answer, body: bytes, *, broken: bool) -> None:
         """A complete answer: final with the vendor's usage; without a usable one it is estimated."""
-        quantities = self._metered(answer)
+        quantities = self.metered(answer)
         if quantities is not None:
             if self._gone_at:
                 self._end(Verdict("aborted", "drained", "client_gone", quantities, True))
             else:
                 self._end(Verdict("final", "vendor", "", quantities, True))
         elif answer.usage is not None:
-            self._end(Verdict("estimated", "estimate", "absurd_usage", self._guessed(self.facts.events), False))
+            self._end(Verdict("estimated", "estimate", "absurd_usage", self.guessed(self.facts.events), False))
         elif broken:
             self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
-            self._end(Verdict("estimated", "estimate", "upstream_invalid", self._guessed(0), False))
+            self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
         else:
             self._count("estimated", "no_usage", body)
-
-    def _guessed(self, events: int) -> Quantities:
-        """What the vendor may bill, where nobody is charged for it: four bytes a token in, one token an event out."""
-        given, most = self.bounds
-        return (min(guess(len(self.body)), given), 0, 0, min(events, most), 0, 0, 0, 0)
 
     def _count(self, state: State, reason: str, answer: bytes) -> None:
         """The client has, or had, an answer for which the vendor named no usage: count it, outside the loop. A stream's
@@ -353,7 +314,7 @@ class Exchange:
         if self.connection is not None:
             self.connection.abandon()
             self.connection = None
-        events = self._relay.events if self._relay else 0
+        events = self.relay.events if self.relay else 0
         self.facts.events = events
         self._final = _nothing
         self._count("aborted", reason, b"")
@@ -383,32 +344,12 @@ class Exchange:
         if self._gone_at and now - self._gone_at > self.offer.upstream.drain_seconds and self._final is None:
             self._cancel("drain_timeout")
             return
-        relay = self._relay
+        relay = self.relay
         if relay is not None and relay.events != self._events_marked:
             self._events_marked = relay.events
             checkpoint = self.checkpoint()
             if checkpoint is not None:
                 self.gateway.append(to_bytes(checkpoint), None)
-
-    def checkpoint(self) -> Checkpoint | None:
-        """How far the stream has come; None for what is no stream, or has not begun."""
-        relay = self._relay
-        if relay is None:
-            return None
-        quantities = self._metered(read_event(relay.usage_event)) if relay.usage_event is not None else None
-        return Checkpoint(
-            attempt_seq=self.seq, at=self.gateway.now(), events=relay.events, size=self.facts.size,
-            tokens=min(relay.events, self.bounds[1]), usage=self.facts.usage if quantities else b"",
-            quantities=quantities or NOTHING,
-        )  # fmt: skip
-
-    def intent(self) -> Intent:
-        """This attempt's intent, as a new segment repeats it."""
-        return Intent(
-            request=self.request_id, attempt=self.attempt, admitted_at=self.admitted_at, operation="chat",
-            stream=self.call.stream, hold=self.hold, input_bound=self.bounds[0], output_cap=self.bounds[1],
-            terms=self.offer.terms,
-        )  # fmt: skip
 
     # the end
 
@@ -423,25 +364,10 @@ class Exchange:
         trouble = problem.stream_error(problem.upstream_failed(reason))
         self._final = lambda: self._finish_stream(trouble)
 
-    def _write_ending(self, verdict: Verdict, durable: Callable[[], None] | None) -> None:
-        gateway, offer = self.gateway, self.offer
-        now = gateway.now()
-        billed = bill(verdict, offer.terms, self.hold)
-        offer.lease.end(self.hold, billed.charge)
-        del gateway.open[self.seq]
-        gateway.append(
-            ending_bytes(
-                self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
-                self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
-            ),
-            durable,
-        )  # fmt: skip
-        gateway.note(self, verdict, billed, now)
-
     def _end(self, verdict: Verdict) -> None:
         self.ended_at = self.gateway.now()
         self.gateway.ending[self.seq] = self
-        self._write_ending(verdict, self._durable)
+        self.write_ending(verdict, self._durable)
 
     def _durable(self) -> None:
         """The ending is on disk: now, and not before, the client gets its last bytes."""
@@ -453,27 +379,10 @@ class Exchange:
         if self.client is not None and final is not None:
             final()
 
-    def _id_headers(self) -> bytes:
-        request_id = self.request_id.encode()
-        if self.dialect is Dialect.AZURE:
-            return b"x-request-id: %b\r\napim-request-id: %b\r\n" % (request_id, request_id)
-        return b"x-request-id: %b\r\n" % request_id
-
     def _give(self, head: ResponseHead, body: bytes) -> None:
         client = self.client
         assert client is not None
-        extra = b""
-        encoding = head.headers.get(b"content-encoding")
-        if encoding is not None:
-            extra = b"content-encoding: %b\r\n" % encoding
-        client.respond(
-            b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b"
-            % (
-                head.status, problem.REASONS.get(head.status, b"OK"),
-                head.headers.get(b"content-type", b"application/json"), len(body), extra, self._id_headers(),
-            ),
-            body,
-        )  # fmt: skip
+        client.respond(answer_head(head, len(body), self.request_id, self.dialect), body)
 
     def _finish_stream(self, last: bytes) -> None:
         client = self.client
@@ -491,11 +400,3 @@ class Exchange:
 
 def _nothing() -> None:
     """Nobody waits for the answer."""
-
-
-def _retry_after_ms(head: ResponseHead) -> int | None:
-    for name, unit in ((b"retry-after-ms", 1), (b"retry-after", 1000)):
-        value = head.headers.get(name, b"")
-        if value.isdigit() and len(value) < 8:
-            return int(value) * unit
-    return None

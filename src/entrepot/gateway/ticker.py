@@ -10,7 +10,7 @@ from entrepot.kernel.instants import SECOND, Instant
 from entrepot.kernel.money import show
 
 if TYPE_CHECKING:
-    from entrepot.gateway.relay import Exchange
+    from entrepot.gateway.attempt import Attempt
 
 CALLS_A_SECOND = 20
 
@@ -25,7 +25,7 @@ class Ticker:
         self._calls = self._refused = self._tokens = 0
         self._charges: dict[str, int] = {}
 
-    def call(self, exchange: "Exchange", verdict: Verdict, billed: Bill, now: Instant) -> None:
+    def call(self, exchange: "Attempt", verdict: Verdict, billed: Bill, now: Instant) -> None:
         """An attempt has ended."""
         if now // SECOND != self._second:
             self._turn(now // SECOND)

@@ -1,0 +1,112 @@
+"""One attempt as the journal knows it: its intent, how far it has come, its ending."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from entrepot.gateway.admit import Offer
+from entrepot.gateway.count import guess
+from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
+from entrepot.kernel.buckets import NOTHING, Quantities
+from entrepot.metering.record import Checkpoint, Intent
+from entrepot.wire.openai import ChatCall
+from entrepot.wire.sse import Relay
+from entrepot.wire.usage import Answer, read_event
+
+if TYPE_CHECKING:
+    from entrepot.gateway.app import Gateway
+
+
+class Attempt:
+    """Who asked for what under which offer, what is held, and what was seen of the answer."""
+
+    __slots__ = (
+        "admitted_at", "attempt", "body", "bounds", "call", "facts", "first_at", "gateway", "hold", "offer", "relay",
+        "request_id", "sent_at", "seq",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917 made once, by the exchange
+        self,
+        gateway: "Gateway",
+        request_id: str,
+        offer: Offer,
+        call: ChatCall,
+        hold: int,
+        bounds: tuple[int, int],
+        body: bytes,
+    ) -> None:
+        self.gateway = gateway
+        self.request_id = request_id
+        self.offer = offer
+        self.call = call
+        self.hold = hold
+        self.bounds = bounds  # input tokens at the most; output tokens at the most, all choices together
+        self.body = body
+        self.attempt = 1
+        self.seq = -1
+        self.admitted_at = self.sent_at = self.first_at = 0
+        self.facts = Facts()
+        self.relay: Relay | None = None
+
+    def write_intent(self, now: int, durable: Callable[[], None]) -> None:
+        """The hold is taken. The vendor is called when the intent is durable, not before."""
+        self.admitted_at = now
+        self.sent_at = self.first_at = 0
+        self.seq = self.gateway.append(
+            intent_bytes(
+                self.request_id, self.attempt, now, self.call.stream, self.hold, *self.bounds, self.offer.raw_terms
+            ),
+            durable,
+        )
+
+    def write_ending(self, verdict: Verdict, durable: Callable[[], None] | None) -> None:
+        gateway, offer = self.gateway, self.offer
+        now = gateway.now()
+        billed = bill(verdict, offer.terms, self.hold)
+        offer.lease.end(self.hold, billed.charge)
+        del gateway.open[self.seq]
+        gateway.append(
+            ending_bytes(
+                self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
+                self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
+            ),
+            durable,
+        )  # fmt: skip
+        gateway.note(self, verdict, billed, now)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """How far the stream has come; None for what is no stream, or has not begun."""
+        relay = self.relay
+        if relay is None:
+            return None
+        quantities = self.metered(read_event(relay.usage_event)) if relay.usage_event is not None else None
+        return Checkpoint(
+            attempt_seq=self.seq, at=self.gateway.now(), events=relay.events, size=self.facts.size,
+            tokens=min(relay.events, self.bounds[1]), usage=self.facts.usage if quantities else b"",
+            quantities=quantities or NOTHING,
+        )  # fmt: skip
+
+    def intent(self) -> Intent:
+        """This attempt's intent, as a new segment repeats it."""
+        return Intent(
+            request=self.request_id, attempt=self.attempt, admitted_at=self.admitted_at, operation="chat",
+            stream=self.call.stream, hold=self.hold, input_bound=self.bounds[0], output_cap=self.bounds[1],
+            terms=self.offer.terms,
+        )  # fmt: skip
+
+    # what the vendor used
+
+    def metered(self, answer: Answer) -> Quantities | None:
+        """The vendor's usage, noted with what else the answer says; None if there is none that can be true."""
+        facts, usage = self.facts, answer.usage
+        facts.vendor_model, facts.vendor_request, facts.service_tier = answer.model, answer.id, answer.service_tier
+        if usage is None:
+            return None
+        facts.usage = usage.raw
+        if usage.absurd or usage.total > 2 * self.offer.context:
+            return None
+        return usage.quantities
+
+    def guessed(self, events: int) -> Quantities:
+        """What the vendor may bill, where nobody is charged for it: four bytes a token in, one token an event out."""
+        given, most = self.bounds
+        return (min(guess(len(self.body)), given), 0, 0, min(events, most), 0, 0, 0, 0)
