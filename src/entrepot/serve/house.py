@@ -60,8 +60,11 @@ class House:
         credentials = self._folder.read_credentials()
         keeper = facts.get("keeper", {})
         local = facts.get("local", {})
+        cut = sum(int(told.get("closed", 0)) for told in facts.values())
         model = credentials.get("model", "")
-        balance = str(keeper.get("balance", ""))
+        balance = str(
+            keeper.get("balance") or (f"{keeper['credit']} {keeper['currency']}" if keeper.get("credit") else "")
+        )
         note, missing = self._model_note(model, local)
         default = self._folder.root.absolute() == Path("data").absolute()
         return screen.Screen(
@@ -79,7 +82,7 @@ class House:
             program=self._program,
             data=self._data,
             data_option="" if default or os.environ.get("ENTREPOT_DATA") else f" --data {self._data}",
-            before=screen.last_run(self._data, keeper),
+            before=screen.last_run(self._data, keeper, cut),
             example=str(_EXAMPLE) if _EXAMPLE.exists() else "",
         )
 

