@@ -70,6 +70,8 @@ class House:
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="entrepot-trial-"))
         self.folder = Folder(self.root / "data")
+        self.folder.create()
+        self.hold("local")  # the built-in model takes a core for its start, and no trial calls it
         self.port, self.admin_port = free_port(), free_port()
         self.model = model
         self.catalog = self.root / "catalog.toml"
@@ -173,9 +175,13 @@ class House:
             victims = self.pids(_ROLE[target])
         return sum(send(pid, signal.SIGKILL) for pid in victims)
 
+    def hold(self, role: str) -> None:
+        """The parent does not start this role until `release`."""
+        (self.folder.root / "run" / f"hold-{role}").touch()
+
     def hold_down(self, role: str) -> None:
         """Hang the role (SIGSTOP); the parent kills it after its silence and leaves it down until `release`."""
-        (self.folder.root / "run" / f"hold-{role}").touch()
+        self.hold(role)
         for pid in self.pids(role):
             send(pid, signal.SIGSTOP)
 

@@ -108,15 +108,16 @@ class Parent:
         fresh = next(self.folder.snapshot.iterdir(), None) is None
         waiting = [process for process in self._processes if fresh and not process.role.first]
         for process in self._processes:
-            if process not in waiting:
+            if process not in waiting and not self._held_down(process):
                 self._start(process)
         while not self._stop_signals:
             self._look()
             if waiting and all(p.ready is not None for p in self._processes if p.role.first):
                 for process in waiting:
-                    self._start(process)
+                    if not self._held_down(process):
+                        self._start(process)
                 waiting = []
-            if not self._was_ready and not waiting and all(p.ready is not None for p in self._processes):
+            if not self._was_ready and not waiting and all(map(self._is_up, self._processes)):
                 self._was_ready = True
                 self._complete_credentials()
                 facts = {p.role.name: p.ready for p in self._processes if p.ready is not None}
@@ -129,8 +130,11 @@ class Parent:
                     self._start(process)
 
     def _held_down(self, process: Process) -> bool:
-        """`DATA/run/hold-ROLE` keeps a role that has ended from being started again, for as long as the file exists."""
+        """`DATA/run/hold-ROLE` keeps a role that is not running from being started, for as long as the file exists."""
         return (self.folder.root / "run" / f"hold-{process.role.name}").exists()
+
+    def _is_up(self, process: Process) -> bool:
+        return process.ready is not None or self._held_down(process)
 
     def _start(self, process: Process) -> None:
         listener = self._listeners.get(process.role.port)
