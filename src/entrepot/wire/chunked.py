@@ -13,7 +13,7 @@ _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n")
 _TRAILER_START = re.compile(rb"(?:\r|[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?::[\t -~\x80-\xff]*+\r?)?)?\Z")
 MAX_TRAILER_BYTES: Final = 4 * 1024  # nobody reads them; small, so that one byte a packet stays cheap
 MAX_TRAILER_LINES: Final = 100
-_SIZES: dict[bytes, int] = {}  # size lines seen, without their CRLF; bounded by _MAX_SIZES and 8 bytes each
+_SIZES: dict[bytes, int] = {}  # sizes > 0 read before, by their digits: at most _MAX_SIZES of ≤ 6 digits
 _MAX_SIZES: Final = 4096
 
 _SIZE, _DATA, _CRLF, _TRAILERS, _DONE = range(5)
@@ -58,21 +58,26 @@ class ChunkedReader:
             self._tail = b""
         parts: list[bytes] = []
         at, size = 0, len(data)
+        if state == _SIZE:  # as long as whole chunks of known size lines come
+            known = _SIZES.get
+            while (end := data.find(b"\r\n", at)) > 0 and (length := known(data[at:end])):
+                start = end + 2
+                end = start + length
+                if data[end : end + 2] != b"\r\n":
+                    break
+                parts.append(data[start:end])
+                at = end + 2
         while at < size:
             if state == _SIZE:
-                end = data.find(b"\r\n", at, at + 10)
-                length = _SIZES.get(data[at:end]) if end > 0 else None
-                if length is None:
-                    match = _SIZE_LINE.match(data, at)
-                    if match is None:
-                        self._keep(data, at, _SIZE_START, "a chunk size")
-                        break
-                    length = int(match[1], 16)
-                    end = match.end() - 2
-                    if end - at <= 8 and len(_SIZES) < _MAX_SIZES:
-                        _SIZES[data[at:end]] = length
-                at = end + 2
-                self._left = length
+                match = _SIZE_LINE.match(data, at)
+                if match is None:
+                    self._keep(data, at, _SIZE_START, "a chunk size")
+                    break
+                digits = match[1]
+                self._left = length = int(digits, 16)
+                at = match.end()
+                if length and len(digits) <= 6 and len(_SIZES) < _MAX_SIZES:
+                    _SIZES[digits] = length
                 state = _DATA if length else _TRAILERS
             elif state == _DATA:
                 part = data[at : at + self._left]
@@ -92,10 +97,9 @@ class ChunkedReader:
                     raise ChunkBroken("a chunk is not followed by CR LF; its size does not fit its data")
             else:
                 at = self._trailers(data, at)
-                if not self.done:
-                    break
-                state = _DONE
-                self.rest = data[at:]
+                if self.done:
+                    state = _DONE
+                    self.rest = data[at:]
                 break
         self._state = state
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -36,7 +36,13 @@ _FIELD = re.compile(rb"(" + _TOKEN + rb"++):[ \t]*+([\t -~\x80-\xff]*+)")
 _DIGITS = re.compile(rb"[0-9]{1,15}")
 _TIMEOUT = re.compile(rb"(?:^|[, \t])timeout=([0-9]{1,6})", re.IGNORECASE)
 
-#: What may hold a secret is not remembered.
+#: What may hold a secret is not remembered; what differs from message to message, neither.
+_VARYING = frozenset((
+    b"authorization", b"api-key", b"x-api-key", b"date", b"x-request-id", b"request-id", b"apim-request-id", b"etag",
+    b"x-ms-client-request-id", b"openai-processing-ms", b"x-ratelimit-remaining-requests", b"cf-ray", b"age",
+    b"x-ratelimit-remaining-tokens", b"x-envoy-upstream-service-time", b"traceparent", b"x-ratelimit-reset-requests",
+    b"x-ratelimit-reset-tokens",
+))  # fmt: skip
 _SECRET = re.compile(rb"key|token|secret|auth|cookie|signature")
 _PLAIN_QUERY = re.compile(rb"api-version=[^&]*")
 
@@ -241,7 +247,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
         raise ValueError(f"header line {_show(line.partition(b':')[0])} is not `name: value`")
     name = match[1].lower()
     pair = name, match[2].rstrip(b" \t")
-    if len(line) <= _MAX_REMEMBERED and _SECRET.search(name) is None:
+    if name not in _VARYING and len(line) <= _MAX_REMEMBERED and _SECRET.search(name) is None:
         if len(_FIELDS) >= _MAX_FIELDS:
             _FIELDS.clear()
         _FIELDS[line] = pair

@@ -6,7 +6,9 @@ no case variant of a key that governs. The common bodies (compact JSON) are prov
 comparing bytes; any other layout is walked key by key. Nested keys of the same names (tool schemas) do not matter.
 """
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.wire.json_text import MAX_DEPTH, depth_of, name_fault
 
-MAX_MODEL_BYTES: Final = 256
+MAX_MODEL_LETTERS: Final = 256
 MAX_CHOICES: Final = 128
 MAX_CAP: Final = 1 << 31
 #: Input bound (protocol §4): role, separators and reply primer of a message are below 8 tokens in OpenAI's encodings.
@@ -40,12 +42,14 @@ _KNOWN: Final = GOVERNING | frozenset((
 _read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _read_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _read_text = msgspec.json.Decoder(str).decode
-_read_any = msgspec.json.Decoder().decode
+_read_count = msgspec.json.Decoder(int | None).decode
+_read_flag = msgspec.json.Decoder(bool | None).decode
+_read_tier = msgspec.json.Decoder(str | None).decode
 _encode = msgspec.json.Encoder().encode
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
-_INT = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 _KEY = re.compile(rb'[ \t\n\r]*"((?:[^"\\]|\\.)*+)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _GAP = re.compile(rb"[ \t\n\r]*([,}])")
+_MEDIA: Final = {"image_url": TOKENS_PER_IMAGE, "input_audio": 0, "file": TOKENS_PER_FILE}
 _SPACE = b" \t\n\r"
 #: An ASCII letter, digit or underscore written as an escape: nobody's encoder does this.
 _DISGUISED = re.compile(rb"\\u00(?:3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
@@ -66,7 +70,8 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     """What a chat call asks for, as every parser of it must read it.
 
     `input_bound`: tokens that the input cannot exceed, not yet cut to the model's context window; `text_bytes`: of the
-    body, without media data. `service_tier`: as sent, "" where absent, null, auto or default. `fields`: the top level.
+    body, without media data. `messages`: at least as many as there are. `service_tier`: as sent, "" where absent, null,
+    auto or default. `fields`: the top level.
     """
 
     model: str
@@ -96,41 +101,36 @@ def read_chat(body: bytes, *, model_required: bool = True) -> ChatCall:
     if not _KNOWN.issuperset(fields):
         _check_variants(fields)
     get = fields.get
-    raw = get("model")
-    model = "" if raw is None else _model(bytes(raw))
-    if not model and (model_required or raw is not None):
+    model, tier, cap, n, stream, include_usage, store = "", "", None, 1, False, False, False
+    if (raw := get("model")) is not None:
+        model = _model(raw)
+    elif model_required:
         raise BadField("the body names no model", "model", "missing_required_parameter")
-    raw = get("messages")
-    if raw is None:
-        raise BadField("the body has no messages", "messages", "missing_required_parameter")
-    try:
-        messages = len(_read_list(raw))
-    except _FAULTS:
-        messages = 0
-    if not messages:
-        raise BadField("messages is a list of at least one message", "messages", "invalid_type")
-    raw = get("max_completion_tokens")
-    cap = None if raw is None else _count(bytes(raw), "max_completion_tokens", MAX_CAP)
+    if (raw := get("max_completion_tokens")) is not None:
+        cap = _count(raw, "max_completion_tokens", MAX_CAP)
     if (raw := get("max_tokens")) is not None:
-        older = _count(bytes(raw), "max_tokens", MAX_CAP)
+        older = _count(raw, "max_tokens", MAX_CAP)
         if cap is not None and older is not None and cap != older:
             raise BadField(f"max_tokens is {older} and max_completion_tokens {cap}: send one of them", "max_tokens")
         cap = older if cap is None else cap
-    stream = False if (raw := get("stream")) is None else _flag(bytes(raw), "stream")
-    n = 1 if (raw := get("n")) is None else _count(bytes(raw), "n", MAX_CHOICES) or 1
-    include_usage = False if (raw := get("stream_options")) is None else _include_usage(bytes(raw), stream=stream)
-    tier = "" if (raw := get("service_tier")) is None else _tier(bytes(raw))
-    store = False if (raw := get("store")) is None else _flag(bytes(raw), "store")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth_of(body) > MAX_DEPTH:
-        raise BadField(f"the body is nested deeper than {MAX_DEPTH}", None, "invalid_json")
-    media, text_bytes, bound = 0, len(body), 0
-    if _has_media(body):
-        media, data_bytes, bound = _media(fields["messages"])
-        text_bytes -= data_bytes
+    if (raw := get("stream")) is not None:
+        stream = _flag(raw, "stream")
+    if (raw := get("n")) is not None:
+        n = _count(raw, "n", MAX_CHOICES) or 1
+    if (raw := get("stream_options")) is not None:
+        include_usage = _include_usage(raw, stream=stream)
+    if (raw := get("service_tier")) is not None:
+        tier = _tier(raw)
+    if (raw := get("store")) is not None:
+        store = _flag(raw, "store")
+    if (raw := get("messages")) is None:
+        raise BadField("the body has no messages", "messages", "missing_required_parameter")
+    messages, media, data_bytes, media_bound = _measure(body, raw)
+    text_bytes = len(body) - data_bytes
     return ChatCall(
         model=model, output_cap=cap, n=n, stream=stream, include_usage=include_usage, service_tier=tier, store=store,
         messages=messages, media=media, text_bytes=text_bytes,
-        input_bound=text_bytes + TOKENS_PER_MESSAGE * messages + bound, fields=fields,
+        input_bound=text_bytes + TOKENS_PER_MESSAGE * messages + media_bound, fields=fields,
     )  # fmt: skip
 
 
@@ -286,41 +286,43 @@ def _refuse(body: bytes) -> NoReturn:
     raise BadField(name_fault(body), None, "invalid_json")
 
 
-def _model(raw: bytes) -> str:
-    if raw[:1] != b'"' or len(raw) > MAX_MODEL_BYTES:
-        raise BadField(f"model is a text of at most {MAX_MODEL_BYTES} bytes", "model", "invalid_type")
-    return raw[1:-1].decode() if b"\\" not in raw else _read_text(raw)
+def _model(raw: msgspec.Raw) -> str:
+    try:
+        model: str = _read_text(raw)
+    except _FAULTS:
+        model = ""
+    if not model or len(model) > MAX_MODEL_LETTERS:
+        raise BadField(f"model is a text of 1 to {MAX_MODEL_LETTERS} letters", "model", "invalid_type")
+    return model
 
 
-def _count(raw: bytes, name: str, most: int) -> int | None:
-    if _INT.fullmatch(raw) is None:
-        if raw == b"null":
-            return None
+def _count(raw: msgspec.Raw, name: str, most: int) -> int | None:
+    try:
+        number: int | None = _read_count(raw)
+    except _FAULTS:
         raise BadField(f"{name} is a whole number, not {_show(raw)}", name, "invalid_type")
-    number = int(raw)
-    if not 1 <= number <= most:
-        raise BadField(f"{name} is {number}; it goes from 1 to {most}", name)
+    if number is not None and not 1 <= number <= most:
+        raise BadField(f"{name} is {_show(raw)}; it goes from 1 to {most}", name)
     return number
 
 
-def _flag(raw: bytes, name: str) -> bool:
-    if raw == b"true":
-        return True
-    if raw == b"false" or raw == b"null":
-        return False
-    raise BadField(f"{name} is true or false, not {_show(raw)}", name, "invalid_type")
+def _flag(raw: msgspec.Raw, name: str) -> bool:
+    try:
+        return _read_flag(raw) or False
+    except _FAULTS:
+        raise BadField(f"{name} is true or false, not {_show(raw)}", name, "invalid_type")
 
 
-def _tier(raw: bytes) -> str:
-    if raw == b"null":
-        return ""
-    if raw[:1] != b'"' or len(raw) > 64:
+def _tier(raw: msgspec.Raw) -> str:
+    try:
+        tier: str | None = _read_tier(raw)
+    except _FAULTS:
         raise BadField(f"service_tier is a text, not {_show(raw)}", "service_tier", "invalid_type")
-    tier = _read_text(raw)
-    return "" if tier in ("auto", "default") else tier
+    return "" if tier is None or tier in ("auto", "default") else tier[:64]
 
 
-def _include_usage(raw: bytes, *, stream: bool) -> bool:
+def _include_usage(value: msgspec.Raw, *, stream: bool) -> bool:
+    raw = bytes(value)
     if raw == b"null":
         return False
     try:
@@ -335,7 +337,7 @@ def _include_usage(raw: bytes, *, stream: bool) -> bool:
         if name != "include_usage" and name.casefold().strip() == "include_usage":
             raise BadField(f"{name[:64]!r} is not a field; 'include_usage' is", "stream_options", "unknown_parameter")
     wanted = options.get("include_usage")
-    return False if wanted is None else _flag(bytes(wanted), "stream_options.include_usage")
+    return False if wanted is None else _flag(wanted, "stream_options.include_usage")
 
 
 def _with_usage(raw: bytes) -> bytes:
@@ -349,43 +351,69 @@ def _with_usage(raw: bytes) -> bytes:
     return b'{"include_usage":true' + (b"," if options else b"") + raw[1:]
 
 
-def _has_media(body: bytes) -> bool:
-    low = body.lower()
-    return (
-        b'"image_url"' in low or b'"input_audio"' in low or b'"file"' in low
-        or (b"\\u00" in low and _DISGUISED.search(low) is not None)
-    )  # fmt: skip
+def _measure(body: bytes, messages: msgspec.Raw) -> tuple[int, int, int, int]:
+    """(messages, media parts, bytes of their data, tokens that they cannot exceed); depth is checked on the way.
+
+    Where nothing is nested in lists, the brackets count the messages; that may be too many, never too few.
+    """
+    text = bytes(messages)
+    count = body.count(b"{") - 1
+    if text[:2] != b"[{" or text.find(b"[", 1) > 0 or count > MAX_DEPTH // 2:
+        if body.count(b"[") + count > MAX_DEPTH and depth_of(body) > MAX_DEPTH:
+            raise BadField(f"the body is nested deeper than {MAX_DEPTH}", None, "invalid_json")
+        try:
+            count = len(_read_list(text))
+        except _FAULTS:
+            count = 0
+        if not count:
+            raise BadField("messages is a list of at least one message", "messages", "invalid_type")
+        if (
+            b'_url"' in text or b'"input_audio"' in text or b'"file"' in text
+            or (b"\\u00" in text and _DISGUISED.search(text) is not None)
+        ):  # fmt: skip
+            return count, *_media(text)
+    return count, 0, 0, 0
 
 
-def _media(messages: msgspec.Raw) -> tuple[int, int, int]:
-    """(media parts, bytes of their data within the body, tokens that they cannot exceed)."""
+def _media(messages: bytes) -> tuple[int, int, int]:
+    """(media parts, bytes of their data within the body, tokens that they cannot exceed).
+
+    Parts of a repeated key are all counted: a vendor may read either.
+    """
     count = data_bytes = bound = 0
-    for message in _read_any(messages):
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else ():
-            if not isinstance(part, dict):
-                continue
-            for name, tokens in (("image_url", TOKENS_PER_IMAGE), ("input_audio", 0), ("file", TOKENS_PER_FILE)):
-                inner = part.get(name)
-                if inner is None and part.get("type") != name:
-                    continue
-                size = _data_bytes(inner)
-                count += 1
-                data_bytes += size
-                bound += tokens or size // AUDIO_BYTES_PER_TOKEN
+    for part in _parts(json.loads(messages, object_pairs_hook=_Pairs)):
+        kinds = {value for key, value in part if key == "type" and isinstance(value, str)}
+        media = kinds - {"text", "refusal"} | {key for key, _ in part if key in _MEDIA}
+        for kind in media:
+            size = sum(_data_bytes(value) for key, value in part if key == kind)
+            count += 1
+            data_bytes += size
+            bound += size // AUDIO_BYTES_PER_TOKEN if kind == "input_audio" else _MEDIA.get(kind, TOKENS_PER_FILE)
     return count, data_bytes, bound
 
 
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object with every pair it was written with."""
+
+
+def _parts(messages: object) -> Iterator[_Pairs]:
+    """Content parts of all messages."""
+    for message in messages if isinstance(messages, list) else ():
+        for key, content in message if isinstance(message, _Pairs) else ():
+            if key == "content" and isinstance(content, list) and not isinstance(content, _Pairs):
+                yield from (part for part in content if isinstance(part, _Pairs))
+
+
 def _data_bytes(part: object) -> int:
-    """Bytes of a part's data that are no text: data URLs and base64, which have one byte a character."""
+    """Bytes of a part's data that are no text: data URLs and base64, of which each character stands as one byte."""
     if isinstance(part, str):
-        part = {"url": part}
-    if not isinstance(part, dict):
+        return len(part) if part.startswith("data:") and part.isascii() else 0
+    if not isinstance(part, _Pairs):
         return 0
-    texts = [value for key in ("url", "data", "file_data") if isinstance(value := part.get(key), str)]
+    texts = [value for key, value in part if key in ("url", "data", "file_data") and isinstance(value, str)]
     return sum(len(text) for text in texts if text.isascii())
 
 
-def _show(raw: bytes) -> str:
-    text = raw[:24].decode(errors="replace")
-    return text if len(raw) <= 24 else text + "…"
+def _show(raw: msgspec.Raw) -> str:
+    text = bytes(raw)[:24].decode(errors="replace")
+    return text if len(text) < 24 else text + "…"

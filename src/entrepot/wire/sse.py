@@ -1,11 +1,11 @@
 """Server-sent events on their way through: what may go to the client now, and what waits for the ending.
 
-`Relay.feed` cuts the stream at event boundaries without reading events one by one, until the first that bears usage,
-an error or the end: from there on everything is held, so that the client sees the last events only once the record is
-durable (protocol §3). A usage object beside an unfinished choice is a running total: remembered, not held.
+`Relay.feed` cuts the stream at event boundaries; from the first event that bears usage, an error or the end on,
+everything is held, so that the client sees the last events only once the record is durable (protocol §3). A usage
+object beside an unfinished choice is a running total: remembered, not held.
 
-A raw `"usage":` cannot stand inside a JSON string, since its quotes would be escaped there; so bytes are searched, and
-only the events found are parsed.
+Nearly every read is whole events of one data line each, and decoding just `usage` and `error` of each costs less than
+searching the bytes for them (0.7 against 1.3 µs an event); what does not decode so is read by the letter.
 """
 
 import re
@@ -21,9 +21,6 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 _BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_NOTABLE = re.compile(rb'"usage"\s*:\s*\{|\[DONE\]|"error"\s*:\s*[^\sn]')
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"([a-z_]{1,32})"')
-_NO_USAGE = b'"usage":null'
 
 
 class EventTooLarge(EntrepotError):
@@ -33,17 +30,28 @@ class EventTooLarge(EntrepotError):
     fault = Fault.UPSTREAM
 
 
+class _Counts(msgspec.Struct, frozen=True):
+    """Any object; its fields are read elsewhere."""
+
+
 class _Choice(msgspec.Struct, frozen=True):
-    finish_reason: str | None = None
+    finish_reason: object = None
+
+
+class _Glance(msgspec.Struct, frozen=True):
+    usage: _Counts | None = None
+    error: object = None
 
 
 class _Event(msgspec.Struct, frozen=True):
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-    error: msgspec.Raw = msgspec.Raw(b"null")
-    choices: tuple[_Choice, ...] = ()
+    usage: object = None
+    error: object = None
+    choices: tuple[_Choice, ...] | None = None
 
 
+_glance = msgspec.json.Decoder(_Glance).decode
 _read = msgspec.json.Decoder(_Event).decode
+_FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Relay:
@@ -51,7 +59,7 @@ class Relay:
 
     __slots__ = (
         "_after_cr", "_large", "_large_size", "_seam", "_tail", "done", "drop_usage", "error", "events", "holding",
-        "last_finish", "usage_event",
+        "usage_event",
     )  # fmt: skip
 
     def __init__(self, *, drop_usage: bool = False) -> None:
@@ -60,7 +68,6 @@ class Relay:
         self.done = False  # [DONE] came
         self.error = False  # an event with a top-level error came
         self.events = 0  # data lines, as far as seen
-        self.last_finish = ""  # finish_reason of the choice that finished last
         self.usage_event: bytes | None = None  # JSON of the last event with a usage object
         self._tail = b""  # an incomplete event
         self._large: list[bytes] | None = None  # parts of an event that passes through, kept to be read
@@ -77,51 +84,47 @@ class Relay:
         """(to forward now, to hold; None = nothing is held). Concatenated they are the bytes that came, in order."""
         if self._tail:
             data = self._tail + data
+            self._tail = b""
         elif self._large is not None:
             return self._feed_large(data)
-        if b"\r" in data or self._after_cr:
+        if self._after_cr:
             return self._feed_any(data)
-        size = len(data)
         if data.endswith(b"\n\n"):
-            self._tail = b""
-        else:
-            size = data.rfind(b"\n\n") + 2
-            if size == 1:
-                return self._keep(b"", data)
-            self._tail = data[size:]
-            data = data[:size]
-            if len(self._tail) > MAX_HELD_EVENT:
-                forward, held = self._whole(data)
-                return self._keep(forward, self._tail, held)
-        if self.holding or self._is_notable(data):
+            if not self.holding and self._is_quiet(data, b"\n"):
+                return data, None
             return self._split(data)
-        self.events += data.count(b"\ndata:") + data.startswith(b"data:")
-        return data, None
+        if b"\r" in data:
+            if data.endswith(b"\r\n\r\n") and not self.holding and self._is_quiet(data, b"\r\n"):
+                return data, None
+            return self._feed_any(data)
+        size = data.rfind(b"\n\n") + 2
+        if size == 1:
+            return self._keep(b"", data)
+        forward, held = self.feed(data[:size])
+        return self._keep(forward, data[size:], held)
 
     def end(self) -> bytes:
         """The stream has ended: the incomplete event that it left, b"" where there is none. It is not an event."""
         tail, self._tail = self._tail, b""
         return tail
 
-    def _is_notable(self, data: bytes) -> bool | int:
-        """Has this an event that must be read? May say yes too often, never no."""
-        if b'finish_reason":"' in data or b'finish_reason": "' in data:
-            for reason in _FINISH.findall(data):
-                self.last_finish = reason.decode()
-        usages = data.count(b'"usage"')
-        return (usages and usages != data.count(_NO_USAGE)) or b"[DONE]" in data or b'"error"' in data
-
-    def _whole(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Whole events, cut where the hold begins."""
-        if self.holding or self._is_notable(data):
-            return self._split(data)
-        self.events += len(_data_lines(data))
-        return data, None
+    def _is_quiet(self, data: bytes, line_end: bytes) -> bool:
+        """Are these whole events of one line each, none of which begins a hold? May say no too often, never yes."""
+        events = 0
+        try:
+            for line in data.split(line_end):
+                if line:
+                    seen = _glance(line[5:])  # behind `data:`; whatever else stands there does not decode
+                    if seen.usage is not None or seen.error is not None:
+                        return False
+                    events += 1
+        except _FAULTS:
+            return False
+        self.events += events
+        return True
 
     def _split(self, data: bytes) -> tuple[bytes, bytes | None]:
-        if not self.holding and _NOTABLE.search(data) is None:
-            self.events += len(_data_lines(data))
-            return data, None
+        """Whole events, read one by one and cut where the hold begins."""
         forward: list[bytes] = []
         held: list[bytes] = []
         at = 0
@@ -129,11 +132,11 @@ class Relay:
             event = data[at : match.end()]
             at = match.end()
             keep = self._read_event(event)
-            if self.holding:
-                if keep:
-                    held.append(event)
-            else:
+            if not self.holding:
                 forward.append(event)
+            elif keep:
+                held.append(event)
+        (held if self.holding else forward).append(data[at:])  # blank lines behind the last event
         return b"".join(forward), b"".join(held) if self.holding else None
 
     def _read_event(self, event: bytes) -> bool:
@@ -146,18 +149,15 @@ class Relay:
         if data.startswith(b"[DONE]"):
             self.done = self.holding = True
             return True
-        if b'"usage"' not in data and b'"error"' not in data:
-            return True
         try:
             read = _read(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except _FAULTS:
             return True
-        unfinished = any(choice.finish_reason is None for choice in read.choices)
-        if bytes(read.error)[:1] not in b"nf":
+        if read.error:
             self.error = self.holding = True
-        if bytes(read.usage)[:1] == b"{":
+        if isinstance(read.usage, dict):
             self.usage_event = data
-            if not unfinished:
+            if all(choice.finish_reason is not None for choice in read.choices or ()):
                 self.holding = True
                 return not (self.drop_usage and not read.choices)
         return True
@@ -213,11 +213,11 @@ class Relay:
             self._after_cr = not tail and whole.endswith(b"\r")
         elif before:
             self._after_cr = False
-        if self.holding:
-            forward, held = self._split(whole)
+        was_holding = self.holding
+        forward, held = self._split(whole)
+        if was_holding:
             held = before + (held or b"")
         else:
-            forward, held = self._whole(whole)
             forward = before + forward
         return self._keep(forward, tail, held)
 
