@@ -58,6 +58,7 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
     version_paths: tuple[Path, ...]  # of catalog.versions, in the same order
     priced: tuple[tuple[Path, str], ...]  # every model that a price row names, with its place
+    deployed: tuple[tuple[Path, Deployment], ...]  # of all customers
     declared: Mapping[str, frozenset[str]]  # section → names that stand there, also those with mistakes
 
     def line(self, *path: str | int) -> int:
@@ -85,6 +86,7 @@ class _Reader:
         self.report, self.name = report, name
         self.root = Fields(report, (), data)
         self.priced: list[tuple[Path, str]] = []
+        self.deployed: list[tuple[Path, Deployment]] = []
 
     def file(self) -> CatalogFile:
         if self.root.whole("format", required=True) not in (0, 1):
@@ -107,6 +109,7 @@ class _Reader:
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
             version_paths=tuple(path for path, _ in versions), priced=tuple(self.priced),
+            deployed=tuple(self.deployed),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
 
@@ -320,6 +323,7 @@ class _Reader:
             elif all(fit) and model:
                 deployment = Deployment(project=project, name=name, model=model, output_max=output_max)
                 found[project, name] = deployment, each.path
+        self.deployed += [(path, deployment) for deployment, path in found.values()]
         return [deployment for deployment, _ in found.values()]
 
 

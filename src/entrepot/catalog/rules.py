@@ -3,6 +3,8 @@
 Names may stand in the file or in what the house already has: what is missing in the file stays.
 """
 
+from itertools import combinations
+
 from entrepot.catalog.contents import BookVersion, Catalog, Thing
 from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
@@ -97,20 +99,23 @@ class _Rules:
 
     def _twice(self) -> None:
         """Two versions of the file with prices for the same thing from the same instant."""
-        for index, (path, version) in enumerate(self.versions):
-            for other_path, other in self.versions[index + 1 :]:
-                same = (version.book, version.valid_from) == (other.book, other.valid_from)
-                both = [thing for thing in version.things() if thing in other.things()]
-                if not same or not both or not version.valid_from:
-                    continue
-                line = self.file.line(*other_path, "valid_from")
-                what = _things(both)
-                until = self._until(version, both)
-                self.report.add(
-                    (*path, "valid_from"),
-                    f"{what} two prices {until}: this one and that of line {line}.",
-                    "A later version ends the earlier one by itself: give this one a later valid_from, or remove it.",
-                )
+        groups: dict[tuple[str, Instant], list[tuple[Path, BookVersion]]] = {}
+        for path, version in self.versions:
+            if version.valid_from:
+                groups.setdefault((version.book, version.valid_from), []).append((path, version))
+        for group in groups.values():
+            for (path, version), (other_path, other) in combinations(group, 2):
+                there = other.things()
+                both = [thing for thing in version.things() if thing in there]
+                if both:
+                    line = self.file.line(*other_path, "valid_from")
+                    until = self._until(version, both)
+                    self.report.add(
+                        (*path, "valid_from"),
+                        f"{_things(both)} two prices {until}: this one and that of line {line}.",
+                        "A later version ends the earlier one by itself: give this one a later valid_from, "
+                        "or remove it.",
+                    )
 
     def _until(self, version: BookVersion, things: list[Thing]) -> str:
         everything = [*self.existing.versions, *(each for _, each in self.versions)]
@@ -124,14 +129,19 @@ class _Rules:
 
     def _published(self) -> None:
         """Published versions stay as they are; a price in force is changed with notice."""
+        soon = self.now + NOTICE
+        books: dict[str, list[BookVersion]] = {}
+        in_force: dict[tuple[str, Thing], BookVersion] = {}
+        for each in sorted(self.existing.versions, key=lambda each: (each.valid_from, each.number)):
+            books.setdefault(each.book, []).append(each)
+            if each.valid_from < soon:
+                in_force.update({(each.book, thing): each for thing in each.things()})
         for path, version in self.versions:
-            standing = self.existing.book(version.book)
+            standing = [each for each in books.get(version.book, ()) if each.valid_from == version.valid_from]
             if not version.valid_from or any(each.says_the_same(version) for each in standing):
                 continue
-            same = [
-                each for each in standing
-                if each.valid_from == version.valid_from and each.things().keys() & version.things().keys()
-            ]  # fmt: skip
+            things = version.things()
+            same = [each for each in standing if each.things().keys() & things.keys()]
             if same:
                 self.report.add(
                     (*path, "valid_from"),
@@ -139,17 +149,12 @@ class _Rules:
                     "Write it as it was, and the next one below it with a later valid_from.",
                 )
                 continue
-            soon = self.now + NOTICE
-            in_force = {
-                thing: each for each in standing if each.valid_from < soon for thing in each.things()
-            }  # fmt: skip
-            changed = [thing for thing in version.things() if thing in in_force]
+            changed = [thing for thing in things if (version.book, thing) in in_force]
             if changed and version.valid_from < soon:
-                what = _things(changed).removesuffix(" has").removesuffix(" have")
+                first = in_force[version.book, changed[0]]
                 self.report.add(
                     (*path, "valid_from"),
-                    f"This changes {what}, in force since {day(in_force[changed[0]].valid_from)} "
-                    f"({in_force[changed[0]].id}).",
+                    f"This changes {_names(changed)}, in force since {day(first.valid_from)} ({first.id}).",
                     "A change of a price in force starts at least 15 minutes after it is published: "
                     f"write valid_from = {show(_round_up(soon))} or later.",
                 )
@@ -172,13 +177,11 @@ class _Rules:
                 had, wants = currencies.get(before.contract.book), currencies.get(book)
                 if had and wants and had != wants:
                     self.report.add(at, f"The balance of {customer.id} is in {had}; this book is in {wants}.")
-            for place, deployment in enumerate(customer.deployments):
-                where = (*path, "deployments", place)
-                self._named((*where, "model"), "model", deployment.model, "model")
-                model = self.catalog.models.get(deployment.model) or self.existing.models.get(deployment.model)
-                if model is not None and deployment.output_max > model.output_max:
-                    why = f"{model.id} answers at most {model.output_max:,} tokens."
-                    self.report.add((*where, "output_max"), why)
+        for where, deployment in self.file.deployed:
+            self._named((*where, "model"), "model", deployment.model, "model")
+            model = self.catalog.models.get(deployment.model) or self.existing.models.get(deployment.model)
+            if model is not None and deployment.output_max > model.output_max:
+                self.report.add((*where, "output_max"), f"{model.id} answers at most {model.output_max:,} tokens.")
 
 
 def day(at: Instant) -> str:
@@ -188,9 +191,12 @@ def day(at: Instant) -> str:
 
 def _things(things: list[Thing]) -> str:
     """`gpt-4o output has` or `gpt-4o input, gpt-4o output have`."""
+    return f"{_names(things)} {'has' if len(things) == 1 else 'have'}"
+
+
+def _names(things: list[Thing]) -> str:
     names = [f"{model} {bucket}" for model, bucket in things]
-    shown = names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} others"]
-    return f"{', '.join(shown)} {'has' if len(names) == 1 else 'have'}"
+    return ", ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} others"])
 
 
 def _first_difference(published: BookVersion, now: BookVersion) -> str:

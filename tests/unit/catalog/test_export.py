@@ -1,0 +1,146 @@
+"""An export is a file that changes nothing when it is applied."""
+
+from decimal import Decimal
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrepot.catalog.contents import (
+    BookVersion,
+    Catalog,
+    Contract,
+    Customer,
+    Deployment,
+    Model,
+    Operator,
+    PriceRow,
+    Upstream,
+    Vendor,
+)
+from entrepot.catalog.difference import difference
+from entrepot.catalog.export import export
+from entrepot.catalog.file import read
+from entrepot.catalog.rules import check
+from entrepot.kernel.buckets import BUCKETS
+from entrepot.kernel.instants import DAY, MINUTE
+
+NOW = 1_795_262_400_000_000
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+facts = st.dictionaries(
+    st.sampled_from(["street", "city", "größe", "a b", "n"]),
+    st.one_of(words, st.booleans(), st.integers(-99, 99), st.decimals(0, 9, places=2), st.lists(words, max_size=2)),
+    max_size=3,
+)
+prices = st.decimals(0, 10**6, places=6) | st.integers(0, 999).map(Decimal)
+instants = st.integers(-5 * 365 * DAY, 365 * DAY).map(lambda offset: NOW + offset)
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    vendors = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    upstreams = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    models = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    sizes = {model: draw(st.integers(1, 10**6)) for model in models}
+    books = draw(st.lists(names, min_size=1, max_size=2, unique=True))
+    currency = draw(st.sampled_from(["USD", "EUR", "JPY"]))
+    return Catalog(
+        operator=draw(st.none() | facts.map(lambda each: Operator({"name": "Shop", "address": each}))),
+        vendors={each: Vendor(each, {"name": draw(words)}) for each in vendors},
+        upstreams={each: draw(upstreams_of(each, vendors)) for each in upstreams},
+        models={
+            each: Model(
+                id=each, context=sizes[each], output_max=draw(st.integers(1, sizes[each])),
+                routes=tuple(draw(st.lists(st.tuples(st.sampled_from(upstreams), names), min_size=1, max_size=2))),
+            )
+            for each in models
+        },
+        versions=tuple(each for book in books for each in draw(versions_of(book, currency, models))),
+        customers={
+            each: draw(customers_of(each, books, sizes)) for each in draw(st.lists(names, max_size=2, unique=True))
+        },
+    )  # fmt: skip
+
+
+@st.composite
+def upstreams_of(draw: st.DrawFn, name: str, vendors: list[str]) -> Upstream:
+    vendor = draw(st.sampled_from(vendors))
+    if draw(st.booleans()):
+        return Upstream(id=name, vendor=vendor, dialect="builtin")
+    env, file = draw(st.sampled_from([("", ""), ("A_KEY", ""), ("", "secrets/a b")]))
+    return Upstream(
+        id=name, vendor=vendor, dialect="openai", url="https://a.example:8443/v1",
+        zone=draw(st.sampled_from(["", "EU"])),
+        key_env=env, key_file=file, client_gone=draw(st.sampled_from(["drain", "cancel"])),
+        drain_seconds=draw(st.integers(1, 120)),
+    )  # fmt: skip
+
+
+@st.composite
+def versions_of(draw: st.DrawFn, book: str, currency: str, models: list[str]) -> list[BookVersion]:
+    found = []
+    for number, at in enumerate(draw(st.lists(instants, min_size=1, max_size=3, unique=True)), 1):
+        rows = [
+            PriceRow(
+                model=model, per=draw(st.sampled_from([1_000_000, 1000])),
+                prices=draw(st.dictionaries(st.sampled_from(BUCKETS), prices, min_size=1, max_size=3)),
+            )
+            for model in draw(st.lists(st.sampled_from(models), min_size=1, max_size=3, unique=True))
+        ]  # fmt: skip
+        found.append(
+            BookVersion(
+                book=book, currency=currency, valid_from=at, rows=tuple(rows), number=number, published_at=NOW - MINUTE
+            )
+        )
+    return found
+
+
+@st.composite
+def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, int]) -> Customer:
+    found: dict[tuple[str, str], Deployment] = {}
+    for project, model in draw(st.lists(st.tuples(names, st.sampled_from(sorted(sizes))), max_size=2)):
+        place = (project, draw(names))
+        cap = draw(st.integers(0, 1))
+        found[place] = Deployment(project=place[0], name=place[1], model=model, output_max=cap)
+    start = draw(st.just(0) | instants)
+    return Customer(
+        id=name, about=draw(facts), address=draw(facts), deployments=tuple(found.values()),
+        projects=tuple(draw(st.lists(names, max_size=2, unique=True))),
+        contract=Contract(
+            book=draw(st.sampled_from(books)), id=draw(st.sampled_from(["", "K-1"])), starts_at=start,
+            ends_at=start + DAY if start else 0,
+        ),
+    )  # fmt: skip
+
+
+@settings(deadline=None)
+@given(catalogs())
+def test_an_export_applied_to_what_it_came_from_is_empty(catalog: Catalog) -> None:
+    text = export(catalog)
+    file = read(text, "export.toml")
+    check(file, catalog, NOW)
+    assert difference(catalog, file.catalog) == []
+    assert file.catalog.operator == catalog.operator
+    assert file.catalog.customers == catalog.customers
+
+
+@settings(deadline=None)
+@given(catalogs())
+def test_an_export_applied_to_an_empty_house_makes_the_same_house(catalog: Catalog) -> None:
+    file = read(export(catalog), "export.toml")
+    check(file, Catalog(), NOW)
+    assert difference(file.catalog, catalog) == []
+    assert len(difference(Catalog(), file.catalog)) == (
+        (catalog.operator is not None) + len(catalog.vendors) + len(catalog.upstreams) + len(catalog.models)
+        + len(catalog.versions) + len(catalog.customers)
+    )  # fmt: skip
+
+
+@given(catalogs())
+@settings(deadline=None)
+def test_the_order_in_an_export_does_not_depend_on_the_order_in_the_house(catalog: Catalog) -> None:
+    turned = msgspec.structs.replace(
+        catalog, models=dict(reversed(catalog.models.items())), vendors=dict(reversed(catalog.vendors.items()))
+    )
+    assert export(turned) == export(catalog)
