@@ -1,4 +1,4 @@
-"""Header lines of answers: what of a vendor's head goes on to the client, and what we add. Everything else stays here."""
+"""Header lines of answers: what of a vendor's head goes on to the client, and what we add. All else stays here."""
 
 from entrepot.gateway.problem import REASONS, Dialect
 from entrepot.wire.http1 import ResponseHead

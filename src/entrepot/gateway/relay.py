@@ -218,10 +218,15 @@ class Exchange(Attempt):
     # answers
 
     def _refused(self, head: ResponseHead, body: bytes) -> None:
-        """The vendor answered with an error: unbilled by the dialect's table (OpenAI bills no error), so void."""
+        """The vendor answered with an error. OpenAI's dialect bills none of them but the content filter's 400, whose
+        prompt was read (reference/wire.md §2.1): final if it names its usage, else counted."""
         status = head.status
-        if status in _PASSED_ON and len(body) <= 1 << 20 and head.headers.get(b"content-encoding") is None:
+        passed_on = status in _PASSED_ON and len(body) <= 1 << 20 and head.headers.get(b"content-encoding") is None
+        if passed_on:
             self._final = lambda: self._give(head, body)
+            if status == 400 and b'"content_filter"' in body:
+                self._judge(read_unary(body), b"", broken=False)
+                return
         elif status in _LIMITED:
             wait = retry_after_ms(head)
             self._final = lambda: self._refuse(problem.upstream_limited(wait))

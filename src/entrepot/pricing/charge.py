@@ -1,5 +1,6 @@
 """The one function that turns quantities into money."""
 
+from functools import lru_cache
 from operator import mul
 from typing import NamedTuple
 
@@ -23,15 +24,17 @@ def charge(quantities: Quantities, den: int, rates: Quantities) -> int:
 
     Buckets without a price add nothing here: the caller puts them on the unrated list with `unrated`.
     """
-    if -1 in rates:
-        total = sum(q * r for q, r in zip(quantities, rates, strict=True) if r > 0)
-    else:
-        total = sum(map(mul, quantities, rates))
+    total: int = sum(map(mul, quantities, _priced(rates)[0]))
     return -(-total // den)
 
 
 def unrated(quantities: Quantities, rates: Quantities) -> tuple[int, ...]:
     """Indexes of the buckets that were used and have no price."""
-    if -1 not in rates:
-        return ()
-    return tuple(i for i, (q, r) in enumerate(zip(quantities, rates, strict=True)) if q and r < 0)
+    unpriced = _priced(rates)[1]
+    return tuple([i for i in unpriced if quantities[i]]) if unpriced else ()
+
+
+@lru_cache(maxsize=4096)  # rates of the versions in force: few, and asked for on every call
+def _priced(rates: Quantities) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The rates with 0 where there is no price, and where that is."""
+    return tuple(max(rate, 0) for rate in rates), tuple(i for i, rate in enumerate(rates) if rate < 0)
