@@ -90,13 +90,19 @@ class Relay:
         if self._after_cr:
             return self._feed_any(data)
         if data.endswith(b"\n\n"):
-            if not self.holding and self._is_quiet(data, b"\n"):
+            quiet = 0 if self.holding else self._quiet(data, b"\n")
+            if quiet == len(data):
                 return data, None
-            return self._split(data)
+            forward, held = self._split(data[quiet:])
+            return data[:quiet] + forward, held
         if b"\r" in data:
-            if data.endswith(b"\r\n\r\n") and not self.holding and self._is_quiet(data, b"\r\n"):
+            if self.holding or not data.endswith(b"\r\n\r\n"):
+                return self._feed_any(data)
+            quiet = self._quiet(data, b"\r\n")
+            if quiet == len(data):
                 return data, None
-            return self._feed_any(data)
+            forward, held = self._feed_any(data[quiet:])
+            return data[:quiet] + forward, held
         size = data.rfind(b"\n\n") + 2
         if size == 1:
             return self._keep(b"", data)
@@ -108,20 +114,28 @@ class Relay:
         tail, self._tail = self._tail, b""
         return tail
 
-    def _is_quiet(self, data: bytes, line_end: bytes) -> bool:
-        """Are these whole events of one line each, none of which begins a hold? May say no too often, never yes."""
-        events = 0
+    def _quiet(self, data: bytes, line_end: bytes) -> int:
+        """How many bytes at the start are whole events of one line each, none of which begins a hold? May say too few,
+        never too many. The last read of a stream is often many such events and then the end."""
+        events = counted = at = cut = 0
+        step = len(line_end)
         try:
             for line in data.split(line_end):
                 if line:
                     seen = _glance(line[5:])  # behind `data:`; whatever else stands there does not decode
                     if seen.usage is not None or seen.error is not None:
-                        return False
+                        break
                     events += 1
+                    at += len(line) + step
+                else:
+                    at += step
+                    cut, counted = at, events
+            else:
+                cut = len(data)
         except _FAULTS:
-            return False
-        self.events += events
-        return True
+            pass
+        self.events += counted
+        return cut
 
     def _split(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Whole events, read one by one and cut where the hold begins."""
