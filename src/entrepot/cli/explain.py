@@ -33,7 +33,9 @@ def explain_text(facts: dict[str, Any]) -> str:
     """The screen of one request, of all its attempts, or of a refusal."""
     if facts["kind"] == "refusal":
         return _refusal(facts)
-    return "\n\n".join([_headline(facts), *(_attempt(each, len(facts["attempts"])) for each in facts["attempts"])])
+    first = "first token" if facts["stream"] else "answer"
+    attempts = facts["attempts"]
+    return "\n\n".join([_headline(facts), *(_attempt(each, len(attempts), first) for each in attempts)])
 
 
 def _headline(facts: dict[str, Any]) -> str:
@@ -45,7 +47,7 @@ def _headline(facts: dict[str, Any]) -> str:
     return f"{line}{facts['state']}{reason}, {_NUMBERS.get(facts['source'], facts['source'])}"
 
 
-def _attempt(a: dict[str, Any], attempts: int) -> str:
+def _attempt(a: dict[str, Any], attempts: int, first: str) -> str:
     lines = [f"  {_clock(a['admitted_at'])}  admitted    hold {grouped(a['hold'])} {a['currency']}{_hold(a)}"]
     if a["intent"]:
         lines.append(f"  {_BLANK}  intent      on disk: {_place(a['intent'])}")
@@ -58,7 +60,7 @@ def _attempt(a: dict[str, Any], attempts: int) -> str:
     elif a["state"] != "open":
         lines.append(f"  {_BLANK}  not sent    upstream {a['upstream']}{zone}, {number}")
     if a.get("first_at"):
-        lines.append(f"  {_clock(a['first_at'])}  first token")
+        lines.append(f"  {_clock(a['first_at'])}  {first}")
     if a["state"] == "open":
         lines.append(f"  {_BLANK}  no ending yet: the call is under way, or waits for the slot's next start")
         return "\n".join(lines)

@@ -7,17 +7,19 @@ API in here, which then holds the lock and is the one writer itself.
 
 import contextlib
 import json
+import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from entrepot.cli.command import Options, options
+from entrepot.cli.command import options
 from entrepot.cli.terminal import MISUSED, REFUSED, UNREACHABLE, Stop
 
 if TYPE_CHECKING:
     from entrepot.storage.folder import Folder
 
 PATIENCE_S = 60.0  # longer than the keeper's own, so that its answer arrives
+SETTLE_S = 5.0  # for a server that starts, or another command that holds the lock
 
 
 class AdminError(Stop):
@@ -75,8 +77,9 @@ class Admin:
 
 
 class _Http:
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, patience_s: float) -> None:
         self._url = url
+        self._patience_s = patience_s
         self._to = urllib.parse.urlsplit(url)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         if self._to.scheme not in {"http", "https"} or not self._to.hostname:
@@ -86,7 +89,7 @@ class _Http:
         import http.client
 
         kind = http.client.HTTPSConnection if self._to.scheme == "https" else http.client.HTTPConnection
-        line = kind(str(self._to.hostname), self._to.port, timeout=PATIENCE_S)
+        line = kind(str(self._to.hostname), self._to.port, timeout=self._patience_s)
         try:
             line.request(method, self._to.path.rstrip("/") + target, body, self._headers)
             answer = line.getresponse()
@@ -134,32 +137,46 @@ class _Inside:
 
 
 @contextlib.contextmanager
-def admin(chosen: Options | None = None) -> Iterator[Admin]:
+def admin(*, patience_s: float = PATIENCE_S) -> Iterator[Admin]:
     """The admin API of the server that the options mean. Raises Unreachable (exit code 3)."""
-    from entrepot.storage.folder import Folder, FolderInUse
+    from entrepot.storage.folder import Folder
 
-    chosen = chosen or options()
+    chosen = options()
     folder = Folder(chosen.data)
     if chosen.url:
-        yield Admin(_Http(chosen.url, chosen.token or _token(folder)), here=False)
+        yield Admin(_Http(chosen.url, chosen.token or _token(folder), patience_s), here=False)
         return
     if not folder.database.exists():
         raise Unreachable(
             f"no server has run on {chosen.data}/ yet, and none is named with --data or --url", do="make serve"
         )
     with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(folder.locked())
-            own = True
-        except FolderInUse:
-            own = False
-            url = folder.read_credentials().get("admin_url", "")
-            if url and _listens(url):
-                yield Admin(_Http(url.rstrip("/"), chosen.token or _token(folder)), here=False)
-                return
+        own = _settle(folder, stack)
+        url = folder.read_credentials().get("admin_url", "").rstrip("/")
+        if not own and _listens(url):
+            yield Admin(_Http(url, chosen.token or _token(folder), patience_s), here=False)
+            return
         inside = _Inside(folder, own=own)
         stack.callback(inside.close)
         yield Admin(inside, here=True)
+
+
+def _settle(folder: "Folder", stack: contextlib.ExitStack) -> bool:
+    """True: the lock is ours. False: somebody else has it, a server (which may still be starting) or, for too long,
+    another command."""
+    from entrepot.storage.folder import FolderInUse
+
+    until = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            stack.enter_context(folder.locked())
+        except FolderInUse:
+            url = folder.read_credentials().get("admin_url", "")
+            if _listens(url) or _answers(str(folder.socket("keeper.sock"))) or time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        else:
+            return True
 
 
 def _listens(url: str) -> bool:
@@ -172,6 +189,15 @@ def _listens(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _answers(path: str) -> bool:
+    """Whether a process accepts on a local socket."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(1.0)
+        return line.connect_ex(path) == 0
 
 
 def _token(folder: "Folder") -> str:

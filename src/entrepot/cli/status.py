@@ -44,7 +44,7 @@ def _processes(facts: dict[str, Any], running: bool) -> list[tuple[str, str]]:
     rows = []
     for g in facts["gateways"]:
         if g["answers"]:
-            numbers = f"{count(g['calls'])} calls, {count(g['open'])} open, {count(g['refused'])} refused"
+            numbers = f"{_calls(g['calls'])}, {count(g['open'])} open, {count(g['refused'])} refused"
             alone = "" if g["keeper"] else "; without the keeper, on its leases"
             text = f"{g['name']} answers: {numbers}, snapshot {g['snapshot']}{alone}"
         else:
@@ -64,14 +64,19 @@ def _database(database: dict[str, Any]) -> str:
         return f"does not answer: {database['why']}"
     today = sum(database["today"].values())
     last = f", the last ended {database['last_ended'][:19]}Z" if database["last_ended"] else ""
-    return f"answers, {database['size'] / _MB:,.1f} MB; {count(today)} calls today{last}"
+    return f"answers, {database['size'] / _MB:,.1f} MB; {_calls(today)} today{last}"
+
+
+def _calls(number: int) -> str:
+    return "1 call" if number == 1 else f"{count(number)} calls"
 
 
 def _journal(facts: dict[str, Any]) -> str:
     j = facts["journal"]
     streams = f"{count(j['streams'])} {'stream' if j['streams'] == 1 else 'streams'} ({j['open']} open)"
+    segments = "1 segment" if j["segments"] == 1 else f"{count(j['segments'])} segments"
     free = f"{facts['disk']['free'] / (1 << 30):,.1f} GB of disk free"
-    return f"{streams}, {count(j['segments'])} segments; {free}"
+    return f"{streams}, {segments}; {free}"
 
 
 def _balances(balances: list[dict[str, Any]]) -> list[tuple[str, str]]:

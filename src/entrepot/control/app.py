@@ -9,10 +9,11 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
 import entrepot
@@ -40,16 +41,37 @@ def build(keeper: KeeperPort, folder: Folder, engine: Engine, hosts: tuple[str, 
         dependencies=[Depends(permitted)],
     )
     app.state.house = House(keeper, folder, engine)
-    for name in nouns():
-        app.include_router(importlib.import_module(f"{api.__name__}.{name}").router, prefix="/admin")
+    for router in _routers():
+        app.include_router(router, prefix="/admin")
     problem.install(app)
     app.add_middleware(Gate, hosts=(*LOCAL_HOSTS, *hosts), token=lambda: folder.secret("admin-token").strip())
     return app
 
 
-def nouns() -> list[str]:
-    """The files of `control/api`."""
-    return sorted(module.name for module in pkgutil.iter_modules(api.__path__))
+class Route(NamedTuple):
+    """One address; `permission` is its name in the gate's table."""
+
+    permission: str
+    method: str
+    path: str
+    about: str
+
+
+def routes() -> list[Route]:
+    """Every address of the admin API, for the reference page and its test."""
+    return [
+        Route(route.name, method, f"/admin{route.path}", (route.endpoint.__doc__ or "").strip())
+        for router in _routers()
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods or ())
+    ]
+
+
+def _routers() -> list[APIRouter]:
+    """One per file of `control/api`."""
+    names = sorted(module.name for module in pkgutil.iter_modules(api.__path__))
+    return [importlib.import_module(f"{api.__name__}.{name}").router for name in names]
 
 
 class _Server(uvicorn.Server):

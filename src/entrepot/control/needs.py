@@ -27,7 +27,7 @@ def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
     if facts["keeper"].get("failing"):
         found.append(_need(f"ingestion fails: {facts['keeper']['failing']}", "read run/keeper.log in DATA"))
     for gateway in facts["gateways"]:
-        found += _of_gateway(gateway, facts["database"].get("missing_prices", {}))
+        found += _of_gateway(gateway, facts["database"].get("missing_prices", {}), now)
     unrated = facts["database"].get("unrated", 0)
     if unrated:
         calls = "1 call has" if unrated == 1 else f"{unrated} calls have"
@@ -48,12 +48,12 @@ def missing_prices(versions: Sequence[BookVersion], now: Instant) -> dict[str, d
     return found
 
 
-def _of_gateway(gateway: dict[str, Any], missing: dict[str, dict[str, str]]) -> list[dict[str, str]]:
+def _of_gateway(gateway: dict[str, Any], missing: dict[str, dict[str, str]], now: Instant) -> list[dict[str, str]]:
     found = []
     for need in gateway.get("needs", []):
         if need.get("kind") == "not_priced":
             model = need["model"]
-            why = missing.get(model, {"book": "list", "reason": "no price"})
+            why = missing.get(model) or {"book": "list", "reason": not_for_sale({}, now)}
             times = "once" if need["count"] == 1 else f"{need['count']:,} times"
             what = f"{model} was refused {times} since {clock(need['since'])[:5]}: {why['reason']}"
             do = f"add it to FILE under [[book.{why['book']}]] with a new valid_from, then: entrepot apply FILE"

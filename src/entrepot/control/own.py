@@ -14,7 +14,7 @@ from entrepot.keeper.commands import execute
 from entrepot.keeper.ingest import Ingester
 from entrepot.kernel.instants import Instant
 from entrepot.snapshot import publish
-from entrepot.storage.database import read
+from entrepot.storage.database import prepare, read
 from entrepot.storage.folder import Folder
 
 
@@ -22,6 +22,7 @@ class OwnKeeper:
     """Executes, compiles, publishes; ingests what the journals hold. Seals nothing: that is for the next start."""
 
     def __init__(self, engine: Engine, folder: Folder) -> None:
+        prepare(engine)
         self._engine = engine
         self._folder = folder
 

@@ -85,6 +85,6 @@ def _unknown(where: House, request: str, at: Instant) -> str:
         reasons[reason] = reasons.get(reason, 0) + n
     listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda each: -each[1]))
     return (
-        f"{base}: probably one of the refusals of the hour from {clock(hour_of(at))}, of which only the tally is left "
-        f"({listed}); single refusals are remembered until their gateway ends"
+        f"{base}: probably one of the refusals of the hour from {clock(hour_of(at))[:5]}, of which only the tally is "
+        f"left ({listed}); single refusals are remembered until their gateway ends"
     )

@@ -1,0 +1,73 @@
+"""Who gets in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from entrepot.control.app import routes
+from entrepot.control.gate import BODY_LIMIT, OPERATOR
+
+Call = Callable[..., tuple[int, dict[str, Any]]]
+
+
+def test_the_token_opens(call: Call) -> None:
+    assert call("GET", "/admin/keys")[0] == 200
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "ep_live_'; --"])
+def test_without_the_right_token_nothing_is_said(call: Call, token: str | None) -> None:
+    status, body = call("GET", "/admin/keys", token=token)
+    assert status == 401
+    assert body["error"]["code"] == "invalid_token"
+
+
+def test_the_token_may_not_come_twice(call: Call, folder: Any) -> None:
+    token = folder.secret("admin-token").decode()
+    sent = {"headers": {"authorization": f"Basic {token}"}}
+    assert call("GET", "/admin/keys", **sent)[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/admin/nothing", "/docs", "/openapi.json", "/"])
+def test_what_does_not_exist_needs_a_token_too(call: Call, path: str) -> None:
+    assert call("GET", path, token="wrong")[0] == 401
+    assert call("GET", path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200), ("localhost:8081", 200), ("[::1]:8081", 200), ("admin.example", 200), ("LOCALHOST", 200),
+        ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("", 403), ("[::1", 403),
+    ],
+)  # fmt: skip
+def test_only_our_hosts_so_that_no_page_can_be_rebound_to_us(call: Call, host: str, status: int) -> None:
+    assert call("GET", "/admin/keys", host=host)[0] == status
+
+
+def test_a_route_without_a_permission_answers_nobody(app: FastAPI, call: Call) -> None:
+    app.get("/admin/secret-door", name="door.open")(lambda: {"open": True})
+    status, body = call("GET", "/admin/secret-door")
+    assert status == 403
+    assert body["error"]["code"] == "not_permitted"
+
+
+def test_routes_and_permissions_are_the_same_list() -> None:
+    assert sorted(route.permission for route in routes()) == sorted(OPERATOR)
+
+
+def test_every_route_says_what_it_is_for() -> None:
+    assert all(route.about for route in routes())
+
+
+def test_too_large_a_body_is_refused_by_its_length(call: Call) -> None:
+    status, body = call("POST", "/admin/keys", headers={"content-length": str(BODY_LIMIT + 1)}, content=b"{}")
+    assert status == 400
+    assert str(BODY_LIMIT) in body["error"]["message"]
+
+
+def test_an_unknown_field_is_refused(call: Call) -> None:
+    status, body = call("POST", "/admin/keys", json={"customer": "acme", "admin": True})
+    assert status == 400
+    assert body["error"]["issues"] == [{"where": "body.admin", "message": "Extra inputs are not permitted"}]
