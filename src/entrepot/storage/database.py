@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from sqlalchemy import (
     Connection,
@@ -19,10 +19,12 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from entrepot.kernel.errors import EntrepotError
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 metadata = MetaData()
 
@@ -105,9 +107,16 @@ def read(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
-def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """`INSERT` of this connection's dialect, the one that has `on_conflict_do_update` and `…_do_nothing`."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def upsert(connection: Connection, table: Table) -> Union["sqlite.Insert", "postgresql.Insert"]:
+    """`INSERT` of this connection's dialect, the one that has `on_conflict_do_update` and `…_do_nothing`. Only that
+    dialect is loaded."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 def prepare(engine: Engine) -> bool:

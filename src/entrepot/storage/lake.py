@@ -13,7 +13,15 @@ from typing import Any
 import duckdb
 
 from entrepot.kernel.buckets import BUCKETS
+from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.folder import sync_directory
+
+
+class LakeBroken(EntrepotError):
+    """A file of the lake cannot be read."""
+
+    code = "lake_broken"
+
 
 _MONEY = "DECIMAL(38,0)"
 #: Name → type, in the order of the file. Amounts are ledger units; instants are microseconds.
@@ -72,8 +80,11 @@ def sha256_of(path: Path) -> bytes:
 
 
 def first_difference(path: Path, lines: Iterable[bytes], scratch: Path) -> tuple[list[Any], list[Any]] | None:
-    """Compare a file with the rows it should hold, value by value. None: equal. Else (seq and the rest as the file has
-    it, as it should be) of the first row that differs; an empty list where one side has no such row."""
+    """Compare a file with the rows it should hold, value by value; None: equal.
+
+    Else the first row that differs: as the file has it, as it should be; an empty list where one side lacks it. Raises
+    LakeBroken.
+    """
     source = scratch / f"{path.stem}.json"
     _write_lines(source, lines)
     try:
@@ -85,6 +96,8 @@ def first_difference(path: Path, lines: Iterable[bytes], scratch: Path) -> tuple
                 "UNION ALL (SELECT 2 side, * FROM (FROM theirs EXCEPT ALL FROM ours))"
             )
             rows = db.execute("SELECT * FROM parted WHERE seq = (SELECT min(seq) FROM parted) ORDER BY side").fetchall()
+    except duckdb.Error as error:
+        raise LakeBroken(f"{path}: {str(error).splitlines()[0]}") from None
     finally:
         source.unlink(missing_ok=True)
     if not rows:

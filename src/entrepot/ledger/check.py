@@ -1,0 +1,91 @@
+"""Is the ledger whole? Recomputes the chain and every running balance from the transfers."""
+
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from entrepot.ledger.chain import START, link
+from entrepot.ledger.tables import accounts, balances, head, transactions, transfers
+
+
+class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums of the transfers, and where they part from what is stored: (what, stored, recomputed)."""
+
+    transactions: int
+    transfers: int
+    revenue: dict[tuple[str, str], int]  # (currency, product) → credits
+    costs: dict[tuple[str, str, str], int]  # (vendor, currency, product) → debits
+    charged: dict[str, int]  # balance → what usage took from it
+    funds: dict[str, int]  # balance → what is left
+    differences: list[tuple[str, str, str]]
+
+
+def check_ledger(conn: Connection) -> LedgerCheck:
+    """Reads every transaction once, in order."""
+    differences: list[tuple[str, str, str]] = []
+    debits: dict[str, int] = {}
+    credits: dict[str, int] = {}
+    used: dict[str, int] = {}
+    count = lines_read = 0
+    previous = START
+    query = (
+        select(transactions, transfers)
+        .join(transfers, transfers.c.transaction == transactions.c.seq, isouter=True)
+        .order_by(transactions.c.seq, transfers.c.line)
+    )
+    rows = conn.execute(query, execution_options={"yield_per": 5000})
+    for seq, group in groupby(rows, key=attrgetter("seq")):
+        moves = list(group)
+        first = moves[0]
+        count += 1
+        if seq != count:
+            differences.append((f"transaction {count} of the chain", "missing", f"it goes on with {seq}"))
+            count = seq
+        lines = [[row.debit, row.credit, str(row.amount)] for row in moves if row.line is not None]
+        expected = link(previous, seq, (first.id, first.kind, first.at, first.about), lines)
+        previous = bytes(first.hash)
+        if previous != expected:
+            differences.append((f"transaction {seq} ({first.id}): hash", previous.hex(), expected.hex()))
+        for row in moves:
+            if row.line is not None:
+                lines_read += 1
+                debits[row.debit] = debits.get(row.debit, 0) + row.amount
+                credits[row.credit] = credits.get(row.credit, 0) + row.amount
+                if first.kind == "usage":
+                    used[row.debit] = used.get(row.debit, 0) + row.amount
+    stored = conn.execute(select(head.c.seq, head.c.hash)).first()
+    if (stored.seq, bytes(stored.hash)) != (count, previous) if stored else count:
+        differences.append(("head of the chain", str(stored.seq if stored else 0), str(count)))
+    known = list(conn.execute(select(accounts)))
+    differences += _running(known, debits, credits)
+    names = {row.account: row.id for row in conn.execute(select(balances))}
+    return LedgerCheck(
+        transactions=count, transfers=lines_read, differences=differences,
+        revenue={(row.currency, row.product): credits.get(row.id, 0) for row in known if row.kind == "revenue"},
+        costs={
+            (row.party, row.currency, row.product): debits.get(row.id, 0)
+            for row in known if row.kind == "cost of goods"
+        },
+        charged={name: used[account] for account, name in names.items() if account in used},
+        funds={names[row.id]: row.credits - row.debits for row in known if row.id in names},
+    )  # fmt: skip
+
+
+def _running(known: list[Any], debits: dict[str, int], credits: dict[str, int]) -> list[tuple[str, str, str]]:
+    """Running balances against the sums of the transfers; debits against credits per currency."""
+    found = []
+    totals: dict[str, list[int]] = {}
+    for row in known:
+        for side, stored, summed in (("debits", row.debits, debits), ("credits", row.credits, credits)):
+            if stored != summed.get(row.id, 0):
+                found.append((f"running {side} of account {row.id}", str(stored), str(summed.get(row.id, 0))))
+        total = totals.setdefault(row.currency, [0, 0])
+        total[0] += row.debits
+        total[1] += row.credits
+    for currency, (left, right) in sorted(totals.items()):
+        if left != right:
+            found.append((f"debits and credits in {currency}", str(left), str(right)))
+    return found
