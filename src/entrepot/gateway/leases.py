@@ -139,8 +139,10 @@ class Leases:
         missing = first.hold - lease.free
         if message.short and asked <= missing:  # this very hold was asked for, and there is too little
             waiters.popleft().decided(message)
-        if waiters:
+        if waiters and message.short:
             self._want(account, waiters[0].hold - lease.free)
+        else:
+            self._ask(account)
 
     def _recall(self, message: Recall) -> None:
         account = self._account(message.balance)

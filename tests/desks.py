@@ -1,0 +1,84 @@
+"""A snapshot, a desk and leases for gateway tests: real parts, no process."""
+
+from pathlib import Path
+
+import msgspec
+
+from entrepot.customers.key import hmac_of, make
+from entrepot.gateway.admit import Desk
+from entrepot.limits.lease import Lease
+from entrepot.snapshot import (
+    CustomerEntry,
+    DeploymentEntry,
+    KeyEntry,
+    KeySecret,
+    ModelEntry,
+    PriceEntry,
+    PriceVersion,
+    Snapshot,
+    UpstreamEntry,
+)
+from entrepot.snapshot.files import publish
+
+PEPPER = b"pepper" * 6
+KEY_ID, SECRET = "Ky9Pf34qY6", "Nb3wWD25RQ4F5ZR3qa7yEeeby3abP3E2"
+KEY = make(KEY_ID, SECRET)
+#: 2.50 / 1.25 / 10.00 USD per million: 2,500 / 1,250 / 10,000 units of 10^-9 USD a token.
+RATES = (2500, 1250, -1, 10_000, 10_000, -1, -1, -1)
+
+
+def price(version: str, valid_from: int, rates: tuple[int, ...] = RATES) -> PriceVersion:
+    return PriceVersion(id=version, valid_from=valid_from, currency="USD", den=1, rates=rates)  # type: ignore[arg-type]
+
+
+def desk(
+    where: Path,
+    *,
+    free: int = 10**12,
+    versions: tuple[PriceVersion, ...] = (price("list/1", 0),),
+    key: dict[str, object] | None = None,
+    customer: dict[str, object] | None = None,
+    deployments: tuple[DeploymentEntry, ...] = (),
+) -> tuple[Desk, Lease]:
+    """A desk over one customer `acme` with model `gpt-4o`, and the lease that its calls draw on."""
+    keys = {"id": KEY_ID, "customer": "acme", "project": "default", "models": None, "expires_at": 0}
+    keys["secrets"] = (KeySecret(hmac_of(PEPPER, SECRET), 0),)
+    buyer = {"id": "acme", "state": "active", "book": "list", "balance": "acme", "currency": "USD", "open": True}
+    encode = msgspec.msgpack.encode
+    tables = {
+        "key": {KEY_ID: encode(KeyEntry(**{**keys, **(key or {})}))},  # type: ignore[arg-type]
+        "customer": {"acme": encode(CustomerEntry(**{**buyer, **(customer or {})}))},  # type: ignore[arg-type]
+        "deployment": {f"{d.customer}/{d.project}/{d.name}": encode(d) for d in deployments},
+        "model": {
+            "gpt-4o": encode(
+                ModelEntry(
+                    id="gpt-4o",
+                    routes=(("openai", "gpt-4o-2024"), ("second", "gpt-4o-2024")),
+                    context=128_000,
+                    output_max=16_000,
+                    created=1_700_000_000,
+                    owned_by="openai",
+                )
+            )
+        },
+        "upstream": {
+            name: encode(
+                UpstreamEntry(
+                    id=name,
+                    vendor="openai",
+                    dialect="openai",
+                    url="http://127.0.0.1:1/v1",
+                    zone="eu",
+                    secret="",
+                    client_gone="drain",
+                    drain_seconds=30,
+                    cost_book="",
+                )
+            )
+            for name in ("openai", "second")
+        },
+        "price": {"list/gpt-4o": encode(PriceEntry(versions=versions))},
+    }
+    publish(where, tables)
+    lease = Lease("acme", granted=free)
+    return Desk(Snapshot.load(where), PEPPER, lambda _balance: lease), lease

@@ -1,0 +1,202 @@
+"""The worker's side of the lease protocol, against a keeper on a real local socket."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from entrepot.gateway.leases import Leases
+from entrepot.limits.message import (
+    FromKeeper,
+    Granted,
+    Hello,
+    Publish,
+    Recall,
+    Returned,
+    ToKeeper,
+    Want,
+    frame,
+    split,
+    to_keeper,
+)
+from entrepot.metering.record import Grant, LeaseTotals, Record, Return, from_bytes
+
+Answer = Callable[[ToKeeper], list[FromKeeper]]
+
+
+class Bench:
+    """Leases, a journal that is a list (durable at once, or when told), and a keeper that answers by a function."""
+
+    def __init__(self, path: Path, answer: Answer, totals: list[LeaseTotals]) -> None:
+        self.path = path
+        self.answer = answer
+        self.heard: list[ToKeeper] = []
+        self.journal: list[Record] = []
+        self.waiting: list[Callable[[], None]] = []
+        self.durable_at_once = True
+        self.writers: list[asyncio.StreamWriter] = []
+        self.leases = Leases(asyncio.get_running_loop(), totals, self.append)
+
+    def append(self, record: bytes, durable: Callable[[], None] | None) -> int:
+        self.journal.append(from_bytes(record))
+        if durable is not None:
+            if self.durable_at_once:
+                durable()
+            else:
+                self.waiting.append(durable)
+        return len(self.journal)
+
+    async def keeper(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        buffer = bytearray()
+        while data := await reader.read(65536):
+            buffer += data
+            for body in split(buffer):
+                message = to_keeper.decode(body)
+                self.heard.append(message)
+                for reply in self.answer(message):
+                    writer.write(frame(reply))
+
+    def need(self, hold: int) -> "asyncio.Future[Granted | str | None]":
+        word: asyncio.Future[Granted | str | None] = asyncio.get_running_loop().create_future()
+        self.leases.need("acme", hold, word.set_result)
+        return word
+
+
+def run(
+    path: Path, answer: Answer, work: Callable[[Bench], Awaitable[None]], totals: list[LeaseTotals] | None = None
+) -> None:
+    async def main() -> None:
+        bench = Bench(path / "keeper.sock", answer, totals or [])
+        server = await asyncio.start_unix_server(bench.keeper, str(bench.path))
+        talk = asyncio.create_task(bench.leases.talk(bench.path, lambda: Hello(slot=1, epoch=1, pid=1, snapshot=1)))
+        while not (bench.leases.connected and bench.writers):
+            await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(10):
+                await work(bench)
+        finally:
+            talk.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await talk
+            server.close()
+
+    asyncio.run(main())
+
+
+def grants(amount: int, short: str = "") -> Answer:
+    """A keeper with `amount` in all: grants what is needed while it lasts."""
+    state = {"total": 0}
+
+    def answer(message: ToKeeper) -> list[FromKeeper]:
+        if not isinstance(message, Want):
+            return []
+        if state["total"] + message.need <= amount:
+            state["total"] += message.need
+            return [Granted(balance=message.balance, total=state["total"], left=amount)]
+        return [Granted(balance=message.balance, total=state["total"], short=short or "held", left=amount)]  # type: ignore[arg-type]
+
+    return answer
+
+
+def test_a_grant_is_journaled_before_the_hold_that_uses_it(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        assert await bench.need(500) is None
+        assert bench.journal == [Grant("acme", 500)]
+        assert bench.leases.lease("acme").held == 500
+
+    run(tmp_path, grants(1000), work)
+
+
+def test_many_that_wait_together_are_one_question(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        words = [bench.need(10) for _ in range(50)]
+        assert [await word for word in words] == [None] * 50
+        assert len([m for m in bench.heard if isinstance(m, Want)]) <= 2
+        assert bench.leases.lease("acme").held == 500
+
+    run(tmp_path, grants(10_000), work)
+
+
+def test_who_does_not_fit_is_told_why_and_who_fits_gets_it(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        words = [await word for word in [bench.need(60), bench.need(60)]]
+        assert words[0] is None
+        assert isinstance(words[1], Granted)
+        assert (words[1].short, words[1].left) == ("spent", 100)
+        assert bench.leases.lease("acme").held == 60
+
+    run(tmp_path, grants(100, "spent"), work)
+
+
+def test_a_silent_keeper_is_waited_for_a_quarter_of_a_second(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        began = asyncio.get_running_loop().time()
+        assert await bench.need(1) == ""
+        assert 0.2 < asyncio.get_running_loop().time() - began < 2.0
+
+    run(tmp_path, lambda _message: [], work)
+
+
+def test_without_a_keeper_the_word_is_immediate(tmp_path: Path) -> None:
+    async def main() -> None:
+        leases = Leases(asyncio.get_running_loop(), [], lambda _record, _durable: 1)
+        word: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        leases.need("acme", 1, word.set_result)
+        assert await asyncio.wait_for(word, 1) == ""
+
+    asyncio.run(main())
+
+
+def test_an_old_or_repeated_total_changes_nothing(tmp_path: Path) -> None:
+    def answer(message: ToKeeper) -> list[FromKeeper]:
+        if not isinstance(message, Want):
+            return []
+        return [Granted(balance="acme", total=total) for total in (700, 300, 700)]
+
+    async def work(bench: Bench) -> None:
+        assert await bench.need(700) is None
+        await asyncio.sleep(0.02)
+        assert bench.journal == [Grant("acme", 700)]
+
+    run(tmp_path, answer, work)
+
+
+def test_a_return_is_durable_before_it_is_sent(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.durable_at_once = False
+        bench.writers[0].write(frame(Recall("acme")))
+        while not bench.waiting:
+            await asyncio.sleep(0)
+        assert bench.journal == [Return("acme", 900)]
+        await asyncio.sleep(0.02)
+        assert not [m for m in bench.heard if isinstance(m, Returned)]
+        bench.waiting[0]()
+        while not [m for m in bench.heard if isinstance(m, Returned)]:
+            await asyncio.sleep(0)
+        assert bench.leases.lease("acme").free == 0
+
+    run(tmp_path, lambda _message: [], work, [LeaseTotals("acme", 1000, 0, 100)])
+
+
+def test_after_a_lost_connection_totals_are_said_again(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.writers[0].close()
+        while len([m for m in bench.heard if isinstance(m, Returned)]) < 2:
+            await asyncio.sleep(0.01)
+        assert {m.total for m in bench.heard if isinstance(m, Returned)} == {40}
+        assert len([m for m in bench.heard if isinstance(m, Hello)]) == 2
+
+    run(tmp_path, lambda _message: [], work, [LeaseTotals("acme", 100, 40, 0)])
+
+
+def test_a_published_snapshot_is_passed_on(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        seen: list[int] = []
+        bench.leases.on_publish = seen.append
+        bench.writers[0].write(frame(Publish(7)))
+        while not seen:
+            await asyncio.sleep(0)
+        assert seen == [7]
+
+    run(tmp_path, lambda _message: [], work)
