@@ -196,5 +196,8 @@ def show_crash(report: CrashReport, say: Say) -> None:
     say(f"differences      {len(found.differences)}")
     say(f"money            charges {money.show(found.charge, 'USD')} USD of holds {money.show(found.hold, 'USD')} USD")
     say(f"first answer     median {median:.2f} s, latest {answers[-1]:.2f} s after a kill or start")
-    say("callers saw      " + ", ".join(f"{name} {n:,}" for name, n in sorted(report.outcomes.items())))
+    say(
+        "callers saw      "
+        + ", ".join(f"{name} {n:,}" for name, n in sorted(report.outcomes.items()) if name != "failed")
+    )
     say("verify           " + ("all agree" if report.verify_code == 0 else f"exit {report.verify_code}"))

@@ -103,6 +103,7 @@ class Caller(asyncio.Protocol):
                 return
             found = _length(self._head, 0, end + 2)
             self._need = end + 4 + int(found[1]) if found else -1
+            data = self._head[end + 4 :]
             self._run.report.begun += 1
             if self._run.abort():
                 self._run.report.aborted += 1
