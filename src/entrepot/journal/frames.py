@@ -28,8 +28,9 @@ _fields = struct.Struct("<IIQ")
 
 
 class Frame(NamedTuple):
-    """A whole frame: the number of its first record, its records, and the offset just behind it."""
+    """A whole frame: its place, the number of its first record, its records, and the offset just behind it."""
 
+    offset: int
     first_seq: int
     records: list[bytes]
     end: int
@@ -75,7 +76,7 @@ def decode_frame(data: bytes, at: int, seed: int, segment: int, offset: int) -> 
     for length in lengths:
         records.append(data[place : place + length])
         place += length
-    return Frame(first_seq, records, offset + HEADER_BYTES + size)
+    return Frame(offset, first_seq, records, offset + HEADER_BYTES + size)
 
 
 def wanted(data: bytes, at: int) -> int:

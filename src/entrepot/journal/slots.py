@@ -1,8 +1,9 @@
 """Slots: who owns a stream, what is left of one after a crash, and how it is sealed.
 
 Sealing may crash at any point and be repeated: it reads the records since the last complete carry, appends what is
-missing (nothing, the second time), then the seal, cuts, marks. The tail is synced before it is believed: after kill -9
-it may stand in the page cache only, and a later frame must not become durable without it.
+missing (nothing, the second time), then the seal, cuts, marks. The last whole frame is written once more before it is
+believed: after kill -9 it may stand in the page cache only, after a failed sync even in pages that the kernel calls
+clean, and a later frame must not become durable without it.
 """
 
 from collections.abc import Callable
@@ -110,10 +111,11 @@ class Slot:
 
 
 class Tail(NamedTuple):
-    """The end of a stream: the last segment that has begun (0: none), where its whole frames end, the number of the
-    next record, and the records since the last complete carry (none without one)."""
+    """The end of a stream: the last segment that has begun (0: none), where its last whole frame lies and ends, the
+    number of the next record, and the records since the last complete carry (none without one)."""
 
     segment: int
+    last_frame: int
     offset: int
     next_seq: int
     records: Records
@@ -129,10 +131,11 @@ def find_tail(disk: Disk, stream: Path, carry_part: CarryPart, passed: Position 
         if number > last:
             _whole(disk, stream, number, last=True)
     records: Records = []
-    offset = 0
+    last_frame = offset = 0
     for number in reversed([n for n in numbers if n <= last]):
         frames, end = _whole(disk, stream, number, last=number == last)
-        offset = end if number == last else offset
+        if number == last:
+            last_frame, offset = frames[-1].offset, end
         found = [(seq, data) for frame in frames for seq, data in enumerate(frame.records, frame.first_seq)]
         if found and records and found[-1][0] + 1 != records[0][0]:
             raise damaged(stream, number, end, f"record {records[0][0]} follows {found[-1][0]}")
@@ -146,7 +149,7 @@ def find_tail(disk: Disk, stream: Path, carry_part: CarryPart, passed: Position 
     start = last_carry(records, carry_part)
     if start < 0 and records and records[0][0] != 1:
         raise damaged(stream, numbers[0], 0, "no carry is left in the segments that are there")
-    return Tail(last, offset, next_seq, records[start:] if start >= 0 else [], sealed)
+    return Tail(last, last_frame, offset, next_seq, records[start:] if start >= 0 else [], sealed)
 
 
 def last_carry(records: Records, carry_part: CarryPart) -> int:
@@ -191,6 +194,9 @@ def seal_stream(
             _erase(disk, stream, number, tail.offset if number == tail.segment else 0)
     if tail.segment:
         fd = disk.open(segment_path(stream, tail.segment), write=True)
+        write_all(
+            disk, fd, disk.read(fd, tail.offset - tail.last_frame, tail.last_frame), tail.last_frame, durable=True
+        )
         at = Prepared(tail.segment, fd, disk.size(fd))
         shelf.adopt(tail.segment)
     else:
