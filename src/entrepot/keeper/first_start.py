@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from entrepot.catalog.contents import Contract, Customer
 from entrepot.catalog.credentials import gather
 from entrepot.catalog.file import read as read_file
+from entrepot.customers.tables import read_keys
 from entrepot.keeper import state
 from entrepot.keeper.commands import CommandRefused, Facts, execute
 from entrepot.kernel.instants import Instant
@@ -19,6 +20,7 @@ from entrepot.storage.folder import Folder
 DEMO = "demo"
 DEMO_CREDIT = "5.00"
 DEMO_TOP_UP = "first-start"
+KEY_NAME = "first start"
 
 
 def first_start(engine: Engine, folder: Folder, catalog_path: Path, now: Instant) -> Facts:
@@ -37,7 +39,11 @@ def first_start(engine: Engine, folder: Folder, catalog_path: Path, now: Instant
     top_up = {"customer": DEMO, "amount": DEMO_CREDIT, "currency": currency, "id": DEMO_TOP_UP}
     execute(engine, folder, "balance.top_up", top_up, now)
     model = _model(engine, now)
-    key = execute(engine, folder, "key.create", {"customer": DEMO, "name": "first start", "expires": "never"}, now)
+    with read(engine) as connection:
+        lost = [each.id for each in read_keys(connection) if each.name == KEY_NAME and each.state == "active"]
+    for key_id in lost:  # of a first start that was killed before it could tell its key
+        execute(engine, folder, "key.revoke", {"id": key_id}, now)
+    key = execute(engine, folder, "key.create", {"customer": DEMO, "name": KEY_NAME, "expires": "never"}, now)
     token = folder.secret("admin-token").decode()
     folder.write_credentials({"api_key": str(key["key"]), "admin_token": token, "model": model})
     return {"first_start": True, "customer": DEMO, "model": model, "currency": currency, "credit": DEMO_CREDIT}
