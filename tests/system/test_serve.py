@@ -147,6 +147,12 @@ def test_a_process_that_hangs_in_its_loop_is_killed_too(house: Callable[..., Run
     assert run.event("exited")["role"] == "keeper"
 
 
+def test_a_start_that_takes_longer_than_the_silence_is_no_silence(house: Callable[..., Run]) -> None:
+    run = house(ENTREPOT_SILENCE_SECONDS="1", SLOW_START="2.5")
+    run.ready()
+    assert run.marks().count("started-keeper") == 1
+
+
 def test_ctrl_c_drains_those_who_take_calls_first_and_the_keeper_last(house: Callable[..., Run]) -> None:
     run = house()
     run.ready()

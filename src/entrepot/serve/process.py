@@ -37,6 +37,7 @@ class Process:
         self.next_start_at = 0.0
         self.failures = 0  # exits in a row that came at once or before it was ready
         self.retired = False  # ended on its own wish: nothing to replace
+        self._ready_at = 0.0
         self._pause = 0.0
         self._unread = b""
 
@@ -90,7 +91,7 @@ class Process:
             if "error" in facts:
                 self.error = str(facts["error"]["message"])
             elif self.ready is None:
-                self.ready = facts
+                self.ready, self._ready_at = facts, time.monotonic()
             told.append(facts)
         return told
 
@@ -120,7 +121,7 @@ class Process:
             return False
         if self.ready is None:
             return now - self.started_at > start
-        return now - max(board.last(self.cell) / 1e9, self.started_at) > silence
+        return now - max(board.last(self.cell) / 1e9, self._ready_at) > silence
 
     def ask_to_stop(self) -> None:
         if self.popen is not None:
