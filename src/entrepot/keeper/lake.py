@@ -5,20 +5,37 @@ here DuckDB is loaded.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from entrepot.journal.files import Entry, Position, RealDisk, scan, segment_finished, segments, stream_directory
 from entrepot.kernel.buckets import BUCKETS
-from entrepot.metering.record import Ending, Kind, from_bytes
+from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.instants import Instant
+from entrepot.metering.record import Ending, Kind, Terms
 from entrepot.metering.tables import LakeFile, StreamPosition
 from entrepot.storage.folder import Folder
 
-_BILLED = tuple(f"billed_{name}" for name in BUCKETS)
 _encode = msgspec.json.Encoder().encode
+_decode_terms = msgspec.msgpack.Decoder(Terms).decode
+_LARGEST = 2**63 - 1
+_decode: Callable[[memoryview], Any] = msgspec.msgpack.Decoder(msgspec.defstruct(
+    "_LakeEnding",
+    [(field.name, msgspec.Raw if field.name == "terms" else field.type) for field in msgspec.structs.fields(Ending)],
+    array_like=True, gc=False,
+)).decode  # fmt: skip
+_PLAIN = [name for name in Ending.__struct_fields__[1:] if name not in {"quantities", "charged", "terms"}]
+_Row: Any = msgspec.defstruct("_Row", ["seq", *_PLAIN, "charged", "billed", "terms"], gc=False)
 Segment = tuple[int, int, int]
+
+
+class LakeAmount(EntrepotError):
+    """Money of one attempt that no file of the lake can hold exactly."""
+
+    code = "lake_amount"
 
 
 def name_of(segment: Segment) -> str:
@@ -59,33 +76,50 @@ def entries_of(root: Path, segment: Segment) -> Iterator[Entry]:
         yield entry
 
 
-def lines_of(segment: Segment, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The endings among `entries` as JSON lines of the lake's columns."""
-    slot, epoch, _ = segment
-    for entry in entries:
-        if entry.record[0] == Kind.ENDING:
-            yield line_of(slot, epoch, from_bytes(entry.record))  # type: ignore[arg-type]
+class SegmentRows:
+    """The endings of one segment as the lake wants them (`storage.lake.Rows`); counts while they pass."""
 
+    def __init__(self, segment: Segment, entries: Iterable[Entry]) -> None:
+        self.slot, self.epoch, _ = segment
+        self._entries = entries
+        self._terms: dict[bytes, int] = {}
+        self.count = 0
+        self.first_at: Instant = 0
+        self.last_at: Instant = 0
 
-def line_of(slot: int, epoch: int, e: Ending) -> bytes:
-    """One row. Amounts go as text: JSON readers turn large numbers into floats."""
-    t = e.terms
-    return _encode({
-        "slot": slot, "epoch": epoch, "seq": e.attempt_seq, "request": e.request, "attempt": e.attempt,
-        "admitted_at": e.admitted_at, "sent_at": e.sent_at, "first_at": e.first_at, "ended_at": e.ended_at,
-        "operation": e.operation, "stream": e.stream, "state": e.state, "source": e.source, "status": e.status,
-        "reason": e.reason,
-        **dict(zip(BUCKETS, e.charged, strict=True)), **dict(zip(_BILLED, e.quantities, strict=True)),
-        "charge": str(e.charge), "cost": str(e.cost), "hold": str(e.hold), "overrun": str(e.overrun),
-        "unrated": ",".join(BUCKETS[i] for i in e.unrated), "input_bound": e.input_bound, "output_cap": e.output_cap,
-        "service_tier": e.service_tier, "vendor_model": e.vendor_model, "vendor_request": e.vendor_request,
-        "usage": e.usage.decode("utf-8", "replace"), "events": e.events, "size": e.size, "key": t.key,
-        "customer": t.customer, "project": t.project, "deployment": t.deployment, "model": t.model,
-        "upstream": t.upstream, "vendor": t.vendor, "zone": t.zone, "balance": t.balance, "currency": t.currency,
-        "price_version": t.price_version, "den": str(t.den), "rates": str(list(t.rates)),
-        "cost_version": t.cost_version, "cost_currency": t.cost_currency, "cost_den": str(t.cost_den),
-        "cost_rates": str(list(t.cost_rates)),
-    })  # fmt: skip
+    def attempts(self) -> Iterator[bytes]:
+        """JSON lines. Terms stay undecoded: they repeat, so each goes by its number."""
+        numbers, ending = self._terms, int(Kind.ENDING)
+        for entry in self._entries:
+            if entry.record[0] != ending:
+                continue
+            e = _decode(memoryview(entry.record)[1:])
+            if max(e.charge, e.cost, e.hold, e.overrun) > _LARGEST:
+                raise LakeAmount(f"{e.request}: an amount beyond 64 bits, which JSON readers would round")
+            terms = bytes(e.terms)
+            number = numbers.get(terms)
+            if number is None:
+                numbers[terms] = number = len(numbers)
+            self.count += 1
+            if e.admitted_at < self.first_at or not self.first_at:
+                self.first_at = e.admitted_at
+            if e.admitted_at > self.last_at:
+                self.last_at = e.admitted_at
+            yield _encode(_Row(
+                e.attempt_seq, e.request, e.attempt, e.admitted_at, e.sent_at, e.first_at, e.ended_at, e.operation,
+                e.stream, e.state, e.source, e.status, e.reason, e.charge, e.cost, e.hold, e.overrun,
+                ",".join([BUCKETS[i] for i in e.unrated]), e.input_bound, e.output_cap, e.service_tier, e.vendor_model,
+                e.vendor_request, e.usage.decode("utf-8", "replace"), e.events, e.size, e.charged, e.quantities, number,
+            ))  # fmt: skip
+
+    def terms(self) -> Iterator[bytes]:
+        """JSON lines of the terms seen. Large numbers go as text."""
+        for data, number in self._terms.items():
+            t = _decode_terms(data)
+            yield _encode({
+                **msgspec.structs.asdict(t), "number": number, "den": str(t.den), "cost_den": str(t.cost_den),
+                "rates": str(list(t.rates)), "cost_rates": str(list(t.cost_rates)),
+            })  # fmt: skip
 
 
 def write(folder: Folder, segment: Segment) -> LakeFile:
@@ -95,23 +129,11 @@ def write(folder: Folder, segment: Segment) -> LakeFile:
     slot, epoch, number = segment
     if not segment_finished(RealDisk(), stream_directory(folder.journal, slot, epoch), number):
         raise ValueError(f"segment {name_of(segment)} may still grow")
-    rows, first_at, last_at = 0, 0, 0
-
-    def lines() -> Iterator[bytes]:
-        nonlocal rows, first_at, last_at
-        for entry in entries_of(folder.journal, segment):
-            if entry.record[0] == Kind.ENDING:
-                e = from_bytes(entry.record)
-                assert isinstance(e, Ending)
-                rows += 1
-                first_at = min(first_at or e.admitted_at, e.admitted_at)
-                last_at = max(last_at, e.admitted_at)
-                yield line_of(slot, epoch, e)
-
-    size, digest = lake.write_file(folder.lake / path_of(segment), lines())
+    rows = SegmentRows(segment, entries_of(folder.journal, segment))
+    size, digest = lake.write_file(folder.lake / path_of(segment), rows)
     return LakeFile(
-        slot=slot, epoch=epoch, segment=number, path=path_of(segment), rows=rows, size=size, sha256=digest,
-        first_at=first_at, last_at=last_at,
+        slot=slot, epoch=epoch, segment=number, path=path_of(segment), rows=rows.count, size=size, sha256=digest,
+        first_at=rows.first_at, last_at=rows.last_at,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import Entry, JournalDamaged, scan, segments, stream_directory, streams
-from entrepot.keeper.lake import Segment, lines_of, name_of
+from entrepot.keeper.lake import Segment, SegmentRows, name_of
 from entrepot.keeper.report import Difference, Report
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.ids import AttemptId
@@ -161,7 +161,7 @@ class Verification:
         if not path.exists():
             return
         try:
-            parted = lake.first_difference(path, lines_of(segment, entries), scratch)
+            parted = lake.first_difference(path, SegmentRows(segment, entries), scratch)
         except lake.LakeBroken as broken:
             self._differ("lake", broken.message, "", "")
             return

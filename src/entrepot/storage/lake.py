@@ -6,9 +6,10 @@ for it then lists it. Imports DuckDB, so only short-lived processes and readers 
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -24,24 +25,54 @@ class LakeBroken(EntrepotError):
 
 
 _MONEY = "DECIMAL(38,0)"
-#: Name → type, in the order of the file. Amounts are ledger units; instants are microseconds.
-COLUMNS: dict[str, str] = {
-    "slot": "INTEGER", "epoch": "INTEGER", "seq": "BIGINT", "request": "VARCHAR", "attempt": "INTEGER",
+#: Name → type of what changes from attempt to attempt. Amounts are ledger units; instants are microseconds.
+_ATTEMPT = {
+    "seq": "BIGINT", "request": "VARCHAR", "attempt": "INTEGER",
     "admitted_at": "BIGINT", "sent_at": "BIGINT", "first_at": "BIGINT", "ended_at": "BIGINT",
     "operation": "VARCHAR", "stream": "BOOLEAN", "state": "VARCHAR", "source": "VARCHAR", "status": "INTEGER",
-    "reason": "VARCHAR",
-    **dict.fromkeys(BUCKETS, "BIGINT"), **{f"billed_{name}": "BIGINT" for name in BUCKETS},
-    "charge": _MONEY, "cost": _MONEY, "hold": _MONEY, "overrun": _MONEY, "unrated": "VARCHAR",
+    "reason": "VARCHAR", "charge": _MONEY, "cost": _MONEY, "hold": _MONEY, "overrun": _MONEY, "unrated": "VARCHAR",
     "input_bound": "BIGINT", "output_cap": "BIGINT", "service_tier": "VARCHAR", "vendor_model": "VARCHAR",
     "vendor_request": "VARCHAR", "usage": "VARCHAR", "events": "BIGINT", "size": "BIGINT",
+}  # fmt: skip
+#: Name → type of what its intent pinned: few of these in a segment.
+_TERMS = {
     "key": "VARCHAR", "customer": "VARCHAR", "project": "VARCHAR", "deployment": "VARCHAR", "model": "VARCHAR",
     "upstream": "VARCHAR", "vendor": "VARCHAR", "zone": "VARCHAR", "balance": "VARCHAR", "currency": "VARCHAR",
     "price_version": "VARCHAR", "den": _MONEY, "rates": "VARCHAR", "cost_version": "VARCHAR",
     "cost_currency": "VARCHAR", "cost_den": _MONEY, "cost_rates": "VARCHAR",
 }  # fmt: skip
-_SHAPE = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in COLUMNS.items()) + "}"
-_FROM_JSON = f"read_json(?, columns = {_SHAPE}, format = 'newline_delimited')"
+_BILLED = tuple(f"billed_{name}" for name in BUCKETS)
+#: The columns of a file, in order: what the customer pays for stands under the buckets' names.
+COLUMNS = ("slot", "epoch", *_ATTEMPT, *BUCKETS, *_BILLED, *_TERMS)
 _ASIDE = ".aside"
+
+
+def _reading(columns: dict[str, str]) -> str:
+    shape = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+    return f"read_json(?, columns = {{{shape}}}, format = 'newline_delimited')"
+
+
+_ROWS = (
+    "SELECT CAST(? AS INTEGER) AS slot, CAST(? AS INTEGER) AS epoch, "  # noqa: S608 - names from the tables above
+    + ", ".join(f"a.{name}" for name in _ATTEMPT) + ", "
+    + ", ".join(f"a.charged[{i}] AS {name}" for i, name in enumerate(BUCKETS, 1)) + ", "
+    + ", ".join(f"a.billed[{i}] AS {name}" for i, name in enumerate(_BILLED, 1)) + ", "
+    + ", ".join(f"t.{name}" for name in _TERMS)
+    + f" FROM {_reading({**_ATTEMPT, 'charged': 'BIGINT[]', 'billed': 'BIGINT[]', 'terms': 'INTEGER'})} AS a"
+    + f" JOIN {_reading({'number': 'INTEGER', **_TERMS})} AS t ON t.number = a.terms"
+)  # fmt: skip
+
+
+class Rows(Protocol):
+    """What a file is made of: JSON lines of the attempts, and of the terms that they point to by number."""
+
+    slot: int
+    epoch: int
+
+    def attempts(self) -> Iterator[bytes]: ...
+    def terms(self) -> Iterator[bytes]:
+        """Asked for when `attempts` is through."""
+        ...
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -49,25 +80,20 @@ def connect() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
 
 
-def write_file(path: Path, lines: Iterable[bytes]) -> tuple[int, bytes]:
-    """One Parquet file from JSON lines (`COLUMNS`), durable under its name on return: (bytes, SHA-256)."""
+def write_file(path: Path, rows: Rows) -> tuple[int, bytes]:
+    """One Parquet file, durable under its name on return: (bytes, SHA-256)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    source, aside = path.with_name(path.name + ".json" + _ASIDE), path.with_name(path.name + _ASIDE)
+    aside = path.with_name(path.name + _ASIDE)
+    target = str(aside).replace("'", "''")
     try:
-        _write_lines(source, lines)
-        with connect() as db:
-            target = str(aside).replace("'", "''")
-            db.execute(
-                f"COPY (SELECT * FROM {_FROM_JSON}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)",  # noqa: S608 - our own columns
-                [str(source)],
-            )
+        with _sources(path.parent, path.name, rows) as given, connect() as db:
+            db.execute(f"COPY ({_ROWS}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)", given)
         with aside.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
             size = os.fstat(file.fileno()).st_size
             os.fsync(file.fileno())
         aside.rename(path)
     finally:
-        source.unlink(missing_ok=True)
         aside.unlink(missing_ok=True)
     for directory in (path.parent, path.parent.parent, path.parent.parent.parent):
         sync_directory(directory)
@@ -79,30 +105,26 @@ def sha256_of(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def first_difference(path: Path, lines: Iterable[bytes], scratch: Path) -> tuple[list[Any], list[Any]] | None:
+def first_difference(path: Path, rows: Rows, scratch: Path) -> tuple[list[Any], list[Any]] | None:
     """Compare a file with the rows it should hold, value by value; None: equal.
 
     Else the first row that differs: as the file has it, as it should be; an empty list where one side lacks it. Raises
     LakeBroken.
     """
-    source = scratch / f"{path.stem}.json"
-    _write_lines(source, lines)
     try:
-        with connect() as db:
+        with _sources(scratch, path.stem, rows) as given, connect() as db:
             db.execute("CREATE TEMP TABLE ours AS SELECT * FROM read_parquet(?)", [str(path)])
-            db.execute(f"CREATE TEMP TABLE theirs AS SELECT * FROM {_FROM_JSON}", [str(source)])  # noqa: S608
+            db.execute(f"CREATE TEMP TABLE theirs AS {_ROWS}", given)
             db.execute(
                 "CREATE TEMP VIEW parted AS (SELECT 1 side, * FROM (FROM ours EXCEPT ALL FROM theirs)) "
                 "UNION ALL (SELECT 2 side, * FROM (FROM theirs EXCEPT ALL FROM ours))"
             )
-            rows = db.execute("SELECT * FROM parted WHERE seq = (SELECT min(seq) FROM parted) ORDER BY side").fetchall()
+            found = db.execute("FROM parted WHERE seq = (SELECT min(seq) FROM parted) ORDER BY side").fetchall()
     except duckdb.Error as error:
         raise LakeBroken(f"{path}: {str(error).splitlines()[0]}") from None
-    finally:
-        source.unlink(missing_ok=True)
-    if not rows:
+    if not found:
         return None
-    sides = {side: list(values) for side, *values in rows}
+    sides = {side: list(values) for side, *values in found}
     return sides.get(1, []), sides.get(2, [])
 
 
@@ -146,8 +168,19 @@ def _view(db: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     db.execute(f"CREATE TEMP VIEW endings AS SELECT * FROM read_parquet([{names}])")  # noqa: S608 - quoted paths of ours
 
 
-def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    with path.open("wb") as file:
-        for line in lines:
-            file.write(line)
-            file.write(b"\n")
+@contextmanager
+def _sources(where: Path, name: str, rows: Rows) -> Iterator[list[Any]]:
+    """The parameters of `_ROWS`; its files are gone afterwards."""
+    attempts, terms = (where / f"{name}.{part}.json{_ASIDE}" for part in ("attempts", "terms"))
+    try:
+        _write_lines(attempts, rows.attempts())
+        _write_lines(terms, rows.terms())
+        yield [rows.slot, rows.epoch, str(attempts), str(terms)]
+    finally:
+        attempts.unlink(missing_ok=True)
+        terms.unlink(missing_ok=True)
+
+
+def _write_lines(path: Path, lines: Iterator[bytes]) -> None:
+    with path.open("wb", buffering=1 << 20) as file:
+        file.writelines(line + b"\n" for line in lines)
