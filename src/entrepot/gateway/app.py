@@ -23,7 +23,7 @@ from entrepot.kernel.money import show
 from entrepot.limits.message import Granted
 from entrepot.metering.record import Tally, to_bytes
 from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
-from entrepot.upstream.client import Pool, Target
+from entrepot.upstream.client import Budget, Pool, Target
 from entrepot.wire.http1 import RequestHead
 from entrepot.wire.openai import BadField, ChatCall, read_chat, rewrite_chat
 
@@ -48,13 +48,21 @@ Append = Callable[[bytes, Callable[[], None] | None], int]
 class Upstream:
     """A vendor's endpoint as this worker calls it: its connections and the head of every request to it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, entry: UpstreamEntry, secret: bytes, local_socket: str) -> None:
+    def __init__(  # noqa: PLR0917 made once, by the worker
+        self,
+        loop: asyncio.AbstractEventLoop,
+        entry: UpstreamEntry,
+        secret: bytes,
+        local_socket: str,
+        budget: Budget,
+        proxy: Target | None,
+    ) -> None:
         self.entry = entry
         if entry.dialect == "builtin":
             target = Target("http://builtin/v1", unix_path=local_socket)
         else:
             target = Target(entry.url)
-        self.pool = Pool(loop, target)
+        self.pool = Pool(loop, target, budget=budget, proxy=None if target.unix_path else proxy)
         credential = b"authorization: Bearer %b\r\n" % secret if secret else b""
         self.head = (
             b"POST %b/chat/completions HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
@@ -99,6 +107,10 @@ class Gateway:
         self._make_upstream = make_upstream
         self._ticker = ticker
         self._tally: dict[str, int] = {}
+
+    def has_room(self) -> bool:
+        """Whether the journal has prepared space for one more call; without it only endings are written."""
+        return self._room(len(self.open))
 
     # the server's questions
 
@@ -201,7 +213,7 @@ class Gateway:
                 offer = problem.not_priced(name, request_id)
             self._refuse(connection, route, offer, request_id, name)
             return
-        if not self._room(len(self.open)):
+        if not self.has_room():
             self._refuse(connection, route, problem.journal_full(), request_id, name)
             return
         decided = admit(offer, call)
@@ -312,7 +324,7 @@ class Gateway:
         for exchange in [*self.open.values(), *self.ending.values()]:
             exchange.tick(now)
         self.leases.tick()
-        if self._tally:
+        if self._tally and self.has_room():
             tally, self._tally = self._tally, {}
             self.append(to_bytes(Tally(self.now(), tally)), None)
 

@@ -7,7 +7,7 @@ from entrepot.gateway.admit import Offer
 from entrepot.gateway.count import guess
 from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
 from entrepot.kernel.buckets import NOTHING, Quantities
-from entrepot.metering.record import Checkpoint, Intent
+from entrepot.metering.record import Checkpoint, Intent, to_bytes
 from entrepot.wire.openai import ChatCall
 from entrepot.wire.sse import Relay
 from entrepot.wire.usage import Answer, read_event
@@ -20,6 +20,7 @@ class Attempt:
     """Who asked for what under which offer, what is held, and what was seen of the answer."""
 
     __slots__ = (
+        "_marked",
         "admitted_at", "attempt", "body", "bounds", "call", "facts", "first_at", "gateway", "hold", "offer", "relay",
         "request_id", "sent_at", "seq",
     )  # fmt: skip
@@ -46,6 +47,7 @@ class Attempt:
         self.admitted_at = self.sent_at = self.first_at = 0
         self.facts = Facts()
         self.relay: Relay | None = None
+        self._marked = 0  # events at the last checkpoint
 
     def write_intent(self, now: int, durable: Callable[[], None]) -> None:
         """The hold is taken. The vendor is called when the intent is durable, not before."""
@@ -72,6 +74,15 @@ class Attempt:
             durable,
         )  # fmt: skip
         gateway.note(self, verdict, billed, now)
+
+    def mark(self) -> None:
+        """Once a second: note how far a stream has come, if it moved and the journal has room to spare."""
+        relay = self.relay
+        if relay is not None and relay.events != self._marked and self.gateway.has_room():
+            self._marked = relay.events
+            checkpoint = self.checkpoint()
+            if checkpoint is not None:
+                self.gateway.append(to_bytes(checkpoint), None)
 
     def checkpoint(self) -> Checkpoint | None:
         """How far the stream has come; None for what is no stream, or has not begun."""

@@ -33,6 +33,16 @@ def answer_head(head: ResponseHead, size: int, request_id: str, dialect: Dialect
     )
 
 
+_PASSED_ON = (400, 413, 415, 422)
+_ERROR_LIMIT = 1 << 20
+
+
+def passes_on(head: ResponseHead, body: bytes) -> bool:
+    """Whether the caller reads the vendor's own error: its word about the request, said in the caller's dialect. All
+    others could name our account or another customer."""
+    return head.status in _PASSED_ON and len(body) <= _ERROR_LIMIT and b"content-encoding" not in head.headers
+
+
 def retry_after_ms(head: ResponseHead) -> int | None:
     """How long the vendor asks to wait."""
     for name, unit in ((b"retry-after-ms", 1), (b"retry-after", 1000)):

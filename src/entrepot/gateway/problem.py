@@ -204,6 +204,16 @@ def overloaded(message: str = "The service is busy. Nothing was charged. Retry i
     return Problem(status=503, message=message, type="server_error", code="overloaded", retry=True, retry_after_ms=1000)
 
 
+def internal() -> Problem:
+    return Problem(
+        status=500,
+        message="Something went wrong on our side. Tell your provider the request id.",
+        type="server_error",
+        code="internal_error",
+        retry=False,
+    )
+
+
 def suspended() -> Problem:
     return Problem(
         status=403,

@@ -11,12 +11,12 @@ from entrepot.gateway import problem
 from entrepot.gateway.admit import Offer
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.ending import Facts, Verdict
-from entrepot.gateway.heads import answer_head, retry_after_ms, stream_head
+from entrepot.gateway.heads import answer_head, passes_on, retry_after_ms, stream_head
 from entrepot.gateway.problem import Dialect, Problem
 from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
-from entrepot.metering.record import State, to_bytes
-from entrepot.upstream.client import UpstreamConnection
+from entrepot.metering.record import State
+from entrepot.upstream.connection import UpstreamConnection
 from entrepot.wire.http1 import ResponseHead
 from entrepot.wire.openai import ChatCall
 from entrepot.wire.sse import EventTooLarge, Relay
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from entrepot.gateway.server import Connection
 
 DURABLE_WAIT_S = 5.0  # protocol §3: then the connection is cut and the record stands
-_PASSED_ON = (400, 413, 415, 422)  # the vendor's own word about the request, said in the caller's dialect already
 _LIMITED = (429, 529)
 HELD_LIMIT = 1_000  # reads held back behind a stream's end; an honest one has one or two
 _DONE = b"data: [DONE]\n\n"
@@ -37,7 +36,7 @@ class Exchange(Attempt):
     """One call between its client and the vendor. Every path of an attempt ends in `_end`, exactly once."""
 
     __slots__ = (
-        "_events_marked", "_final", "_gone_at", "_held", "client", "connection", "dialect", "ended_at", "on_route",
+        "_final", "_gone_at", "_held", "client", "connection", "dialect", "ended_at", "on_route",
         "started",
     )  # fmt: skip
 
@@ -62,7 +61,6 @@ class Exchange(Attempt):
         self.started = False  # a byte of the answer is with the client
         self._final: Callable[[], None] | None = None
         self._gone_at = 0.0
-        self._events_marked = 0
         self._held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
 
     def begin(self, now: int) -> None:
@@ -181,6 +179,16 @@ class Exchange(Attempt):
             self._final = lambda: self._refuse(problem.upstream_failed(reason))
         self._end(verdict)
 
+    def failed(self) -> None:
+        """A fault of ours in the middle of an answer (upstream.connection.Sink.failed)."""
+        if not self.ended_at:
+            self._final = self._cut if self.started else lambda: self._refuse(problem.internal())
+            self._end(Verdict("estimated", "estimate", "internal_error", self.guessed(0), False))
+
+    def _cut(self) -> None:
+        if self.client is not None:
+            self.client.abort()
+
     def _next_route(self, reason: str) -> None:
         """No connection was made, so nothing was begun: void, and the next route if there is one."""
         offer = self.offer
@@ -221,8 +229,7 @@ class Exchange(Attempt):
         """The vendor answered with an error. OpenAI's dialect bills none of them but the content filter's 400, whose
         prompt was read (reference/wire.md §2.1): final if it names its usage, else counted."""
         status = head.status
-        passed_on = status in _PASSED_ON and len(body) <= 1 << 20 and head.headers.get(b"content-encoding") is None
-        if passed_on:
+        if passes_on(head, body):
             self._final = lambda: self._give(head, body)
             if status == 400 and b'"content_filter"' in body:
                 self._judge(read_unary(body), b"", broken=False)
@@ -241,9 +248,7 @@ class Exchange(Attempt):
         try:
             relay.feed(readable)
         except EventTooLarge:
-            self._final = lambda: self._refuse(problem.upstream_failed("too_large"))
-            self._end(Verdict("estimated", "estimate", "upstream_too_large", self.guessed(0), False))
-            return
+            relay.usage_event, relay.events = None, 0
         self.facts.events = relay.events
         self.facts.size = len(body)
         if relay.usage_event is None and not relay.events:
@@ -327,10 +332,8 @@ class Exchange(Attempt):
     def stop(self) -> None:
         """The worker ends now: what is open is recorded as it stands, and the client is cut."""
         if self._final is None and self.seq in self.gateway.open:
-            client, self.client = self.client, None
+            self._cut()
             self._cancel("worker_stopped")
-            if client is not None:
-                client.abort()
 
     def pause(self) -> None:
         if self.connection is not None and self.client is not None:
@@ -349,12 +352,7 @@ class Exchange(Attempt):
         if self._gone_at and now - self._gone_at > self.offer.upstream.drain_seconds and self._final is None:
             self._cancel("drain_timeout")
             return
-        relay = self.relay
-        if relay is not None and relay.events != self._events_marked:
-            self._events_marked = relay.events
-            checkpoint = self.checkpoint()
-            if checkpoint is not None:
-                self.gateway.append(to_bytes(checkpoint), None)
+        self.mark()
 
     # the end
 

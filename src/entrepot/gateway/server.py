@@ -1,6 +1,7 @@
 """HTTP/1.1 towards customers: framing, deadlines, byte budgets. What a request means is the app's."""
 
 import asyncio
+import logging
 from typing import Protocol
 
 import msgspec
@@ -19,6 +20,8 @@ BODIES_BUDGET = 256 * 1024 * 1024
 PIPELINED_LIMIT = 64 * 1024
 WRITE_HIGH = 256 * 1024
 LINGER_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Answering(Protocol):
@@ -258,7 +261,12 @@ class Connection(asyncio.Protocol):
             self._received()
         assert self._route is not None
         assert self._head is not None
-        self.server.app.handle(self, self._route, self._head, body)
+        try:
+            self.server.app.handle(self, self._route, self._head, body)
+        except Exception:  # noqa: BLE001 the request boundary: a fault of ours is one call's 500, and is logged
+            _log.exception("a request could not be handled")
+            self._keep = False
+            self.refuse(problem.internal(), self._route.dialect, self.server.app.request_id())
 
     def _refuse_early(self, trouble: Problem) -> None:
         """Refuse before the body was taken: what follows on this connection cannot be trusted, so it closes."""

@@ -32,6 +32,7 @@ from entrepot.metering.record import Clock, Seal, to_bytes
 from entrepot.pricing.charge import charge
 from entrepot.snapshot import Snapshot, UpstreamEntry
 from entrepot.storage.folder import Folder, SecretMissing
+from entrepot.upstream.client import Budget, Target
 
 DENY_POLL_S = 0.25  # protocol: the deny list is read this often, so a revoked key is refused within a second
 FLUSH_S = 0.1
@@ -86,6 +87,9 @@ class _Worker:
         self.settings = settings
         self.clock = WallClock()
         self.deny_read = 0
+        self.budget = Budget()
+        proxy = str(settings.get("upstream_proxy") or "")
+        self.proxy = Target(proxy) if proxy else None
         self.journal: Journal
         self.gateway: Gateway
         self.leases: Leases
@@ -220,7 +224,7 @@ class _Worker:
             except SecretMissing:
                 _log.warning("upstream %s has no credential in this data folder", entry.id)
         loop = asyncio.get_running_loop()
-        return Upstream(loop, entry, secret, str(self.folder.socket("local.sock")))
+        return Upstream(loop, entry, secret, str(self.folder.socket("local.sock")), self.budget, self.proxy)
 
     def _failed(self, failure: BaseException) -> None:
         """The disk failed or hangs: nothing can be promised any more. The slot's next owner seals what we leave."""
