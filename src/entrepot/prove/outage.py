@@ -17,13 +17,14 @@ from entrepot.prove.client import Client, chat_body
 from entrepot.prove.compare import Comparison, compare
 from entrepot.prove.crowd import Crowd, Mix
 from entrepot.prove.house import House
-from entrepot.prove.processes import RigBroken, start_vendor
+from entrepot.prove.processes import start_vendor
 
 PHASES: tuple[tuple[str, ...], ...] = (("keeper",), ("control",), ("keeper", "control"))
 _REVOKED_S = 1.0
 _REPLAY_S = 60.0
 _CALLERS = 8
 _WARM_S = 5.0
+_NOT_DENIED = "the key was refused before it stood in the deny list"
 Say = Callable[[str], None]
 
 
@@ -117,7 +118,7 @@ async def _phases(house: House, minutes: float, seed: int, say: Say) -> tuple[li
 
 async def _phase(house: House, crowd: Crowd, gone: tuple[str, ...], seconds: float, name: str) -> Phase:
     made = await asyncio.to_thread(house.ask, "key", "create", "--customer", "demo", "--name", f"trial-{name}")
-    secret = _key_of(made)
+    secret = str(made["key"])
     problem = await _wait_usable(house, secret)
     before = crowd.outcomes.copy()
     began = time.monotonic()
@@ -146,13 +147,6 @@ async def _phase(house: House, crowd: Crowd, gone: tuple[str, ...], seconds: flo
     )
 
 
-def _key_of(made: Any) -> str:
-    for value in made.values():
-        if isinstance(value, str) and value.startswith("ep_live_"):
-            return value
-    raise RigBroken(f"key create --json holds no key, only {sorted(made)}")
-
-
 async def _wait_usable(house: House, secret: str) -> str:
     client = Client(house.port, secret, timeout=5)
     until = time.monotonic() + 5
@@ -170,7 +164,7 @@ async def _wait_usable(house: House, secret: str) -> str:
 async def _revoke(house: House, secret: str) -> tuple[float, str]:
     """(seconds from the deny list to the refusal, problem): revoke by command, call with the key all the while."""
     key_id = secret.removeprefix("ep_live_")[:10]
-    running = asyncio.create_task(asyncio.to_thread(house.command, "key", "revoke", key_id, "--yes"))
+    running = asyncio.create_task(asyncio.to_thread(house.command, "key", "revoke", key_id))
     client = Client(house.port, secret, timeout=5)
     denied_at, refused_at = 0.0, 0.0
     until = time.monotonic() + 20
@@ -186,7 +180,7 @@ async def _revoke(house: House, secret: str) -> tuple[float, str]:
     problem = f"key revoke exits {done.returncode}: {done.stdout}{done.stderr}" if done.returncode else ""
     if not refused_at:
         return -1.0, problem
-    return max(0.0, refused_at - denied_at) if denied_at else 0.0, problem
+    return max(0.0, refused_at - denied_at) if denied_at else -1.0, problem or ("" if denied_at else _NOT_DENIED)
 
 
 async def _replayed(house: House) -> float:
