@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     delete,
     insert,
+    or_,
     select,
     update,
 )
@@ -258,6 +259,26 @@ def read_keys(connection: Connection, key_id: str | None = None) -> list[StoredK
         )
         for row in connection.execute(keys.order_by(key_table.c.created_at, key_table.c.id))
     ]  # fmt: skip
+
+
+def keys_alive(
+    connection: Connection, at: Instant
+) -> dict[str, tuple[str, str, tuple[str, ...] | None, Instant, list[tuple[bytes, Instant]]]]:
+    """Key id → (customer, project, models, expires_at, [(hmac, expires_at)]) of all that may be used at `at`. Tuples:
+    every change of a key reads all of them, and there are many."""
+    key, secret = key_table.c, key_secret_table.c
+    found: dict[str, list[tuple[bytes, Instant]]] = {}
+    alive = or_(secret.expires_at == 0, secret.expires_at > at)
+    rows = select(secret.key, secret.hmac, secret.expires_at).where(alive).order_by(secret.key, secret.number)
+    for key_id, hmac, expires_at in connection.execute(rows):
+        found.setdefault(key_id, []).append((hmac, expires_at))
+    usable = (key.state == "active", or_(key.expires_at == 0, key.expires_at > at))
+    columns = select(key.id, key.customer, key.project, key.models, key.expires_at).where(*usable)
+    return {
+        key_id: (customer, project, tuple(json.loads(models)) if models else None, expires_at, found[key_id])
+        for key_id, customer, project, models, expires_at in connection.execute(columns)
+        if key_id in found
+    }
 
 
 def _add_secret(connection: Connection, key_id: str, secret: StoredSecret) -> None:

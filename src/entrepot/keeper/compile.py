@@ -45,17 +45,13 @@ def compile(connection: Connection, now: Instant) -> Tables:
 def _keys(connection: Connection, now: Instant) -> dict[str, bytes]:
     """Keys that may still be used; revoked and expired ones are unknown to a gateway."""
     found = {}
-    for key in customer_tables.read_keys(connection):
-        alive = tuple(
-            KeySecret(each.hmac, each.expires_at) for each in key.secrets if not 0 < each.expires_at <= now
+    for key_id, (customer, project, models, expires_at, alive) in customer_tables.keys_alive(connection, now).items():
+        secrets = tuple(KeySecret(hmac, until) for hmac, until in alive)
+        found[key_id] = to_bytes(
+            KeyEntry(
+                id=key_id, customer=customer, project=project, secrets=secrets, models=models, expires_at=expires_at
+            )
         )  # fmt: skip
-        if key.state == "active" and alive and not 0 < key.expires_at <= now:
-            found[key.id] = to_bytes(
-                KeyEntry(
-                    id=key.id, customer=key.customer, project=key.project, secrets=alive, models=key.models,
-                    expires_at=key.expires_at,
-                )
-            )  # fmt: skip
     return found
 
 

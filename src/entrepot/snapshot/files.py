@@ -1,11 +1,13 @@
 """Bytes of the snapshot: `base-VERSION` and `delta-VERSION` files in DATA/snapshot.
 
-A base holds every table: entries sorted by their id's bytes, found by binary search in the mapped file. A delta holds
+A base holds every table: entries sorted by their id's bytes, found by binary search in the mapped file (numbers are
+little-endian, as on every machine that we run on). A delta holds
 what changed since the version before it. Each file ends with the CRC-32 of all before it, is written aside and renamed,
 and names its version twice (in the name and inside), so that a half or foreign file is never taken for a version.
 
     base   MAGIC · u64 version · u32 tables · per table: u8 length, name, u32 count, u64 place of its index
-           entries: u16 length of id, id, value · index: u64 place per entry and one for the end · u32 crc
+           entries: u16 length of id, id, value
+           index: per entry the first 8 bytes of its id as u64 · u64 place per entry and one for the end · u32 crc
     delta  MAGIC · u64 version · msgpack {table: {id: value or nil}} · u32 crc
 """
 
@@ -13,6 +15,8 @@ import mmap
 import os
 import struct
 import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,6 +30,7 @@ Changes = dict[str, dict[str, bytes | None]]
 _BASE_MAGIC, _DELTA_MAGIC = b"entrepot snapshot base 1\n", b"entrepot snapshot delta 1\n"
 _HEAD, _COUNT, _PLACE, _CRC = struct.Struct("<QI"), struct.Struct("<IQ"), struct.Struct("<Q"), struct.Struct("<I")
 _ID = struct.Struct("<H")
+_EMPTY: tuple[Sequence[int], Sequence[int]] = ((), (0,))
 _changes = msgspec.msgpack.Decoder(Changes)
 #: A new base is written when this many deltas lie on the last one, or when they hold more bytes than a quarter of it
 #: (and more than 64 KiB): a reader starts from at most this much decoding.
@@ -50,52 +55,56 @@ class Base:
             raise SnapshotBroken(f"{path} is damaged; the keeper writes a new one when it starts")
         self.version, tables = _HEAD.unpack_from(data, len(_BASE_MAGIC))
         at = len(_BASE_MAGIC) + _HEAD.size
-        self._tables: dict[str, tuple[int, int]] = {}
+        view = memoryview(data)
+        self._tables: dict[str, tuple[Sequence[int], Sequence[int]]] = {}
         for _ in range(tables):
             end = at + 1 + data[at]
-            self._tables[data[at + 1 : end].decode()] = _COUNT.unpack_from(data, end)
+            count, index = _COUNT.unpack_from(data, end)
+            starts = view[index : index + 8 * count].cast("Q")
+            places = view[index + 8 * count : index + 16 * count + 8].cast("Q")
+            self._tables[data[at + 1 : end].decode()] = starts, places
             at = end + _COUNT.size
+
+    def tables(self) -> list[str]:
+        return list(self._tables)
 
     def find(self, table: str, key: str) -> bytes | None:
         """The value under an id, or None."""
-        count, _ = self._tables.get(table, (0, 0))
+        starts, places = self._tables.get(table, _EMPTY)
         wanted = key.encode()
-        row = self._first(table, wanted)
-        if row < count:
-            found, value = self._row(table, row)
+        row = self._first(starts, places, wanted)
+        if row < len(starts):
+            found, value = self._row(places, row)
             if found == wanted:
                 return value
         return None
 
     def starting_with(self, table: str, prefix: str) -> dict[str, bytes]:
         """Every entry whose id starts with `prefix`, in order."""
-        count, _ = self._tables.get(table, (0, 0))
-        start, found = prefix.encode(), {}
-        for row in range(self._first(table, start), count):
-            key, value = self._row(table, row)
-            if not key.startswith(start):
+        starts, places = self._tables.get(table, _EMPTY)
+        wanted, found = prefix.encode(), {}
+        for row in range(self._first(starts, places, wanted), len(starts)):
+            key, value = self._row(places, row)
+            if not key.startswith(wanted):
                 break
             found[key.decode()] = value
         return found
 
-    def _first(self, table: str, wanted: bytes) -> int:
-        """The first row whose id is not before `wanted`."""
-        count, index = self._tables.get(table, (0, 0))
-        data, place, length = self._bytes, _PLACE.unpack_from, _ID.unpack_from
-        low, high = 0, count
+    def _first(self, starts: Sequence[int], places: Sequence[int], wanted: bytes) -> int:
+        """The first row whose id is not before `wanted`: by its first eight bytes, then among those that share them."""
+        start = _start(wanted)
+        low = bisect_left(starts, start)
+        high = bisect_right(starts, start, low)
         while low < high:
             middle = (low + high) >> 1
-            at = place(data, index + 8 * middle)[0]
-            if data[at + 2 : at + 2 + length(data, at)[0]] < wanted:
+            if self._row(places, middle)[0] < wanted:
                 low = middle + 1
             else:
                 high = middle
         return low
 
-    def _row(self, table: str, row: int) -> tuple[bytes, bytes]:
-        _, index = self._tables[table]
-        at = _PLACE.unpack_from(self._bytes, index + 8 * row)[0]
-        end = _PLACE.unpack_from(self._bytes, index + 8 * row + 8)[0]
+    def _row(self, places: Sequence[int], row: int) -> tuple[bytes, bytes]:
+        at, end = places[row], places[row + 1]
         start = at + 2 + _ID.unpack_from(self._bytes, at)[0]
         return self._bytes[at + 2 : start], self._bytes[start:end]
 
@@ -164,7 +173,7 @@ def read_tables(where: Path) -> tuple[int, Tables]:
     """The standing version and everything in it; raises SnapshotBroken if there is none."""
     base, changes, version = open_latest(where)
     tables: Tables = {}
-    for table in {*base._tables, *changes}:
+    for table in {*base.tables(), *changes}:
         rows: dict[str, bytes | None] = {**base.starting_with(table, ""), **changes.get(table, {})}
         tables[table] = {key: value for key, value in rows.items() if value is not None}
     return version, tables
@@ -220,15 +229,21 @@ def _base_bytes(version: int, tables: Tables) -> bytearray:
     body, head = bytearray(), bytearray(_BASE_MAGIC + _HEAD.pack(version, len(tables)))
     start = len(head) + heads
     for table in sorted(tables):
-        places = []
+        places, starts = [], []
         for key, value in sorted((key.encode(), value) for key, value in tables[table].items()):
+            starts.append(_start(key))
             places.append(start + len(body))
             body += _ID.pack(len(key)) + key + value
         places.append(start + len(body))
         name = table.encode()
-        head += bytes((len(name),)) + name + _COUNT.pack(len(places) - 1, start + len(body))
-        body += struct.pack(f"<{len(places)}Q", *places)
+        head += bytes((len(name),)) + name + _COUNT.pack(len(starts), start + len(body))
+        body += struct.pack(f"<{len(starts) + len(places)}Q", *starts, *places)
     return head + body
+
+
+def _start(key: bytes) -> int:
+    """The first eight bytes as a number that sorts like them; of a shorter id, filled up with zeros."""
+    return int.from_bytes(key[:8].ljust(8, b"\0"), "big")
 
 
 def _remove_before(where: Path, version: int) -> None:

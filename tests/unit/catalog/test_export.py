@@ -114,7 +114,7 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
     )  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(catalogs())
 def test_an_export_applied_to_what_it_came_from_is_empty(catalog: Catalog) -> None:
     text = export(catalog)
@@ -125,7 +125,7 @@ def test_an_export_applied_to_what_it_came_from_is_empty(catalog: Catalog) -> No
     assert file.catalog.customers == catalog.customers
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(catalogs())
 def test_an_export_applied_to_an_empty_house_makes_the_same_house(catalog: Catalog) -> None:
     file = read(export(catalog), "export.toml")
@@ -138,7 +138,7 @@ def test_an_export_applied_to_an_empty_house_makes_the_same_house(catalog: Catal
 
 
 @given(catalogs())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_the_order_in_an_export_does_not_depend_on_the_order_in_the_house(catalog: Catalog) -> None:
     turned = msgspec.structs.replace(
         catalog, models=dict(reversed(catalog.models.items())), vendors=dict(reversed(catalog.vendors.items()))

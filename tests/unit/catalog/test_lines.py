@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path as File
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.catalog.lines import Path, Places
@@ -111,6 +111,7 @@ def pages(draw: st.DrawFn) -> Page:
     return page
 
 
+@settings(max_examples=60, deadline=None)
 @given(pages())
 def test_the_line_of_every_path_is_the_line_where_it_was_written(page: Page) -> None:
     tomllib.loads(page.text)
@@ -119,6 +120,7 @@ def test_the_line_of_every_path_is_the_line_where_it_was_written(page: Page) -> 
     assert places.spans.keys() == page.lines.keys()
 
 
+@settings(max_examples=60, deadline=None)
 @given(pages())
 def test_the_text_of_every_key_outside_of_headers_is_toml_by_itself(page: Page) -> None:
     places = Places(page.text)
