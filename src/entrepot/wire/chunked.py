@@ -6,10 +6,13 @@ from typing import Final, Literal
 from entrepot.kernel.errors import EntrepotError, Fault
 
 #: A size of 12 hex digits is 256 TiB; extensions carry nothing we use and may not grow without bound.
-_EXTENSION = rb"(?:;[\t -~\x80-\xff]{0,256}+)?"
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]{0,16}" + _EXTENSION + rb"\r\n")
-_SIZE_START = re.compile(rb"(?:[0-9A-Fa-f]{1,12}(?:[ \t]{0,16}" + _EXTENSION + rb"\r?)?)?\Z")
-_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n")
+_EXTENSION = rb"(?:;[\t -~\x80-\xff]{0,256}+|[ \t]{0,16}+)"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})" + _EXTENSION + rb"\r\n")
+_SIZE_START = re.compile(rb"(?:[0-9A-Fa-f]{1,12}" + _EXTENSION + rb"\r?)?\Z")
+#: A length or coding behind the body could only be meant to confuse.
+_TRAILER = re.compile(
+    rb"(?!(?i:content-length|transfer-encoding):)[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n"
+)
 _TRAILER_START = re.compile(rb"(?:\r|[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?::[\t -~\x80-\xff]*+\r?)?)?\Z")
 MAX_TRAILER_BYTES: Final = 4 * 1024  # nobody reads them; small, so that one byte a packet stays cheap
 MAX_TRAILER_LINES: Final = 100

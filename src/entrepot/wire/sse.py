@@ -34,8 +34,12 @@ class _Counts(msgspec.Struct, frozen=True):
     """Any object; its fields are read elsewhere."""
 
 
+_NULL = msgspec.Raw(b"null")
+_FALSE = frozenset((b"null", b"false", b"0", b'""', b"{}", b"[]"))
+
+
 class _Choice(msgspec.Struct, frozen=True):
-    finish_reason: object = None
+    finish_reason: msgspec.Raw = _NULL
 
 
 class _Glance(msgspec.Struct, frozen=True):
@@ -44,8 +48,8 @@ class _Glance(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    usage: object = None
-    error: object = None
+    usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
     choices: tuple[_Choice, ...] | None = None
 
 
@@ -117,25 +121,25 @@ class Relay:
     def _quiet(self, data: bytes, line_end: bytes) -> int:
         """How many bytes at the start are whole events of one line each, none of which begins a hold? May say too few,
         never too many. The last read of a stream is often many such events and then the end."""
-        events = counted = at = cut = 0
-        step = len(line_end)
+        lines = data.split(line_end)
+        line = b""
         try:
-            for line in data.split(line_end):
+            for line in lines:
                 if line:
-                    seen = _glance(line[5:])  # behind `data:`; whatever else stands there does not decode
-                    if seen.usage is not None or seen.error is not None:
+                    seen = _glance(line[5:])
+                    if seen.usage is not None or seen.error is not None or not line.startswith(b"data:"):
                         break
-                    events += 1
-                    at += len(line) + step
-                else:
-                    at += step
-                    cut, counted = at, events
             else:
-                cut = len(data)
+                self.events += len(lines) - lines.count(b"")
+                return len(data)
         except _FAULTS:
             pass
-        self.events += counted
-        return cut
+        at = lines.index(line)  # an equal line before it would have stopped us there
+        while at and lines[at - 1]:
+            at -= 1
+        before = lines[:at]
+        self.events += at - before.count(b"")
+        return sum(map(len, before)) + at * len(line_end)
 
     def _split(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Whole events, read one by one and cut where the hold begins."""
@@ -167,11 +171,11 @@ class Relay:
             read = _read(data)
         except _FAULTS:
             return True
-        if read.error:
+        if bytes(read.error) not in _FALSE:  # as the SDKs ask
             self.error = self.holding = True
-        if isinstance(read.usage, dict):
+        if bytes(read.usage)[:1] == b"{":
             self.usage_event = data
-            if all(choice.finish_reason is not None for choice in read.choices or ()):
+            if all(bytes(choice.finish_reason) != b"null" for choice in read.choices or ()):
                 self.holding = True
                 return not (self.drop_usage and not read.choices)
         return True
