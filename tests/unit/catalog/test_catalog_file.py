@@ -1,5 +1,6 @@
 """What a file says, and what it is told when it has mistakes: word for word."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -258,3 +259,11 @@ def test_the_examples_have_no_mistake() -> None:
     check(demo, Catalog(), NOW)
     for name in ("openai.toml", "unpriced.toml", "shop.toml"):
         check(read((EXAMPLES / name).read_text(), name), demo.catalog, NOW)
+
+
+def test_the_file_shown_in_the_reference_has_no_mistake() -> None:
+    page = EXAMPLES.parent.joinpath("docs/reference/catalog.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        check(read(block, "reference.toml"), Catalog(), NOW)
