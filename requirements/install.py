@@ -49,6 +49,7 @@ class Line:
             sys.stdout.flush()
 
     def end(self) -> None:
+        self.show("")
         sys.stdout.write(f"     {time.monotonic() - self._began:.0f} s\n")
 
     def broken(self) -> None:

@@ -20,12 +20,13 @@ from entrepot.journal.disk import RealDisk
 from entrepot.keeper import authority, compile
 from entrepot.keeper.commands import execute
 from entrepot.keeper.connection import Connection
-from entrepot.keeper.first_start import first_start, make_secrets
+from entrepot.keeper.first_start import DEMO, first_start, make_secrets
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import HOUR, SECOND, Instant
+from entrepot.kernel.money import show
 from entrepot.ledger.tables import all_balances
 from entrepot.limits import tables as limit_tables
 from entrepot.limits.message import (
@@ -76,7 +77,7 @@ def run(data: Path, alive_fd: int, beat: Callable[[], None], ready: Ready, setti
         facts = {"first_start": False}
     beat()
     keeper = Keeper(engine, folder)
-    uvloop.run(keeper.serve(alive_fd, beat, lambda: ready({**facts, "snapshot": keeper.version})))
+    uvloop.run(keeper.serve(alive_fd, beat, lambda: ready({**facts, **keeper.found(), "snapshot": keeper.version})))
     engine.dispose()
 
 
@@ -99,6 +100,17 @@ class Keeper:
         self._looked_at: Instant = 0
         self._compiled_at: Instant = 0
         self.version = 0
+
+    def found(self) -> dict[str, Any]:
+        """What lies in the database at this start, for the screen."""
+        with read(self._engine) as conn:
+            left = {id: f"{show(units, currency, places=2)} {currency}" for id, currency, units in all_balances(conn)}
+            return {
+                "records": sum(metering_tables.state_counts(conn).values()),
+                "last_at": metering_tables.last_ended(conn),
+                "whole": not self._ingester.damaged,
+                "balance": left.get(DEMO, ""),
+            }
 
     async def serve(self, alive_fd: int, beat: Callable[[], None], ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

@@ -62,9 +62,7 @@ class House:
         local = facts.get("local", {})
         cut = sum(int(told.get("closed", 0)) for told in facts.values())
         model = credentials.get("model", "")
-        balance = str(
-            keeper.get("balance") or (f"{keeper['credit']} {keeper['currency']}" if keeper.get("credit") else "")
-        )
+        balance = str(keeper.get("balance", ""))
         note, missing = self._model_note(model, local)
         default = self._folder.root.absolute() == Path("data").absolute()
         return screen.Screen(
