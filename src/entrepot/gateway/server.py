@@ -10,7 +10,6 @@ from entrepot.gateway import problem
 from entrepot.gateway.problem import Dialect, Problem
 from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestHead, find_head_end, parse_request_head
 
-HEAD_LIMIT = 32 * 1024
 RECEIVE_S = 30.0
 RECEIVE_BYTES_PER_S = 64 * 1024  # protocol §7: 30 s + 1 s per 64 KiB
 IDLE_S = 75.0
@@ -154,17 +153,14 @@ class Connection(asyncio.Protocol):
     # receiving
 
     def _read_head(self, data: bytes) -> None:
-        end = find_head_end(data)
-        if end < 0:
-            if len(data) > HEAD_LIMIT:
-                self._refuse_early(problem.bad_request(f"The header block is above {HEAD_LIMIT} bytes.", status=431))
-                return
-            self._buffer = data
-            if not self.deadline:
-                self._receiving()
-            return
-        self._buffer = b""
         try:
+            end = find_head_end(data)
+            if end < 0:
+                self._buffer = data
+                if not self.deadline:
+                    self._receiving()
+                return
+            self._buffer = b""
             head = parse_request_head(data[:end])
         except HeadBroken as broken:
             self._refuse_early(problem.bad_request(broken.message, status=broken.status))
