@@ -28,7 +28,9 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     return value
 
 
-def _shared() -> list[click.Parameter]:
+def shared() -> list[click.Parameter]:
+    """The options of every command that asks a server."""
+
     def option(*names: str, **settings: Any) -> click.Option:
         return click.Option(list(names), expose_value=False, callback=_keep, **settings)
 
@@ -58,7 +60,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.params = [*self.params, *_shared()]
+        self.params = [*self.params, *shared()]
 
 
 class Noun(click.Group):
@@ -70,7 +72,7 @@ class Noun(click.Group):
         settings.setdefault("invoke_without_command", True)
         settings.setdefault("callback", _bare)
         super().__init__(*args, **settings)
-        self.params = [*self.params, *_shared()]
+        self.params = [*self.params, *shared()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order they are written, not of the alphabet

@@ -27,7 +27,7 @@ VERBS = {
     "run": "run a program against this server, print its bill",
     "top": "requests, tokens and money per second, live",
     "replay": "send a recorded trace",
-    "prove": "the promise's own test, here, with figures",
+    "prove": "a promise's own test, here, with figures",
 }
 NOUNS = {
     "key": "list  create  rotate  revoke",

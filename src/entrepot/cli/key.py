@@ -25,7 +25,7 @@ def list_(customer: str | None = None) -> None:
 
 
 @command.command("create", short_help="a new key, shown once")
-@click.option("--customer", required=True, metavar="ID")
+@click.option("--customer", required=True, metavar="ID", help="Whose it is.")
 @click.option("--project", metavar="NAME", help="Default: the customer's only one, else `default`.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this deployment; may be repeated.")
 @click.option("--expires", metavar="WHEN", help="A date, 90d, or never; default a year.")
@@ -43,8 +43,9 @@ def create(models: tuple[str, ...], **given: str | None) -> None:
 @click.option("--overlap", default="1d", metavar="TIME", help="How long the old secret still works: 30m, 12h, 1d.")
 def rotate(id_: str, overlap: str) -> None:
     """Give the key a new secret, shown once; the old one works on for the overlap."""
+    key_id, body = _id(id_), {"overlap_seconds": _seconds(overlap)}
     with admin() as api:
-        facts = api.post("keys", _id(id_), "rotate", body={"overlap_seconds": _seconds(overlap)})
+        facts = api.post("keys", key_id, "rotate", body=body)
     show_or_json(facts, lambda key: _created(key, f"works beside the old one, which ends {key['old_until']}; it is"))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from entrepot.storage.folder import Folder
 
 PATIENCE_S = 60.0  # longer than the keeper's own, so that its answer arrives
+PROBE_S = 2.0  # an idle control process answers in a millisecond
 SETTLE_S = 5.0  # for a server that starts, or another command that holds the lock
 
 
@@ -180,15 +181,17 @@ def _settle(folder: "Folder", stack: contextlib.ExitStack) -> bool:
 
 
 def _listens(url: str) -> bool:
-    """Whether the control process is there at all; while it is away the same API runs in here."""
+    """Whether the control process answers. A connection alone says nothing: the parent holds the port open for the next
+    one; while that is away the same API runs in here."""
     import socket
 
     to = urllib.parse.urlsplit(url)
     try:
-        socket.create_connection((to.hostname or "", to.port or 80), timeout=2.0).close()
+        with socket.create_connection((to.hostname or "", to.port or 80), timeout=PROBE_S) as line:
+            line.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return bool(line.recv(1))
     except OSError:
         return False
-    return True
 
 
 def _answers(path: str) -> bool:

@@ -11,7 +11,7 @@ from entrepot.kernel.instants import Instant, show
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["key"])
-_LONGEST_OVERLAP_S = 90 * 86_400
+_LONGEST_OVERLAP_S = 30 * 86_400
 
 
 class NewKey(BaseModel):

@@ -1,0 +1,99 @@
+"""The one command line: what it lists, its exit codes, its errors."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from entrepot.cli import group
+from entrepot.cli.command import Noun
+from entrepot.cli.group import NOUNS, VERBS, entrepot, run
+
+
+def _commands() -> dict[str, click.Command]:
+    with click.Context(entrepot) as context:
+        found = {name: entrepot.get_command(context, name) for name in entrepot.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def test_the_words_of_help_are_those_of_the_commands() -> None:
+    for name, command in _commands().items():
+        shown = {**VERBS, **NOUNS}[name]
+        assert shown == ("  ".join(command.commands) if name in NOUNS else command.short_help), name  # type: ignore[attr-defined]
+
+
+def test_every_verb_and_noun_explains_itself() -> None:
+    for name, command in _commands().items():
+        assert command.help, name
+        for verb, each in getattr(command, "commands", {}).items():
+            assert each.help, f"{name} {verb}"
+
+
+def test_help_lists_only_what_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "usage" in text
+    for name in (*VERBS, *NOUNS):
+        exists = (Path(group.__file__).parent / f"{name}.py").exists()
+        assert (f"\n  {name} " in text) == exists, name
+
+
+@pytest.mark.parametrize("name", list(NOUNS))
+def test_a_bare_noun_lists(name: str) -> None:
+    command = _commands().get(name)
+    if isinstance(command, Noun):
+        assert next(iter(command.commands)) == "list"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no-such"], "No such command 'no-such'"),
+        (["usage", "--no-such"], "No such option"),
+        (["usage", "--state", "lost"], "'lost' is not one of"),
+        (["explain"], "Missing argument"),
+        (["balance", "top-up", "a", "1", "USD"], "Missing option '--id'"),
+        (["balance", "top-up", "a", "much", "USD", "--id", "1"], "'much' is not an amount of money"),
+        (["key", "revoke", "not-an-id"], "this is not the id of a key"),
+        (["key", "rotate", "A" * 10, "--overlap", "1 day"], "is not a time like 30m"),
+        (["apply", "no-such-file.toml"], "there is no file no-such-file.toml"),
+        (["customer", "--url", "ftp://x"], "is not the URL of a server"),
+    ],
+)
+def test_wrong_use_is_two(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "entrepot.sqlite").touch()
+    assert run([*words, "--data", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("words", [["usage"], ["status"], ["key"], ["balance", "list"], ["export"], ["verify"]])
+def test_no_server_is_three(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words, "--data", str(tmp_path / "none")]) == 3
+    assert capsys.readouterr().err == (
+        f"error: no server has run on {tmp_path}/none/ yet, and none is named with --data or --url\n"
+        "  do    make serve\n"
+    )
+
+
+def test_a_stack_trace_only_with_debug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def broken() -> None:
+        raise ValueError("seven")
+
+    monkeypatch.setattr(entrepot, "get_command", lambda *_: broken)
+    assert run(["usage"]) == 1
+    assert "Traceback" not in (quiet := capsys.readouterr().err)
+    assert "error: ValueError: seven\n  do    " in quiet
+    assert run(["--debug", "usage"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_options_may_stand_before_or_after_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--data", str(tmp_path / "a"), "usage"], ["usage", "--data", str(tmp_path / "a")]):
+        assert run(words) == 3
+        assert f"{tmp_path}/a/" in capsys.readouterr().err
+    assert run(["--data", str(tmp_path / "a"), "usage", "--data", str(tmp_path / "b")]) == 3
+    assert f"{tmp_path}/b/" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""What needs a person, from the facts of a status."""
+
+from typing import Any
+
+from entrepot.control.needs import LEAST_FREE, of
+from entrepot.kernel.instants import parse
+
+NOW = parse("2026-11-21T12:20:00Z")
+
+
+def _facts(**given: Any) -> dict[str, Any]:
+    well: dict[str, Any] = {
+        "keeper": {"answers": True},
+        "gateways": [],
+        "database": {"answers": True, "unrated": 0, "missing_prices": {}},
+        "journal": {"quarantined": []},
+        "disk": {"free": LEAST_FREE},
+    }
+    return {**well, **given}
+
+
+def test_a_house_that_is_well_needs_nobody() -> None:
+    assert of(_facts(), NOW) == []
+
+
+def test_a_model_without_a_price_as_in_the_first_minutes() -> None:
+    need = {"kind": "not_priced", "model": "gpt-5", "since": parse("2026-11-21T12:10:03Z"), "count": 14}
+    missing = {"gpt-5": {"book": "list", "reason": "no price for cached input on 2026-11-21"}}
+    facts = _facts(gateways=[{"needs": [need]}], database={"answers": True, "missing_prices": missing})
+    assert of(facts, NOW) == [
+        {
+            "what": "gpt-5 was refused 14 times since 12:10: no price for cached input on 2026-11-21",
+            "do": "add it to FILE under [[book.list]] with a new valid_from, then: entrepot apply FILE",
+        }
+    ]
+
+
+def test_a_credential_that_a_vendor_refuses_and_other_errors_do_not() -> None:
+    trouble = [
+        {"upstream": "openai", "status": 401, "since": parse("2026-11-21T12:00:00Z"), "count": 3},
+        {"upstream": "other", "status": 500, "since": NOW, "count": 3},
+    ]
+    (need,) = of(_facts(gateways=[{"trouble": trouble}]), NOW)
+    assert need["what"] == "upstream openai does not accept our credential (401) since 12:00"
+
+
+def test_the_worst_comes_first() -> None:
+    facts = _facts(
+        journal={"quarantined": ["w2"]},
+        database={"answers": False, "why": "disk I/O error"},
+        disk={"free": LEAST_FREE - 1},
+        keeper={"answers": True, "failing": "x", "damaged": ["slot w3 …"]},
+    )
+    whats = [need["what"] for need in of(facts, NOW)]
+    assert [what.split()[0] for what in whats] == ["slot", "the", "1,023", "the", "ingestion"]
