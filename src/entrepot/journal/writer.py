@@ -153,6 +153,11 @@ class Journal:
         """Number of the last durable record."""
         return self._durable_seq
 
+    @property
+    def prepared_segments(self) -> int:
+        """Segments that are ready behind the current one."""
+        return self._prepared - self._rotations
+
     def rotate_if_old(self, now: Instant) -> bool:
         """Begin a new segment if this one holds an ending and is 10 minutes old. Call it every second."""
         if not self._since or not self._has_ending:

@@ -171,7 +171,7 @@ def test_a_record_beyond_the_bound_is_refused(rig: Rig) -> None:
 def test_room_is_for_the_endings_of_all_open_calls_and_one_more(tmp_path: Path) -> None:
     rig = Rig(tmp_path, segment_bytes=1024 * 1024)
     rig.journal.start([CARRY])
-    rig.turn(lambda: len(segments(rig.disk, rig.slot.stream(1))) == 2)
+    rig.turn(lambda: rig.journal.prepared_segments == 1)
     calls = 0
     while rig.journal.room(calls):
         calls += 1
@@ -184,7 +184,7 @@ def test_room_is_for_the_endings_of_all_open_calls_and_one_more(tmp_path: Path) 
 
 def test_a_segment_with_an_ending_is_left_after_ten_minutes(rig: Rig) -> None:
     rig.journal.start([CARRY])
-    rig.turn(lambda: len(segments(rig.disk, rig.slot.stream(1))) == 2)
+    rig.turn(lambda: rig.journal.prepared_segments == 1)
     assert not rig.journal.rotate_if_old(1)
     assert not rig.journal.rotate_if_old(1 + 2 * OLD)  # no ending: an idle worker makes no segments
     rig.append_all([b"\x02an ending"])
@@ -247,7 +247,7 @@ def test_a_full_disk_pauses_and_endings_go_through_when_space_returns(tmp_path: 
     disk = FullDisk()
     rig = Rig(tmp_path, disk)
     rig.journal.start([CARRY])
-    rig.turn(lambda: len(segments(disk, rig.slot.stream(1))) == 2)
+    rig.turn(lambda: rig.journal.prepared_segments == 1)
     disk.full = True
     done: list[int] = []
     appended = 0
