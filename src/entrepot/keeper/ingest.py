@@ -5,7 +5,9 @@ ahead of the journal. A batch is what one read gives, about 1 MiB, so that a gra
 """
 
 import logging
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 
@@ -29,6 +31,18 @@ from entrepot.storage.database import read, write
 
 _log = logging.getLogger(__name__)
 
+#: A grant waits behind at most one such transaction (protocol §6). Processor time, not the clock's: where the machine
+#: is busy elsewhere, smaller batches would only be more work.
+COMMIT_SECONDS = 0.020
+FEWEST, MOST = 256, 1 << 16
+
+
+class _Ahead(NamedTuple):
+    path: Path
+    start: Position
+    entries: list[Entry]
+    position: Position
+
 
 class Ingester:
     """Takes what the streams below `root` have to give. Used by one thread."""
@@ -39,6 +53,8 @@ class Ingester:
         self._disk = disk
         self._known: dict[tuple[int, int], StreamPosition] = {}
         self._last: tuple[int, int] = (0, 0)
+        self._most = MOST
+        self._ahead: _Ahead | None = None
         self.damaged: dict[tuple[int, int], str] = {}
         self.endings = 0
         self.records = 0
@@ -104,7 +120,7 @@ class Ingester:
         path = stream_directory(self._root, slot, epoch)
         before = self._known.get(stream)
         start = Position(before.segment, before.offset) if before else self._first(path)
-        entries, position = read_frames(self._disk, path, start, sync=True)
+        entries, position = self._read(path, start)
         if not entries:
             return False
         batch = fold((entry.seq, entry.record) for entry in entries)
@@ -114,11 +130,34 @@ class Ingester:
             endings=batch.endings + (before.endings if before else 0),
             last_at=max(batch.last_at, before.last_at if before else 0), sealed=batch.sealed,
         )  # fmt: skip
+        began = time.thread_time()
         self._commit(before, after, entries[0], batch, now)
+        self._adapt(len(entries), time.thread_time() - began)
         self._known[stream] = after
         self.endings += batch.endings
         self.records += batch.records
         return True
+
+    def _read(self, path: Path, start: Position) -> tuple[list[Entry], Position]:
+        """As many whole frames as one short transaction takes, and the position behind them. What was read beyond is
+        kept for the next time; it was synced."""
+        kept, self._ahead = self._ahead, None
+        if kept is not None and kept.path == path and kept.start == start:
+            entries, position = kept.entries, kept.position
+        else:
+            entries, position = read_frames(self._disk, path, start, sync=True)
+        for cut in range(self._most, len(entries)):
+            if entries[cut].offset != entries[cut - 1].offset:
+                middle = Position(entries[cut].segment, entries[cut].offset)
+                self._ahead = _Ahead(path, middle, entries[cut:], position)
+                return entries[:cut], middle
+        return entries, position
+
+    def _adapt(self, taken: int, seconds: float) -> None:
+        """Many customers in one batch make it slow: take fewer records next time, more again when it is quick."""
+        if taken >= FEWEST:
+            fitting = int(taken * COMMIT_SECONDS / max(seconds, 0.001))
+            self._most = max(FEWEST, min(fitting, 2 * self._most, MOST))
 
     def _commit(
         self, before: StreamPosition | None, after: StreamPosition, first: Entry, batch: Batch, now: Instant

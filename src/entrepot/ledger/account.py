@@ -1,5 +1,6 @@
 """Accounts: what they are called and on which side they grow (money-rules §9)."""
 
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ CLASSES: dict[str, AccountClass] = {
     "bad debt": "expense", "SLA credit": "expense",
     "rent clearing": "other", "rounding": "other", "FX": "other", "suspense": "other",
 }  # fmt: skip
+_PLAIN = " /@._+"
 
 
 class AccountUnknown(EntrepotError):
@@ -46,8 +48,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """`USD:prepaid credit:demo`; the parts are quoted, so no name can look like another account."""
-        parts = (self.currency, self.kind, quote(self.party, safe=" /@._+"), quote(self.product, safe=" /@._+"))
-        return ":".join(parts).rstrip(":")
+        return _id_of(self)
+
+
+@lru_cache(maxsize=65_536)
+def _id_of(account: Account) -> str:
+    party, product = quote(account.party, safe=_PLAIN), quote(account.product, safe=_PLAIN)
+    return f"{account.currency}:{account.kind}:{party}:{product}".rstrip(":")
 
 
 def grows_by_debit(kind: str) -> bool:

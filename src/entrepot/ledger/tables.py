@@ -6,7 +6,19 @@ A *balance* is what a customer's calls draw on: a name for one prepaid credit ac
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, LargeBinary, Table, Text, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    select,
+    update,
+)
 
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
@@ -14,7 +26,7 @@ from entrepot.kernel.money import show
 from entrepot.ledger.account import Account, grows_by_debit
 from entrepot.ledger.chain import START, link
 from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer, content_hash, lines
-from entrepot.storage.database import Amount, append_only, metadata, upsert
+from entrepot.storage.database import Amount, append_only, execute_rows, metadata, upsert
 
 accounts = Table(
     "ledger_account", metadata,
@@ -60,6 +72,13 @@ balances = Table(
     Column("currency", Text, nullable=False),
     Column("account", Text, ForeignKey("ledger_account.id"), nullable=False, unique=True),
 )  # fmt: skip
+
+_SET_RUNNING = (
+    update(accounts)
+    .where(accounts.c.id == bindparam("_id"))
+    .values(debits=bindparam("_debits"), credits=bindparam("_credits"))
+)
+_AT_ONCE = 500  # names in one query; SQLite's default bound is 32,766 parameters
 
 append_only(transactions)
 append_only(transfers)
@@ -150,7 +169,7 @@ def post(conn: Connection, transaction: Transaction) -> bool:
         seq=seq, id=t.id, kind=t.kind, at=t.at, about=t.about, content=content, hash=link_hash
     ))  # fmt: skip
     if t.transfers:
-        conn.execute(transfers.insert(), [
+        execute_rows(conn, transfers.insert(), [
             {"transaction": seq, "line": line, "debit": move.debit.id, "credit": move.credit.id, "amount": move.amount}
             for line, move in enumerate(t.transfers, 1)
         ])  # fmt: skip
@@ -209,11 +228,13 @@ def prepaid(balance: str, currency: str) -> Account:
 
 
 def _open(conn: Connection, wanted: Iterable[Account]) -> None:
-    for account in wanted:
-        conn.execute(upsert(conn, accounts).values(
-            id=account.id, kind=account.kind, currency=account.currency, party=account.party, product=account.product,
-            debits=0, credits=0,
-        ).on_conflict_do_nothing())  # fmt: skip
+    execute_rows(conn, upsert(conn, accounts).on_conflict_do_nothing(), [
+        {
+            "id": account.id, "kind": account.kind, "currency": account.currency, "party": account.party,
+            "product": account.product, "debits": 0, "credits": 0,
+        }
+        for account in wanted
+    ])  # fmt: skip
 
 
 def _move(conn: Connection, moves: Iterable[Transfer]) -> None:
@@ -226,16 +247,22 @@ def _move(conn: Connection, moves: Iterable[Transfer]) -> None:
         touched[move.credit.id] = move.credit
         debits[move.debit.id] = debits.get(move.debit.id, 0) + move.amount
         credits[move.credit.id] = credits.get(move.credit.id, 0) + move.amount
-    query = select(accounts.c.id, accounts.c.debits, accounts.c.credits).order_by(accounts.c.id)
     ids = sorted(touched)
-    known = {row.id: row for row in conn.execute(query.where(accounts.c.id.in_(ids)).with_for_update())}
+    known = _running(conn, ids)
     if len(known) < len(ids):
         _open(conn, [touched[id] for id in ids if id not in known])
-        known = {row.id: row for row in conn.execute(query.where(accounts.c.id.in_(ids)).with_for_update())}
-    for id in ids:
-        row = known[id]
-        conn.execute(
-            update(accounts)
-            .where(accounts.c.id == id)
-            .values(debits=row.debits + debits.get(id, 0), credits=row.credits + credits.get(id, 0))
-        )
+        known = _running(conn, ids)
+    execute_rows(conn, _SET_RUNNING, [
+        {"_id": id, "_debits": known[id][0] + debits.get(id, 0), "_credits": known[id][1] + credits.get(id, 0)}
+        for id in ids
+    ])  # fmt: skip
+
+
+def _running(conn: Connection, ids: list[str]) -> dict[str, tuple[int, int]]:
+    """(debits, credits) of these accounts, locked in the order of their ids."""
+    query = select(accounts.c.id, accounts.c.debits, accounts.c.credits).order_by(accounts.c.id).with_for_update()
+    found = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        for row in conn.execute(query.where(accounts.c.id.in_(ids[start : start + _AT_ONCE]))):
+            found[row.id] = (row.debits, row.credits)
+    return found

@@ -6,11 +6,11 @@ ledger has; the caller reads that in the same transaction, locked.
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Column, Connection, Integer, Table, Text, select, update
+from sqlalchemy import Column, Connection, Integer, Table, Text, select
 
 from entrepot.limits.lease import LeaseBroken
 from entrepot.metering.record import LeaseTotals
-from entrepot.storage.database import Amount, metadata, upsert
+from entrepot.storage.database import Amount, execute_rows, metadata, upsert
 
 leases = Table(
     "lease", metadata,
@@ -20,6 +20,7 @@ leases = Table(
     Column("returned", Amount, nullable=False),
     Column("charged", Amount, nullable=False),
 )  # fmt: skip
+_AT_ONCE = 500  # names in one query; SQLite's default bound is 32,766 parameters
 
 
 def leases_of(conn: Connection, balance: str, *, lock: bool = False) -> dict[int, LeaseTotals]:
@@ -54,9 +55,9 @@ def grant(conn: Connection, balance: str, slot: int, amount: int, funds: int) ->
     known = leases_of(conn, balance, lock=True)
     if amount < 0 or sum(map(outstanding, known.values())) + amount > funds:
         return None
-    total = amount + (known[slot].granted if slot in known else 0)
-    _store(conn, balance, slot, LeaseTotals(balance, total, *_spent(known.get(slot))))
-    return total
+    mine = known.get(slot) or LeaseTotals(balance, 0, 0, 0)
+    _store(conn, slot, [LeaseTotals(balance, mine.granted + amount, mine.returned, mine.charged)])
+    return mine.granted + amount
 
 
 def returned(conn: Connection, balance: str, slot: int, total: int) -> None:
@@ -78,7 +79,9 @@ def move(
     """
     granted, returned, charged = granted or {}, returned or {}, charged or {}
     names = sorted({*granted, *returned, *charged})
-    for known, name in _locked(conn, slot, names):
+    changed = []
+    for known in _locked(conn, slot, names):
+        name = known.balance
         now = LeaseTotals(
             name,
             max(known.granted, granted.get(name, 0)),
@@ -87,23 +90,26 @@ def move(
         )
         if now != known:
             outstanding(now)
-            _store(conn, name, slot, now)
+            changed.append(now)
+    _store(conn, slot, changed)
 
 
-def _locked(conn: Connection, slot: int, names: list[str]) -> Iterable[tuple[LeaseTotals, str]]:
-    query = select(leases).where(leases.c.slot == slot, leases.c.balance.in_(names)).order_by(leases.c.balance)
-    rows = {row.balance: row for row in conn.execute(query.with_for_update())}
-    for name in names:
-        row = rows.get(name)
-        yield (LeaseTotals(name, row.granted, row.returned, row.charged) if row else LeaseTotals(name, 0, 0, 0)), name
+def _locked(conn: Connection, slot: int, names: list[str]) -> Iterable[LeaseTotals]:
+    query = select(leases).where(leases.c.slot == slot).order_by(leases.c.balance).with_for_update()
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        rows = {row.balance: row for row in conn.execute(query.where(leases.c.balance.in_(some)))}
+        for name in some:
+            row = rows.get(name)
+            yield LeaseTotals(name, row.granted, row.returned, row.charged) if row else LeaseTotals(name, 0, 0, 0)
 
 
-def _store(conn: Connection, balance: str, slot: int, totals: LeaseTotals) -> None:
-    values = {"granted": totals.granted, "returned": totals.returned, "charged": totals.charged}
-    here = (leases.c.balance == balance, leases.c.slot == slot)
-    if conn.execute(update(leases).where(*here).values(**values)).rowcount == 0:
-        conn.execute(upsert(conn, leases).values(balance=balance, slot=slot, **values))
-
-
-def _spent(totals: LeaseTotals | None) -> tuple[int, int]:
-    return (totals.returned, totals.charged) if totals else (0, 0)
+def _store(conn: Connection, slot: int, changed: list[LeaseTotals]) -> None:
+    if not changed:
+        return
+    insert = upsert(conn, leases)
+    new = {name: insert.excluded[name] for name in ("granted", "returned", "charged")}
+    execute_rows(conn, insert.on_conflict_do_update(index_elements=[leases.c.balance, leases.c.slot], set_=new), [
+        {"balance": t.balance, "slot": slot, "granted": t.granted, "returned": t.returned, "charged": t.charged}
+        for t in changed
+    ])  # fmt: skip

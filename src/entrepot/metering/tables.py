@@ -25,7 +25,7 @@ from entrepot.kernel.buckets import BUCKETS, Quantities
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import DAY, HOUR, Instant
 from entrepot.metering.rollup import Batch, RollupKey, RollupSums, Unrated
-from entrepot.storage.database import metadata, upsert
+from entrepot.storage.database import execute_rows, metadata, upsert
 
 _DIMENSIONS = tuple(name for name in RollupKey._fields if name != "hour")
 _NUMBERS = ("requests", "attempts", *BUCKETS, *(f"billed_{name}" for name in BUCKETS), "charge", "cost", "uncosted",
@@ -175,7 +175,8 @@ def add(conn: Connection, slot: int, epoch: int, batch: Batch) -> None:
         insert = upsert(conn, rollup)
         keys = [rollup.c[name] for name in RollupKey._fields]
         sums = {name: rollup.c[name] + insert.excluded[name] for name in _NUMBERS}
-        conn.execute(
+        execute_rows(
+            conn,
             insert.on_conflict_do_update(index_elements=keys, set_=sums),
             [{**key._asdict(), **_numbers(sums)} for key, sums in sorted(batch.groups.items())],
         )

@@ -1,6 +1,6 @@
 """The database: engine, transactions, the one MetaData. SQLite (WAL, synchronous=FULL) or PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
+    Executable,
     MetaData,
     Numeric,
     Table,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     inspect,
     text,
 )
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from entrepot.kernel.errors import EntrepotError
@@ -31,6 +33,7 @@ metadata = MetaData()
 #: Revision of the one baseline migration (`serve/migrations`), stamped into every new database.
 REVISION = "0001"
 _AMOUNT_DIGITS = 38
+_MANY_ROWS = 48
 
 
 class SchemaUnknown(EntrepotError):
@@ -117,6 +120,33 @@ def upsert(connection: Connection, table: Table) -> Union["sqlite.Insert", "post
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert(table)
+
+
+def execute_rows(connection: Connection, statement: Executable, rows: Sequence[dict[str, Any]]) -> None:
+    """`executemany`. Above some rows the driver gets them directly: SQLAlchemy's own work is four times SQLite's then.
+
+    Every row has the same names; values need no conversion but Amount's, which is made here.
+    """
+    if len(rows) < _MANY_ROWS:
+        connection.execute(statement, rows)
+        return
+    names = list(rows[0])
+    compiled = statement.compile(dialect=connection.dialect, column_keys=names)  # type: ignore[attr-defined]
+    assert isinstance(compiled, SQLCompiler)
+    amounts = {name for name, bind in compiled.binds.items() if isinstance(bind.type, Amount)}
+    convert = [(name, _plain if name in amounts else None) for name in compiled.positiontup or names]
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(str(compiled), rows)  # psycopg writes integers of any size as they are
+    else:
+        connection.exec_driver_sql(
+            str(compiled), [tuple(turn(row[name]) if turn else row[name] for name, turn in convert) for row in rows]
+        )
+
+
+def _plain(value: int) -> str:
+    if abs(value) >= 10**_AMOUNT_DIGITS:
+        raise AmountTooLarge(f"{value!r} is not an integer of at most {_AMOUNT_DIGITS} digits")
+    return str(value)
 
 
 def prepare(engine: Engine) -> bool:
