@@ -161,6 +161,22 @@ def exact(value: object) -> Decimal | None:
     return None
 
 
+def numbers_out_of_range(thing: object, path: Path = ()) -> Iterable[Path]:
+    """Numbers that could not be written back digit by digit: infinite ones, and exponents without bound."""
+    if isinstance(thing, Mapping):
+        for name, each in thing.items():
+            yield from numbers_out_of_range(each, (*path, str(name)))
+    elif isinstance(thing, list):
+        for place, each in enumerate(thing):
+            yield from numbers_out_of_range(each, (*path, place))
+    elif isinstance(thing, Decimal):
+        exponent = thing.as_tuple().exponent
+        if not isinstance(exponent, int) or abs(exponent) > 60 or abs(thing.adjusted()) > 60:
+            yield path
+    elif isinstance(thing, int) and abs(thing) >= 10**60:
+        yield path
+
+
 def good_name(report: Report, path: Path, name: str) -> bool:
     """Names go into ids, paths and files: letters, digits, '.', '_' and '-', at most 64."""
     if _NAME.fullmatch(name):

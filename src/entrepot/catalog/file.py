@@ -27,7 +27,7 @@ from entrepot.catalog.contents import (
     Upstream,
     Vendor,
 )
-from entrepot.catalog.fields import LATER, Fields, Report, exact, good_name
+from entrepot.catalog.fields import LATER, Fields, Report, exact, good_name, numbers_out_of_range
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
 from entrepot.kernel.buckets import BUCKETS
@@ -72,10 +72,12 @@ def read(text: str, name: str) -> CatalogFile:
         raise CatalogBroken(name, [Issue(line=1, text="", why=("A catalog file has at most 16 MiB.",))])
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also an integer of more digits than Python reads
         raise CatalogBroken(name, [_syntax(text, str(error))]) from None
     report = Report(Places(text))
     secrets = report.hide_secrets(data)
+    for path in numbers_out_of_range(data):
+        report.add(path, "A number here is finite and has at most 60 digits.")
     return _Reader(report, _without(data, secrets), name).file()
 
 

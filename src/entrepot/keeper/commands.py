@@ -4,7 +4,7 @@ Chance (new keys) is drawn here. The caller compiles and publishes the snapshot 
 """
 
 import secrets as chance
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
 from sqlalchemy import Connection, Engine
@@ -63,19 +63,22 @@ def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     text, name = _text(args, "text"), _text(args, "file", "catalog.toml")
     given, dry_run = _secrets(args), bool(args.get("dry_run"))
     file = catalog_file.read(text, name)
+    upstreams = list(file.catalog.upstreams.values())
     if dry_run:
         with read(engine) as connection:
             before = state.standing(connection)
             check(file, before, now)
-            secrets.missing(file, file.catalog.upstreams.values(), given, secrets.kept(connection))
-            return _said(difference(before, file.catalog), [], dry_run=True)
+            kept = secrets.kept(connection)
+        secrets.missing(file, upstreams, given, kept)
+        renewed = secrets.renewed(folder, kept, upstreams, given)
+        return _said(difference(before, file.catalog), renewed, dry_run=True)
     with write(engine) as connection:
         before, kept = state.standing(connection), secrets.kept(connection)
         check(file, before, now)
-        secrets.missing(file, file.catalog.upstreams.values(), given, kept)
-        changes = difference(before, file.catalog)
+        secrets.missing(file, upstreams, given, kept)
+        changes, renewed = difference(before, file.catalog), secrets.renewed(folder, kept, upstreams, given)
         state.carry_out(connection, changes, now)
-        renewed = secrets.keep(connection, folder, file.catalog.upstreams.values(), given)
+        secrets.keep(connection, folder, renewed, given)
         after = secrets.kept(connection)
     # Gateways read the old files until they have the next snapshot, so those of before stay until the next apply.
     secrets.sweep(folder, [each for each, _ in (*kept.values(), *after.values())])
@@ -176,7 +179,7 @@ COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
 }
 
 
-def _said(changes: list[Change], renewed: list[str], *, dry_run: bool) -> Facts:
+def _said(changes: list[Change], renewed: Iterable[str], *, dry_run: bool) -> Facts:
     """The difference as data and as lines for the terminal."""
     return {
         "changed": bool(changes or renewed),
@@ -184,7 +187,7 @@ def _said(changes: list[Change], renewed: list[str], *, dry_run: bool) -> Facts:
         "changes": [
             {"do": each.do, "what": each.noun, "name": each.name, "notes": list(each.notes)} for each in changes
         ],
-        "secrets": renewed,
+        "secrets": list(renewed),
         "lines": [
             *map(str, changes),
             *(f"~ credential of upstream {each}, kept in the data folder" for each in renewed),

@@ -68,23 +68,35 @@ def missing(file: CatalogFile, upstreams: Iterable[Upstream], given: Mapping[str
         )
 
 
-def keep(connection: Connection, folder: Folder, upstreams: Iterable[Upstream], given: Mapping[str, str]) -> list[str]:
-    """Write what was given, void what belongs to another host, name the files in the database; the upstreams whose
-    credential changed. Files are written before the transaction commits and removed by `sweep` after it."""
-    kept, changed = catalog_tables.read_secrets(connection), []
+def renewed(
+    folder: Folder, kept: Kept, upstreams: Iterable[Upstream], given: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """Upstream id → (file name, host) of every credential that changes: what is given is named, what belongs to another
+    host is void. Writes nothing. Raises CredentialBroken."""
+    found = {}
     for upstream in upstreams:
         before = kept.get(upstream.id, ("", ""))
-        value, host = given.get(upstream.id, ""), host_of(upstream)
+        value, host = given.get(upstream.id, "").strip(), host_of(upstream)
         if upstream.wants_key and value:
-            now = (_write(folder, upstream.id, host, value), host)
+            now = (_file_name(folder, upstream.id, host, value), host)
         elif upstream.wants_key and before[1] == host:
             now = before
         else:
             now = ("", "")
         if now != before:
-            catalog_tables.put_secret(connection, upstream.id, *now)
-            changed.append(upstream.id)
-    return changed
+            found[upstream.id] = now
+    return found
+
+
+def keep(
+    connection: Connection, folder: Folder, changes: Mapping[str, tuple[str, str]], given: Mapping[str, str]
+) -> None:
+    """Write the files of `renewed` and name them in the database. The files are there before the transaction commits;
+    `sweep` removes what nobody needs after it."""
+    for upstream, (name, host) in changes.items():
+        if name:
+            folder.keep_secret(name, given[upstream].strip().encode())
+        catalog_tables.put_secret(connection, upstream, name, host)
 
 
 def sweep(folder: Folder, needed: Iterable[str]) -> None:
@@ -95,11 +107,8 @@ def sweep(folder: Folder, needed: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _write(folder: Folder, upstream: str, host: str, value: str) -> str:
-    text = value.strip()
+def _file_name(folder: Folder, upstream: str, host: str, text: str) -> str:
     if not 0 < len(text) <= LONGEST or any(not 32 < ord(each) < 127 for each in text):
         raise CredentialBroken(f'the credential of upstream "{upstream}" is not one line of visible ASCII characters')
     mark = hmac.digest(folder.secret("pepper"), f"{host}\0{text}".encode(), sha256).hex()[:12]
-    name = f"{PREFIX}{upstream}-{mark}"
-    folder.keep_secret(name, text.encode())
-    return name
+    return f"{PREFIX}{upstream}-{mark}"

@@ -136,6 +136,9 @@ def test_the_difference_is_said_in_lines(house: House) -> None:
 def test_a_dry_run_changes_nothing_and_finds_the_same_mistakes(house: House) -> None:
     before, files = house.everything(), sorted(house.folder.secrets.iterdir())
     house.apply("format = 1\n" + NEXT, {"openai": "sk-two"}, dry_run=True)
+    planned = house.apply(SHOP, {"openai": "sk-two"}, dry_run=True)
+    assert planned["lines"] == ["~ credential of upstream openai, kept in the data folder"]
+    assert house.apply(SHOP, {"openai": "sk-one"}, dry_run=True)["changed"] is False
     with pytest.raises(CatalogBroken):
         house.apply("format = 2\n", dry_run=True)
     assert (house.everything(), sorted(house.folder.secrets.iterdir())) == (before, files)
