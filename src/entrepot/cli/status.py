@@ -53,7 +53,9 @@ def _processes(facts: dict[str, Any], running: bool) -> list[tuple[str, str]]:
     if not facts["gateways"]:
         rows.append(("gateway", "none runs"))
     keeper = facts["keeper"]
-    known = f", snapshot {keeper['snapshot']}" if "snapshot" in keeper else ""
+    known = f": snapshot {keeper['snapshot']}" if "snapshot" in keeper else ""
+    if keeper.get("behind_s") is not None:
+        known += f", journals ingested up to {keeper['behind_s']:.1f} s ago"
     rows.append(("keeper", f"answers{known}" if keeper["answers"] else f"does not answer: {keeper['why']}"))
     here = "answers" if facts["control"]["answers"] else "does not answer; this status was read without it"
     return [*rows, ("control", here)]

@@ -54,7 +54,7 @@ def _headline(facts: dict[str, Any]) -> str:
     if facts["fresh"]:
         return f"{span}, up to {facts['age_s']:.1f} s ago"
     known = f"up to {_short(facts['up_to'])}" if facts["up_to"] else "nothing recorded yet"
-    return f"{span}, {known}; the keeper did not answer, so later calls are not in it"
+    return f"{span}, {known}; the keeper did not answer in time, so later calls are not in it"
 
 
 def _table(by: list[str], rows: list[dict[str, Any]]) -> str:

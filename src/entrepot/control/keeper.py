@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
-from entrepot.control.problem import KeeperUnreachable, Refused
-from entrepot.limits.message import Command, Reply, frame, from_keeper, split
+from entrepot.control.problem import KeeperUnreachable, Mistaken, Refused
+from entrepot.limits.message import LARGEST, LENGTH_BYTES, Command, Reply, frame, from_keeper, split
 
 PATIENCE_S = 30.0  # an apply compiles a snapshot and waits ≤ 1 s for gateways; beyond this the keeper is stuck
 
@@ -33,17 +33,20 @@ class SocketKeeper:
             raise KeeperUnreachable(f"the keeper is not running here ({error.strerror or error})") from None
 
     async def _ask(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+        message = frame(Command(id=1, name=name, args=json.dumps(args, ensure_ascii=False).encode()))
+        if len(message) - LENGTH_BYTES > LARGEST:
+            raise Mistaken(f"'{name}' has {len(message):,} bytes; the keeper takes at most {LARGEST:,}")
         reader, writer = await asyncio.open_unix_connection(str(self._socket))
         try:
-            writer.write(frame(Command(id=1, name=name, args=json.dumps(args).encode())))
+            writer.write(message)
             await writer.drain()
             buffer = bytearray()
             while data := await reader.read(65536):
                 buffer += data
                 for body in split(buffer):
-                    message = from_keeper.decode(body)
-                    if isinstance(message, Reply):
-                        return _facts(message)
+                    answer = from_keeper.decode(body)
+                    if isinstance(answer, Reply):
+                        return _facts(answer)
         finally:
             writer.close()
         raise KeeperUnreachable(f"the keeper closed the connection before it answered '{name}'")

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Engine
 
 from entrepot.control.story import Place, Placed
-from entrepot.journal.files import Position, RealDisk, scan, segment_path, segments, stream_directory
+from entrepot.journal.files import Position, RealDisk, scan, segment_path, segments, stream_directory, stream_of
 from entrepot.kernel.buckets import BUCKETS, Quantities
 from entrepot.kernel.ids import RequestIds
-from entrepot.kernel.instants import MINUTE
+from entrepot.kernel.instants import MINUTE, Instant
 from entrepot.metering.record import Ending, Intent, Kind, Terms, from_bytes
 from entrepot.metering.tables import LakeFile, manifest
 from entrepot.storage.database import read
@@ -20,30 +20,48 @@ from entrepot.storage.folder import Folder
 
 _TOLD = (Kind.INTENT, Kind.ENDING)
 _MARGIN = 10 * MINUTE  # a file's span is that of admissions, as is the id's stamp; the clock may have stepped between
+_MORE = 1  # segments read on after the last ending: a second attempt may begin behind it
 
 
 def find(folder: Folder, engine: Engine, request: str) -> list[Placed]:
     """Intents and endings of the request, with their places; raises ValueError where it is no request id."""
     at_ms, slot, epoch, _counter = RequestIds(folder.secret("request-ids")).read(request)
-    found = list(in_journal(folder.journal, slot, epoch, request))
+    stream = stream_directory(folder.journal, slot, epoch)
+    found = list(in_journal(folder.journal, stream, request, at_ms * 1000 - _MARGIN))
     if not any(isinstance(each.record, Ending) for each in found):
         found += in_lake(folder, engine, (slot, epoch, at_ms * 1000), request)
     return found
 
 
-def in_journal(root: Path, slot: int, epoch: int, request: str) -> Iterator[Placed]:
-    """From the segments of one stream that hold the id at all: a plain search of bytes, then only those are decoded."""
-    disk, stream, needle = RealDisk(), stream_directory(root, slot, epoch), request.encode()
-    for segment in segments(disk, stream):
-        if not _holds(segment_path(stream, segment), needle):
+def in_journal(root: Path, stream: Path, request: str, since: Instant = 0) -> Iterator[Placed]:
+    """From the segments of one stream that hold the id at all: a plain search of bytes, then only those are decoded.
+
+    Segments last written before `since` are passed over.
+    """
+    needle = request.encode()
+    slot, epoch = stream_of(stream)
+    seen, under_way, quiet = False, 0, 0
+    for segment in segments(RealDisk(), stream):
+        path = segment_path(stream, segment)
+        if _written_at(path) < since:
             continue
-        for entry in scan(root, slot, epoch, Position(segment, 0)):
-            if entry.segment != segment:
-                break
-            if entry.record[0] in _TOLD and needle in entry.record:
-                record = from_bytes(entry.record)
-                if isinstance(record, Intent | Ending):
-                    yield Placed(record, Place(slot, epoch, entry.segment, entry.offset, entry.seq))
+        found = list(_of_segment(root, Place(slot, epoch, segment, 0, 0), needle)) if _holds(path, needle) else []
+        yield from found
+        under_way += sum(1 if isinstance(each.record, Intent) else -1 for each in found)
+        seen = seen or bool(found)
+        quiet = quiet + 1 if seen and not found and under_way <= 0 else 0
+        if quiet > _MORE:
+            return
+
+
+def _of_segment(root: Path, start: Place, needle: bytes) -> Iterator[Placed]:
+    for entry in scan(root, start.slot, start.epoch, Position(start.segment, 0)):
+        if entry.segment != start.segment:
+            return
+        if entry.record[0] in _TOLD and needle in entry.record:
+            record = from_bytes(entry.record)
+            if isinstance(record, Intent | Ending):
+                yield Placed(record, Place(start.slot, start.epoch, entry.segment, entry.offset, entry.seq))
 
 
 def in_lake(folder: Folder, engine: Engine, where: tuple[int, int, int], request: str) -> Iterator[Placed]:
@@ -94,6 +112,13 @@ def _holds(path: Path, needle: bytes) -> bool:
             return view.find(needle) >= 0
     except (FileNotFoundError, ValueError):  # gone meanwhile, or empty
         return False
+
+
+def _written_at(path: Path) -> Instant:
+    try:
+        return path.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0
 
 
 def _covers(file: LakeFile, at: int) -> bool:

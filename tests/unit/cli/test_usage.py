@@ -67,7 +67,7 @@ def test_two_currencies_are_never_added() -> None:
 
 def test_stale_figures_say_so() -> None:
     text = usage_text(_facts([], by=["customer"], fresh=False, up_to="2026-11-21T12:31:07.5Z", age_s=9.0))
-    assert text.startswith("today (UTC), up to 2026-11-21 12:31:07; the keeper did not answer")
+    assert text.startswith("today (UTC), up to 2026-11-21 12:31:07; the keeper did not answer in time")
 
 
 def test_a_bucket_beyond_the_usual_four_appears_when_it_was_used() -> None:

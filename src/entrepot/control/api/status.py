@@ -45,9 +45,16 @@ async def status(where: Annotated[House, Depends(house)]) -> dict[str, Any]:
 
 async def _keeper(where: House) -> dict[str, Any]:
     try:
-        return {"answers": True, **await where.keeper.execute("status", {}, patience_s=_KEEPER_S)}
+        facts = await where.keeper.execute("status", {}, patience_s=_KEEPER_S)
+        return {"answers": True, "behind_s": _behind(where, facts), **facts}
     except EntrepotError as error:
         return {"answers": False, "why": error.message}
+
+
+def _behind(where: House, facts: dict[str, Any]) -> float | None:
+    """Seconds since the keeper last had everything that the journals held."""
+    looked_at = facts.get("looked_at")
+    return round((where.now() - looked_at) / SECOND, 1) if looked_at else None
 
 
 def _database(where: House) -> dict[str, Any]:
