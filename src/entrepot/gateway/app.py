@@ -114,9 +114,10 @@ class Gateway:
 
     # the server's questions
 
-    def request_id(self) -> str:
+    def request_id(self, now: int | None = None) -> str:
+        """The next id; `now` where the caller has just looked at the clock."""
         self._counter += 1
-        return self._ids.make(self.now() // 1000, self.slot, self.epoch, self._counter)
+        return self._ids.make((now or self.now()) // 1000, self.slot, self.epoch, self._counter)
 
     def route(self, head: RequestHead) -> Route | Problem:
         known = _KNOWN.get(head.path)
@@ -196,7 +197,8 @@ class Gateway:
     # the operations
 
     def _chat(self, connection: Connection, route: Route, body: bytes) -> None:
-        request_id = self.request_id()
+        now = self.now()
+        request_id = self.request_id(now)
         key, customer = _caller(connection)
         try:
             call = read_chat(body, model_required=not route.deployment)
@@ -205,7 +207,6 @@ class Gateway:
                 connection, route, problem.bad_request(bad.message, param=bad.param, code=bad.code), request_id
             )
             return
-        now = self.now()
         name = route.deployment or call.model
         offer = self.desk.offer(key, customer, name, now)
         if isinstance(offer, Problem):

@@ -7,6 +7,7 @@ from entrepot.gateway.admit import Offer
 from entrepot.gateway.count import guess
 from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
 from entrepot.kernel.buckets import NOTHING, Quantities
+from entrepot.kernel.instants import Instant
 from entrepot.metering.record import Checkpoint, Intent, to_bytes
 from entrepot.wire.openai import ChatCall
 from entrepot.wire.sse import Relay
@@ -60,9 +61,9 @@ class Attempt:
             durable,
         )
 
-    def write_ending(self, verdict: Verdict, durable: Callable[[], None] | None) -> None:
+    def write_ending(self, verdict: Verdict, durable: Callable[[], None] | None, now: Instant) -> None:
+        """Hold → charge, and the one usage record of this attempt."""
         gateway, offer = self.gateway, self.offer
-        now = gateway.now()
         billed = bill(verdict, offer.terms, self.hold)
         offer.lease.end(self.hold, billed.charge)
         del gateway.open[self.seq]

@@ -199,7 +199,7 @@ class Exchange(Attempt):
             )
         verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
         if isinstance(following, Offer):
-            self.write_ending(verdict, None)
+            self.write_ending(verdict, None, self.gateway.now())
             self.offer = following
             self.on_route += 1
             self.body = self.gateway.forwarded(following, self.call, self.body)
@@ -211,7 +211,8 @@ class Exchange(Attempt):
     def _once_more(self) -> None:
         """A reused connection was reset before a byte came, so the vendor may have begun. Cost flagged, charge 0, and
         a new attempt with an intent of its own."""
-        self.write_ending(Verdict("estimated", "estimate", "stale_connection", self.guessed(0), False), None)
+        verdict = Verdict("estimated", "estimate", "stale_connection", self.guessed(0), False)
+        self.write_ending(verdict, None, self.gateway.now())
         self._again()
 
     def _again(self) -> None:
@@ -370,7 +371,7 @@ class Exchange(Attempt):
     def _end(self, verdict: Verdict) -> None:
         self.ended_at = self.gateway.now()
         self.gateway.ending[self.seq] = self
-        self.write_ending(verdict, self._durable)
+        self.write_ending(verdict, self._durable, self.ended_at)
 
     def _durable(self) -> None:
         """The ending is on disk: now, and not before, the client gets its last bytes."""

@@ -4,6 +4,7 @@ Starts from the last snapshot and its own slot and waits for nobody.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,7 @@ from entrepot.upstream.client import Budget, Target
 DENY_POLL_S = 0.25  # protocol: the deny list is read this often, so a revoked key is refused within a second
 FLUSH_S = 0.1
 BACKLOG = 4_096
+GC_AFTER = 20_000  # objects: a call leaves no cycle behind, so there is little to find
 _STEP = 1 * SECOND
 _log = logging.getLogger(__name__)
 
@@ -141,6 +143,9 @@ class _Worker:
             loop.create_task(self._every(DENY_POLL_S, self._poll_deny)),
             loop.create_task(self._every(FLUSH_S, lambda: gateway._ticker.flush(self.clock.now()))),
         ]
+        gc.collect()
+        gc.freeze()  # what a worker has from its start stays: do not look at it again and again
+        gc.set_threshold(GC_AFTER)
         self.ready({"slot": slot.number, "epoch": epoch, "closed": closed, "snapshot": snapshot.version})
         await stop.wait()
         await self._drain(server)
