@@ -13,7 +13,7 @@ from random import Random
 
 from entrepot.journal.committer import Committer, Prepared, Shelf
 from entrepot.journal.disk import Disk, JournalDamaged
-from entrepot.journal.files import START, Entry, Position, is_sealed, read_frames, scan, segment_path
+from entrepot.journal.files import START, Entry, Position, is_sealed, read_frames, scan, segment_path, segments
 from entrepot.journal.simulated import PowerLoss, SimulatedDisk
 from entrepot.journal.slots import Slot, find_tail, seal_stream
 
@@ -246,7 +246,7 @@ class Crashes:
         """Nothing acknowledged is lost, nothing is invented, every intent has exactly one ending."""
         image.at = lambda call: None
         stream = worker.stream
-        if not worker.acknowledged and stream not in image.names_seen:
+        if not worker.acknowledged and not segments(image, stream):
             return
         assert is_sealed(image, stream)
         found = [entry.record for entry in scan(ROOT, 1, worker.epoch, disk=image)]

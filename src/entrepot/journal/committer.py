@@ -102,9 +102,10 @@ class Committer:
         """Go on in the next prepared segment; False if none is ready."""
         if not self.shelf.ready:
             return False
-        self.finished.append((self.fd, self.offset))
+        left_behind = (self.fd, self.offset)
         self.segment, self.fd, self.size = self.shelf.ready.popleft()
         self.offset = 0
+        self.finished.append(left_behind)
         return True
 
     def tidy(self) -> None:

@@ -26,6 +26,7 @@ from entrepot.journal.files import (
     stream_of,
 )
 from entrepot.journal.frames import MAGIC, Frame, decode_frame, stream_seed
+from entrepot.kernel.errors import EntrepotError
 
 CARRY_KIND = 8
 SEAL_KIND = 9
@@ -83,14 +84,21 @@ class Slot:
         return sorted(int(name) for name in self.disk.names(self.path) if name.isdigit())
 
     def next_epoch(self) -> int:
-        """One more than the highest there is: whoever removes old streams leaves the last one."""
-        return max(self.epochs(), default=0) + 1
+        """One more than the highest there is: whoever removes old streams leaves the last one. A stream that never got
+        a segment (the disk was full) never had a record, so its number is taken again."""
+        last = max(self.epochs(), default=0)
+        return last if last and self._blank(last) else last + 1
 
     def stream(self, epoch: int) -> Path:
         return stream_directory(self.root, self.number, epoch)
 
     def unsealed(self) -> list[int]:
-        return [epoch for epoch in self.epochs() if not is_sealed(self.disk, self.stream(epoch))]
+        epochs = [epoch for epoch in self.epochs() if not is_sealed(self.disk, self.stream(epoch))]
+        return epochs[:-1] if epochs and self._blank(epochs[-1]) else epochs
+
+    def _blank(self, epoch: int) -> bool:
+        stream = self.stream(epoch)
+        return not segments(self.disk, stream) and not is_sealed(self.disk, stream)
 
     def inherited(self, carry_part: CarryPart) -> Records:
         """Records since the last complete carry of the newest stream that has one; all streams must be sealed.
@@ -185,6 +193,7 @@ def seal_stream(
         return
     try:
         tail = find_tail(disk, stream, carry_part, passed)
+        missing = [] if tail.sealed else [*_closed(stream, tail, close), seal_record]
     except JournalDamaged as damage:
         slot.quarantine(damage.message)
         raise
@@ -205,9 +214,16 @@ def seal_stream(
             shelf.prepare(4096)
         at = shelf.ready.popleft()
     committer = Committer(shelf, at, tail.offset, tail.next_seq)
-    if not tail.sealed:
-        committer.append([*close(tail.records), seal_record])
+    committer.append(missing)
     committer.finish()
+
+
+def _closed(stream: Path, tail: Tail, close: Callable[[Records], list[bytes]]) -> list[bytes]:
+    """What `close` adds; where it finds that the records contradict each other, they are damaged."""
+    try:
+        return close(tail.records)
+    except EntrepotError as error:
+        raise damaged(stream, tail.segment, tail.last_frame, error.message) from error
 
 
 def _is_carry(run: Records, carry_part: CarryPart) -> bool:

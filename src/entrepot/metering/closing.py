@@ -66,7 +66,10 @@ class Standing:
         kind = data[0]
         if kind in _KNOWN_OTHERS:
             return
-        record = from_bytes(data)
+        try:
+            record = from_bytes(data)
+        except (KeyError, msgspec.DecodeError) as error:
+            raise StreamBroken(f"record {seq} of kind {kind} is not known to this version: {error}") from None
         if isinstance(record, Intent):
             self.opened(seq, record)
         elif isinstance(record, Ending):

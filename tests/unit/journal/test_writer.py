@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.journal.disk import JournalFailed, RealDisk
+from entrepot.journal.disk import JournalDamaged, JournalFailed, RealDisk
 from entrepot.journal.files import START, Entry, Position, is_sealed, read_frames, scan, segments, streams
 from entrepot.journal.slots import Slot, SlotQuarantined, SlotTaken, seal_stream
 from entrepot.journal.writer import CARRIED_BYTES, ENDING_BYTES, OLD, Journal
+from entrepot.kernel.errors import EntrepotError
 
 CARRY = b"\x08carry"
 SEAL = b"\x09seal"
@@ -366,6 +367,34 @@ def test_a_hole_in_a_final_segment_is_damage_to_its_reader(rig: Rig) -> None:
     (stream / "000001.seg").unlink()
     with pytest.raises(Exception, match="missing"):
         read_frames(rig.disk, stream, START, sync=False)
+
+
+def test_records_that_contradict_each_other_are_damage(rig: Rig) -> None:
+    rig.journal.start([CARRY])
+    rig.append_all([b"\x01a"])
+    rig.slot.release()
+    slot = Slot.acquire(rig.disk, rig.root, 1)
+
+    def close(records: list[tuple[int, bytes]]) -> list[bytes]:
+        raise EntrepotError("an ending of attempt 7, which is not open")
+
+    with pytest.raises(JournalDamaged, match=r"w1, epoch 1, segment 000001.*attempt 7"):
+        seal_stream(rig.disk, slot, 1, close, SEAL, carry_part=one_part)
+    slot.release()
+    with pytest.raises(SlotQuarantined):
+        Slot.acquire(rig.disk, rig.root, 1)
+
+
+def test_a_start_on_a_full_disk_uses_up_no_epoch(tmp_path: Path) -> None:
+    disk = FullDisk()
+    disk.full = True
+    rig = Rig(tmp_path, disk)
+    with pytest.raises(OSError, match="no space"):
+        rig.journal.start([CARRY])
+    assert rig.slot.next_epoch() == 1
+    assert rig.slot.unsealed() == []
+    assert disk.names(rig.slot.stream(1)) == []
+    rig.loop.close()
 
 
 def test_a_worker_that_died_before_its_first_carry_inherits_from_the_stream_before(rig: Rig) -> None:

@@ -109,6 +109,11 @@ def test_an_ending_without_its_intent_stops_the_fold() -> None:
         standing_of(intent(), ending(1), ending(1))
 
 
+def test_a_record_of_a_later_version_is_named() -> None:
+    with pytest.raises(StreamBroken, match="record 4 of kind 99"):
+        Standing().fold(4, b"\x63\x90")
+
+
 def test_a_carry_that_is_not_complete_changes_nothing() -> None:
     standing = standing_of(Grant("acme", 100), intent(), intent())
     parts = standing.carry(limit=100)
