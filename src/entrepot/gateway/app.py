@@ -222,9 +222,8 @@ class Gateway:
             self._refuse(connection, route, decided, request_id, name)
             return
         exchange = Exchange(
-            self, connection, request_id, route.dialect, offer, call, decided.hold,
-            (decided.input_bound, decided.output_cap), self.forwarded(offer, call, body),
-        )  # fmt: skip
+            self, connection, request_id, route.dialect, decided, call, self.forwarded(offer, call, body)
+        )
         connection.answering = exchange
         if isinstance(decided, Need):
             need = decided

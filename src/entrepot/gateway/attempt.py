@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from entrepot.gateway.admit import Offer
+from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.count import guess
 from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
 from entrepot.kernel.buckets import NOTHING, Quantities
@@ -26,22 +26,16 @@ class Attempt:
         "request_id", "sent_at", "seq",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0917 made once, by the exchange
-        self,
-        gateway: "Gateway",
-        request_id: str,
-        offer: Offer,
-        call: ChatCall,
-        hold: int,
-        bounds: tuple[int, int],
-        body: bytes,
-    ) -> None:
+    def __init__(self, gateway: "Gateway", request_id: str, decided: Plan | Need, call: ChatCall, body: bytes) -> None:
         self.gateway = gateway
         self.request_id = request_id
-        self.offer = offer
+        self.offer = decided.offer
         self.call = call
-        self.hold = hold
-        self.bounds = bounds  # input tokens at the most; output tokens at the most, all choices together
+        self.hold = decided.hold
+        self.bounds = (
+            decided.input_bound,
+            decided.output_cap,
+        )  # input tokens at the most; output tokens at the most, all choices together
         self.body = body
         self.attempt = 1
         self.seq = -1

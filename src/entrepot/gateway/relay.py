@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from entrepot.gateway import problem
-from entrepot.gateway.admit import Offer
+from entrepot.gateway.admit import Need, Offer, Plan
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.ending import Facts, Verdict
 from entrepot.gateway.heads import answer_head, passes_on, retry_after_ms, stream_head
@@ -46,13 +46,11 @@ class Exchange(Attempt):
         client: "Connection",
         request_id: str,
         dialect: Dialect,
-        offer: Offer,
+        decided: Plan | Need,
         call: ChatCall,
-        hold: int,
-        bounds: tuple[int, int],
         body: bytes,
     ) -> None:
-        super().__init__(gateway, request_id, offer, call, hold, bounds, body)
+        super().__init__(gateway, request_id, decided, call, body)
         self.client: Connection | None = client
         self.dialect = dialect
         self.on_route = 0
@@ -403,4 +401,4 @@ class Exchange(Attempt):
 
 
 def _nothing() -> None:
-    """Nobody waits for the answer."""
+    """Nobody waits."""
