@@ -176,7 +176,7 @@ def append_only(table: Table) -> None:
             for verb in ("update", "delete")
         ],
         "postgresql": [
-            f"CREATE FUNCTION {name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            f"CREATE OR REPLACE FUNCTION {name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$",
             f"CREATE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {name}_append_only()",
