@@ -6,9 +6,9 @@ import click
 
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun, options
-from entrepot.cli.session import Unreachable, admin
+from entrepot.cli.session import AdminError, Unreachable, admin
 from entrepot.cli.table import Column, lay_out
-from entrepot.cli.terminal import MISUSED, Stop, bold, note, program
+from entrepot.cli.terminal import MISUSED, UNREACHABLE, Stop, bold, note, program
 
 command = noun("key", "Who may call, in whose name.")
 _ID_LETTERS = 10
@@ -58,8 +58,8 @@ def revoke(id_: str) -> None:
     try:
         with admin() as api:
             facts = api.post("keys", key_id, "revoke", body={})
-    except Unreachable as error:
-        if not denied:
+    except (Unreachable, AdminError) as error:
+        if not denied or error.exit_code != UNREACHABLE:  # the admin API may answer that its keeper does not
             raise
         facts = {"id": key_id, "state": "denied", "database": False}
         note(
