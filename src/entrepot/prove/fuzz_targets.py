@@ -71,7 +71,10 @@ STRICTER: Final[tuple[tuple[str, Callable[[bytes], bool]], ...]] = (
     ("Expect", lambda b: b"expect" in b.lower()),
     ("HTTP/1.1 is spoken", lambda b: b"HTTP/1.1" not in b.split(b"\n")[0]),
     ("goes with OPTIONS", lambda b: b" *" in b),
-    ("the request line", lambda b: re.match(rb"[^ ]{1,32} (/[^ #]*|https?://[^ #]+|\*) HTTP/1\.[01]\r\n", b) is None),
+    (
+        "the request line",
+        lambda b: re.match(rb"[^ ]{1,32} (/[^ #]*|https?://[^ /?#]+[^ #]*|\*) HTTP/1\.[01]\r\n", b) is None,
+    ),
     ("status line", lambda b: re.match(rb"HTTP/1\.[01] [1-5][0-9][0-9]( [\t -~\x80-\xff]*)?\r\n", b) is None),
 )
 

@@ -60,6 +60,10 @@ class _Usage(msgspec.Struct):
     completion_tokens: int | None = None
     total_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
+    # Cached tokens, as services say it that leave the details out: Mistral, DeepSeek, Moonshot.
+    num_cached_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
     completion_tokens_details: _CompletionDetails | None = None
 
 
@@ -127,6 +131,8 @@ def chat_usage(usage: bytes | object) -> Usage:
         written = details.cache_write_tokens or 0
         audio_in = details.audio_tokens or 0
         image = details.image_tokens or 0
+    if not cached:
+        cached = counts.num_cached_tokens or counts.prompt_cache_hit_tokens or counts.cached_tokens or 0
     if (more := counts.completion_tokens_details) is not None:
         reasoning = more.reasoning_tokens or 0
         audio_out = more.audio_tokens or 0
