@@ -1,5 +1,7 @@
 """A frame is whole at its own place or it is nothing."""
 
+from zlib import crc32
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,9 +57,12 @@ def test_an_absurd_length_is_not_believed() -> None:
     assert decode_frame(bytes(frame), 0, SEED, 3, 0) is None
 
 
-def test_the_layout_on_disk_is_fixed() -> None:
+def test_the_layout_on_disk_is_the_one_of_the_reference_page() -> None:
     frame = encode_frame(stream_seed(1, 1), 1, 0, 1, [b"\x01ab", b"\x02c"])
     assert HEADER_BYTES == 24
+    stream = crc32((1).to_bytes(4, "little") + (1).to_bytes(4, "little")).to_bytes(4, "little")
+    place = stream + (1).to_bytes(4, "little") + (0).to_bytes(8, "little")
+    assert frame[8:12] == crc32(place + frame[4:8] + frame[12:24] + frame[24:]).to_bytes(4, "little")
     assert frame.hex() == "654af1010d000000" + frame[8:12].hex() + "020000000100000000000000" + "0300000002000000" + (
         "016162" + "0263"
     )
