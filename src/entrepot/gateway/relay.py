@@ -382,22 +382,16 @@ class Exchange(Attempt):
             final()
 
     def _give(self, head: ResponseHead, body: bytes) -> None:
-        client = self.client
-        assert client is not None
-        client.respond(answer_head(head, len(body), self.request_id, self.dialect), body)
+        assert self.client is not None
+        self.client.respond(answer_head(head, len(body), self.request_id, self.dialect), body)
 
     def _finish_stream(self, last: bytes) -> None:
-        client = self.client
-        assert client is not None
-        if last:
-            client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
-        else:
-            client.last(b"0\r\n\r\n")
+        assert self.client is not None
+        self.client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n")
 
     def _refuse(self, trouble: Problem) -> None:
-        client = self.client
-        assert client is not None
-        client.refuse(trouble, self.dialect, self.request_id)
+        if self.client is not None:
+            self.client.refuse(trouble, self.dialect, self.request_id)
 
 
 def _nothing() -> None:
