@@ -170,7 +170,7 @@ def test_what_was_searched_is_not_searched_again_but_across_the_seam():
 
 def test_credentials_and_what_differs_each_time_are_not_remembered():
     parse_request_head(
-        request(b"Authorization: Bearer hush-1", b"api-key: hush-2", b"X-My-Token: hush-3", b"Date: d", b"X-Plain: kept",
+        request(b"Authorization: Bearer hush-1", b"api-key: hush-2", b"X-A-Token: hush-3", b"Date: d", b"X-Plain: kept",
                 start=b"GET /?key=hush-4 HTTP/1.1")
     )  # fmt: skip
     kept = b"".join(http1._FIELDS) + b"".join(http1._STARTS)
