@@ -325,7 +325,7 @@ class Keeper:
             "pid": os.getpid(), "snapshot": self.version, "looked_at": self._looked_at,
             "records": self._ingester.records, "endings": self._ingester.endings,
             "damaged": sorted(self._ingester.damaged.values()),
-            "failing": str(self._writer.failed) if self._writer.failed else "",
+            "failing": str(self._writer.failed or "; ".join(sorted(self._ingester.stuck.values()))),
             "gateways": [
                 {"slot": f"w{hello.slot}", "epoch": hello.epoch, "pid": hello.pid, "snapshot": peer.snapshot}
                 for peer in sorted(self._peers, key=lambda peer: peer.slot)

@@ -21,7 +21,7 @@ from entrepot.journal.files import (
     slot_directory,
     stream_directory,
 )
-from entrepot.kernel.instants import Instant
+from entrepot.kernel.instants import SECOND, Instant
 from entrepot.ledger.tables import post_charges
 from entrepot.limits.tables import move
 from entrepot.metering import tables
@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 #: is busy elsewhere, smaller batches would only be more work.
 COMMIT_SECONDS = 0.020
 FEWEST, MOST = 256, 1 << 16
+#: A stream that could not be ingested (disk full, a broken invariant) is tried again after this.
+RETRY: Instant = 2 * SECOND
 
 
 class _Ahead(NamedTuple):
@@ -56,6 +58,8 @@ class Ingester:
         self._most = MOST
         self._ahead: _Ahead | None = None
         self.damaged: dict[tuple[int, int], str] = {}
+        self.stuck: dict[tuple[int, int], str] = {}
+        self._retry_at: dict[tuple[int, int], Instant] = {}
         self.endings = 0
         self.records = 0
         self.reload()
@@ -89,16 +93,18 @@ class Ingester:
         return sorted(found)
 
     def step(self, now: Instant) -> bool:
-        """Take one batch of one stream, in turn; False: nothing to take anywhere.
-
-        An older stream of a slot goes first, so that leases move in the order in which they were used.
-        """
+        """Take one batch of one stream, in turn; False: nothing to take anywhere. Raises nothing: what goes wrong with
+        a stream stands in `damaged` (for good) or `stuck` (tried again)."""
         streams = self.open_streams()
         later = [stream for stream in streams if stream > self._last]
         for stream in later + [stream for stream in streams if stream <= self._last]:
+            if self._retry_at.get(stream, 0) > now:
+                continue
             try:
                 if self._take(stream, now):
                     self._last = stream
+                    self._retry_at.pop(stream, None)
+                    self.stuck.pop(stream, None)
                     return True
             except JournalDamaged as damage:
                 self.damaged[stream] = damage.message
@@ -106,6 +112,11 @@ class Ingester:
             except PositionMoved:
                 self.reload()
                 return True
+            except Exception as error:  # noqa: BLE001 - the worker loop: one stream must not stop the others
+                if stream not in self.stuck:
+                    _log.exception("stream w%d-%06d could not be ingested; it is tried again", *stream)
+                self.stuck[stream] = f"stream w{stream[0]}-{stream[1]:06d}: {error}"
+                self._retry_at[stream] = now + RETRY
         return False
 
     def drain(self, now: Instant, most: int = 1_000_000) -> int:

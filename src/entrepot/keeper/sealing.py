@@ -4,7 +4,7 @@ Only under the slot's lock: a worker that is merely stopped still holds it, and 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from entrepot.journal.disk import Disk, JournalDamaged, SlotTaken
@@ -19,16 +19,20 @@ _log = logging.getLogger(__name__)
 Passed = Callable[[int, int], Position | None]
 
 
-def unsealed_slots(disk: Disk, root: Path) -> list[int]:
-    """Slots with a stream that has not ended."""
+def unsealed_slots(disk: Disk, root: Path, done: Container[tuple[int, int]] = ()) -> list[int]:
+    """Slots with a stream that has not ended; streams in `done` are known to have."""
     found = []
     for name in disk.names(root):
         if name[:1] == "w" and name[1:].isdigit():
             slot = int(name[1:])
             epochs = [int(each) for each in disk.names(slot_directory(root, slot)) if each.isdigit()]
-            if any(not is_sealed(disk, stream_directory(root, slot, epoch)) for epoch in epochs):
+            if any((slot, epoch) not in done and not _sealed(disk, root, slot, epoch) for epoch in epochs):
                 found.append(slot)
     return sorted(found)
+
+
+def _sealed(disk: Disk, root: Path, slot: int, epoch: int) -> bool:
+    return is_sealed(disk, stream_directory(root, slot, epoch))
 
 
 def seal_slot(disk: Disk, root: Path, number: int, now: Instant, *, by: str, passed: Passed) -> int:

@@ -74,7 +74,8 @@ class Upkeep:
 
     async def _seal(self, writer: Writer, connected: set[int], started: float) -> None:
         now = time.monotonic()
-        for slot in sealing.unsealed_slots(self._disk, self._folder.journal):
+        done = {stream for stream, position in self._ingester.positions().items() if position.sealed}
+        for slot in sealing.unsealed_slots(self._disk, self._folder.journal, done):
             if slot in connected:
                 self._alive[slot] = now
             elif now - max(started, self._alive.get(slot, 0.0)) > GRACE_SECONDS:

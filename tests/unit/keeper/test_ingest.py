@@ -205,3 +205,29 @@ def test_a_position_moved_by_somebody_else_is_read_again(tmp_path: Path, lost: b
     else:
         assert ingester.step(AT)
         assert ingester.position(1, 1) is None
+
+
+def test_a_stream_that_breaks_an_invariant_stops_no_other_and_is_tried_again(tmp_path: Path) -> None:
+    root = tmp_path / "journal"
+
+    async def two() -> None:
+        for number in (1, 2):
+            worker = Worker(root, number)
+            if number == 2:
+                worker.grant("demo", 10**8)
+            worker.call()
+            await worker.durable()
+            worker.close()
+
+    asyncio.run(two())
+    engine = opened(tmp_path)
+    ingester = Ingester(engine, root, RealDisk())
+    ingester.drain(AT)
+    assert "charged 13300" in ingester.stuck[1, 1]
+    with read(engine) as conn:
+        assert list(tables.positions(conn)) == [(2, 1)]
+    with write(engine) as conn:
+        limit_tables.move(conn, 1, granted={"demo": 10**8})
+    assert ingester.drain(AT + 1) == 0
+    assert ingester.drain(AT + 2 * 10**6) == 1
+    assert not ingester.stuck
