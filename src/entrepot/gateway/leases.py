@@ -110,7 +110,10 @@ class Leases:
             return
         account.asked, account.asked_at = need, self._loop.time()
         lease = account.lease
-        message = Want(balance=lease.balance, granted_seen=lease.granted, need=need, pace=max(account.pace, need))
+        hold = account.waiters[0].hold if account.waiters else 0  # spent or held is said of this one
+        message = Want(
+            balance=lease.balance, granted_seen=lease.granted, need=need, pace=max(account.pace, need), hold=hold
+        )
         self._writer.write(frame(message))
 
     def _expire(self, account: Account) -> None:
