@@ -1,6 +1,7 @@
 """The commands against a real house: served, with roles held down, stopped."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -257,8 +258,9 @@ def test_help_is_light_and_quick(tmp_path: Path) -> None:
 
 def _elsewhere(where: Path, *words: str, code: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "entrepot", *words], capture_output=True, text=True, cwd=where, check=False
-    )
+        [sys.executable, "-m", "entrepot", *words], capture_output=True, text=True, cwd=where, check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")},
+    )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -34,13 +34,13 @@ def command(file: Path, dry_run: bool, yes: bool) -> None:
     body = {"text": text, "file": str(file), "secrets": secrets}
     with admin() as api:
         planned = _ask(api, {**body, "dry_run": True})
-        if dry_run or (not planned["changed"] and not secrets):
+        if dry_run or not planned["changed"]:
             show_or_json(planned, lambda facts: _planned(facts, file, dry_run))
             return
-        if planned["changed"] and not yes:
+        if not yes:
             _confirm(planned, file)
         done = _ask(api, {**body, "dry_run": False, "yes": True})
-    show_or_json(done, lambda facts: _applied(facts, file))
+    show_or_json(done, lambda facts: _applied(facts, file, shown=not yes))
 
 
 def _ask(api: Admin, body: dict[str, Any]) -> dict[str, Any]:
@@ -70,13 +70,14 @@ def _planned(facts: dict[str, Any], file: Path, dry_run: bool) -> str:
     return "\n".join([*facts["lines"], "", f"{_things(facts)}; nothing was changed (--dry-run)"])
 
 
-def _applied(facts: dict[str, Any], file: Path) -> str:
+def _applied(facts: dict[str, Any], file: Path, *, shown: bool) -> str:
     late = facts.get("behind") or []
     if late:
         note(f"not yet used by {', '.join(map(str, late))}: they follow when they answer again")
     if not facts["changed"]:
         return f"{file} changes nothing"
-    return "\n".join([*facts["lines"], "", f"{_things(facts)} applied"])
+    done = f"{_things(facts)} applied"
+    return done if shown else "\n".join([*facts["lines"], "", done])
 
 
 def _things(facts: dict[str, Any]) -> str:

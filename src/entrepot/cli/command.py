@@ -21,10 +21,12 @@ class Options(NamedTuple):
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Options may stand before or after the command; the last one given counts."""
-    source = context.get_parameter_source(parameter.name or "")
-    if source is not None and source is not click.core.ParameterSource.DEFAULT:
-        context.meta[_KEY + (parameter.name or "")] = value
+    """Options may stand before or after the command; the last one given counts, and the environment counts last."""
+    name, source = parameter.name or "", context.get_parameter_source(parameter.name or "")
+    if source is click.core.ParameterSource.COMMANDLINE:
+        context.meta[_KEY + name] = value
+    elif source is click.core.ParameterSource.ENVIRONMENT:
+        context.meta.setdefault(_KEY + name, value)
     return value
 
 

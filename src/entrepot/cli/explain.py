@@ -8,7 +8,7 @@ from entrepot.cli.amount import grouped
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import command as verb
 from entrepot.cli.session import admin
-from entrepot.cli.table import at_the_point, count
+from entrepot.cli.table import Column, at_the_point, count, lay_out
 
 _NUMBERS = {
     "vendor": "numbers from the vendor",
@@ -20,10 +20,12 @@ _BLANK = " " * 12
 _MARGIN = " " * 16
 
 
-@verb("why: a request or a refusal")
+@verb("why: a request, refusal, price, posting")
 @click.argument("id_", metavar="ID")
 def command(id_: str) -> None:
-    """Why did this request cost that, or why was it refused? ID is a request's id (req_…), as every answer bears it."""
+    """Why did this request cost that, or why was it refused? ID is a request's id (req_…), as every answer bears it; or
+    a price version (list/3), or a posting of the ledger (top-up/PAY-7).
+    """
     with admin() as api:
         facts = api.get("explain", id_)
     show_or_json(facts, explain_text)
@@ -31,8 +33,8 @@ def command(id_: str) -> None:
 
 def explain_text(facts: dict[str, Any]) -> str:
     """The screen of one request, of all its attempts, or of a refusal."""
-    if facts["kind"] == "refusal":
-        return _refusal(facts)
+    if facts["kind"] != "request":
+        return {"refusal": _refusal, "price": _price, "posting": _posting}[facts["kind"]](facts)
     first = "first token" if facts["stream"] else "answer"
     attempts = facts["attempts"]
     return "\n\n".join([_headline(facts), *(_attempt(each, len(attempts), first) for each in attempts)])
@@ -156,6 +158,24 @@ def _refusal(facts: dict[str, Any]) -> str:
         lines.append(f"  {_BLANK}  {name:<10}  {value}")
     lines += ["", "  The vendor was not called; nothing was held, nothing was charged."]
     return "\n".join(lines)
+
+
+def _price(facts: dict[str, Any]) -> str:
+    who = f"what we pay {facts['buys_from']}" if facts["buys_from"] else "what customers pay"
+    book, _, number = facts["price_version"].partition("/")
+    head = f"price list {book}, version {number}: {who}, {facts['currency']}, valid from {facts['valid_from']}"
+    columns = [Column("model"), Column("bucket"), Column("price", "amount"), Column("per", "count")]
+    rows = [(row["model"], row["bucket"], row["price"], count(row["per"])) for row in facts["prices"]]
+    end = f"published {facts['published_at'][:19]}Z and never changed; a later version that names the same ends it"
+    return f"{head}\n\n{lay_out(columns, rows)}\n\n{end}"
+
+
+def _posting(facts: dict[str, Any]) -> str:
+    about = f": {facts['about']}" if facts["about"] else ""
+    columns = [Column("debit"), Column("credit"), Column("amount", "amount"), Column("")]
+    rows = [(row["debit"], row["credit"], grouped(row["amount"]), row["currency"]) for row in facts["transfers"]]
+    end = f"entry {count(facts['seq'])} of the chain, hash {facts['hash'][:16]}…"
+    return f"{facts['posting']}, {facts['at'][:19]}Z{about}\n\n{lay_out(columns, rows)}\n\n{end}"
 
 
 def _clock(instant: str) -> str:

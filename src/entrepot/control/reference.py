@@ -36,7 +36,7 @@ def reference() -> str:
 
 
 def _path(route: APIRoute) -> str:
-    return f"/admin{route.path}".replace("{id_}", "{id}")
+    return f"/admin{route.path}".replace("{id_:path}", "{id}").replace("{id_}", "{id}")
 
 
 def _fields(route: APIRoute) -> list[str]:

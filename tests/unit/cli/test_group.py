@@ -10,6 +10,12 @@ from entrepot.cli.command import Noun
 from entrepot.cli.group import NOUNS, VERBS, entrepot, run
 
 
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATA", "URL", "TOKEN"):
+        monkeypatch.delenv(f"ENTREPOT_{name}", raising=False)
+
+
 def _commands() -> dict[str, click.Command]:
     with click.Context(entrepot) as context:
         found = {name: entrepot.get_command(context, name) for name in entrepot.list_commands(context)}
@@ -97,3 +103,12 @@ def test_options_may_stand_before_or_after_the_command(tmp_path: Path, capsys: p
         assert f"{tmp_path}/a/" in capsys.readouterr().err
     assert run(["--data", str(tmp_path / "a"), "usage", "--data", str(tmp_path / "b")]) == 3
     assert f"{tmp_path}/b/" in capsys.readouterr().err
+
+
+def test_the_line_wins_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTREPOT_DATA", str(tmp_path / "env"))
+    for words, seen in ((["usage"], "env"), (["--data", str(tmp_path / "a"), "usage"], "a")):
+        assert run(words) == 3
+        assert f"{tmp_path}/{seen}/" in capsys.readouterr().err

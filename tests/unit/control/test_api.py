@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from endings import ending, terms
+from entrepot.cli.explain import explain_text
 from entrepot.cli.usage import usage_text
 from entrepot.control import trace
 from entrepot.control.amount import line_amount, per_million
@@ -102,6 +103,16 @@ def test_a_top_up_is_booked_and_shown(call: Call) -> None:
     _, facts = call("GET", "/admin/balances/acme")
     assert facts["left"] == "12.5"
     assert [posting["amount"] for posting in facts["postings"]] == ["12.5"]
+
+
+def test_a_price_and_a_posting_can_be_explained(call: Call) -> None:
+    _, price = call("GET", "/admin/explain/list%2F1")
+    assert "what customers pay, USD, valid from 2026-01-01T00:00:00Z" in explain_text(price)
+    assert "large  output  10.00  1,000,000" in explain_text(price)
+    _, posting = call("GET", "/admin/explain/top-up/first-start")
+    assert posting["transfers"][0]["amount"] == "5"
+    assert explain_text(posting).startswith("top-up/first-start, 2026-11-21T10:00:00Z: top-up of demo by 5.00 USD")
+    assert call("GET", "/admin/explain/list/9")[0] == 404
 
 
 @pytest.mark.parametrize("amount", ["-1", "1e3", "NaN", "", "1.1234567890123456789", " 1"])

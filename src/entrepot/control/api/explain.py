@@ -4,14 +4,18 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from entrepot.catalog.contents import BookVersion
 from entrepot.control import story, trace
+from entrepot.control.amount import exact
 from entrepot.control.house import House, house
 from entrepot.control.problem import Mistaken, NotFound
 from entrepot.journal.disk import JournalDamaged
 from entrepot.kernel.ids import RequestIds
 from entrepot.kernel.instants import SECOND, Instant, clock, hour_of, show
+from entrepot.ledger import tables as ledger
 from entrepot.metering.tables import refused
 from entrepot.pricing.tables import read_versions
 from entrepot.storage.database import read
@@ -19,14 +23,21 @@ from entrepot.storage.database import read
 router = APIRouter(tags=["explain"])
 
 
-@router.get("/explain/{id_}", name="explain.read")
+@router.get("/explain/{id_:path}", name="explain.read")
 async def explain(id_: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
-    """A request by its id: its attempts from the journal (else the lake), or its refusal from the gateway's memory."""
+    """A request by its id: its attempts from the journal (else the lake), or its refusal from the gateway's memory; a
+    price version (`list/3`); a posting (`top-up/PAY-7`)."""
+    if "/" in id_:
+        told = await asyncio.to_thread(_kept, where, id_)
+        if told is None:
+            raise NotFound(f"no price version and no posting is called {id_!r}; entrepot book and balance show them")
+        return told
     try:
         at_ms, _slot, _epoch, _counter = RequestIds(where.folder.secret("request-ids")).read(id_)
     except ValueError:
         raise Mistaken(
-            f"{id_!r} is not the id of a request: 'req_' and 26 characters, as the answer's x-request-id has it"
+            f"{id_!r} is not the id of a request ('req_' and 26 characters, as the answer's x-request-id has it), of a "
+            "price version (list/3) or of a posting (top-up/PAY-7)"
         ) from None
     facts = await asyncio.to_thread(_recorded, where, id_)
     if facts is None:
@@ -47,6 +58,47 @@ def _recorded(where: House, request: str) -> dict[str, Any] | None:
         for attempt in facts["attempts"]:
             attempt["valid_from"] = since.get(attempt["price_version"])
     return facts
+
+
+def _kept(where: House, id_: str) -> dict[str, Any] | None:
+    """What the database keeps under a name with a slash."""
+    with read(where.engine) as connection:
+        for version in read_versions(connection):
+            if version.id == id_:
+                return _version(version)
+        heads, moves = ledger.transactions.c, ledger.transfers.c
+        head = connection.execute(select(ledger.transactions).where(heads.id == id_)).first()
+        if head is None:
+            return None
+        rows = connection.execute(select(ledger.transfers).where(moves.transaction == head.seq).order_by(moves.line))
+        names = select(ledger.accounts.c.id, ledger.accounts.c.currency)
+        currencies = {row.id: row.currency for row in connection.execute(names)}
+        lines = [
+            {
+                "debit": row.debit,
+                "credit": row.credit,
+                "amount": exact(row.amount, currencies[row.debit]),
+                "currency": currencies[row.debit],
+            }
+            for row in rows
+        ]
+    facts = {"seq": head.seq, "posting": head.id, "what": head.kind, "at": show(head.at), "about": head.about}
+    return {"kind": "posting", **facts, "hash": head.hash.hex(), "transfers": lines}
+
+
+def _version(version: BookVersion) -> dict[str, Any]:
+    return {
+        "kind": "price",
+        "price_version": version.id,
+        "buys_from": version.buys_from,
+        "currency": version.currency,
+        "valid_from": show(version.valid_from),
+        "published_at": show(version.published_at),
+        "prices": [
+            {"model": model, "bucket": bucket, "price": f"{price:f}", "per": per}
+            for (model, bucket), (price, per) in version.things().items()
+        ],
+    }
 
 
 def _valid_from(where: House) -> dict[str, str]:
