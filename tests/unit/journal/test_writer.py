@@ -150,6 +150,29 @@ def test_a_burst_within_one_callback_gets_its_carry_when_the_callback_is_over(ri
     assert [data for _, data in rig.slot.inherited(one_part)] == [CARRY, b"\x01last", SEAL]
 
 
+def test_a_carry_counts_nothing_twice_though_a_caller_changes_its_state_before_it_appends(rig: Rig) -> None:
+    charged = 0
+
+    def carry() -> list[bytes]:
+        return [b"\x08" + charged.to_bytes(4, "big")]
+
+    rig.journal._carry = carry
+    rig.journal.start(carry())
+    for number in range(200):
+        charged += number
+        rig.append_all([b"\x02" + number.to_bytes(4, "big") + bytes(1500)])
+    rig.journal.close(SEAL)
+    assert len({entry.segment for entry in rig.entries()}) > 4
+    sums = 0
+    for entry in rig.entries():
+        amount = int.from_bytes(entry.record[1:5], "big")
+        if entry.record[0] == 8:
+            assert amount == sums
+        elif entry.record[0] == 2:
+            sums += amount
+    assert sums == charged
+
+
 def test_a_closed_stream_is_sealed_and_takes_no_more(rig: Rig) -> None:
     rig.journal.start([CARRY])
     rig.append_all([b"\x01a"])
