@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from bench.measure import MODEL, Target
 from entrepot.prove.house import House
 from entrepot.prove.meter import cpu_ns
-from measure import MODEL, Target
 
 
 class Bench:

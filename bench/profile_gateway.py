@@ -6,9 +6,9 @@ import pstats
 import tempfile
 from pathlib import Path
 
+from bench.entrepot_target import Bench
+from bench.measure import EVENTS, PAUSE_MS, SIZE, order
 from entrepot.prove.processes import load, start_canned
-from entrepot_target import Bench
-from measure import EVENTS, PAUSE_MS, SIZE, order
 
 
 def main() -> None:

