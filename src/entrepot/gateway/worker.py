@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,7 @@ from entrepot.upstream.client import Budget, Target
 DENY_POLL_S = 0.25  # protocol: the deny list is read this often, so a revoked key is refused within a second
 FLUSH_S = 0.1
 BACKLOG = 4_096
+SWITCH_S = 0.001  # the journal's thread waits so long at the most for its turn between two commits
 GC_AFTER = 20_000  # objects: a call leaves no cycle behind, so there is little to find
 _STEP = 1 * SECOND
 _log = logging.getLogger(__name__)
@@ -143,6 +145,7 @@ class _Worker:
             loop.create_task(self._every(DENY_POLL_S, self._poll_deny)),
             loop.create_task(self._every(FLUSH_S, lambda: gateway._ticker.flush(self.clock.now()))),
         ]
+        sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()  # what a worker has from its start stays: do not look at it again and again
         gc.set_threshold(GC_AFTER)

@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +52,8 @@ class Folder:
         path = self.root / "run" / name
         if len(os.fsencode(path.absolute())) <= _SOCKET_PATH_LIMIT:
             return path.absolute()
+        import tempfile  # a start that does not need it does not pay for it
+
         mark = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
         short = Path(tempfile.gettempdir()) / f"entrepot-{os.getuid()}-{mark}"
         short.mkdir(mode=0o700, exist_ok=True)
