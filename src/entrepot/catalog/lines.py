@@ -117,7 +117,7 @@ class Places:
                 end = self._after(_STRING, at)
                 parts.append(str(tomllib.loads("k = " + self.text[at:end])["k"]))
             else:
-                end = self._after(_BARE_KEY, at)
+                end = self._further(_BARE_KEY, at)
                 parts.append(self.text[at:end])
             at = self._after(_SPACE, end)
             if self.text[at] != ".":
@@ -127,7 +127,7 @@ class Places:
     def _value(self, path: Path, at: int) -> int:
         letter = self.text[at]
         if letter in "\"'":
-            return self._after(_STRING, at)
+            return self._further(_STRING, at)
         if letter == "{":
             at = self._after(_BLANK, at + 1)
             while self.text[at] != "}":
@@ -140,12 +140,19 @@ class Places:
                 self._mark((*path, place), at, end, at)
                 at, place = self._comma(end), place + 1
             return at + 1
-        end = self._after(_SCALAR, at)
+        end = self._further(_SCALAR, at)
         return at + len(self.text[at:end].rstrip())
 
     def _comma(self, at: int) -> int:
         at = self._after(_BLANK, at)
         return self._after(_BLANK, at + 1) if self.text[at] == "," else at
+
+    def _further(self, pattern: re.Pattern[str], at: int) -> int:
+        """As `_after`, but something has to be there: a scan that stands still would never end."""
+        end = self._after(pattern, at)
+        if end == at:
+            raise ValueError(f"no TOML at character {at}")
+        return end
 
     def _after(self, pattern: re.Pattern[str], at: int) -> int:
         found = pattern.match(self.text, at)
