@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from entrepot.kernel.errors import EntrepotError, Fault
 _BACKLOG = 4096  # calls that may queue while a worker is replaced
 _ORPHANS_SECONDS = 5.0  # children of a killed parent close their listeners at once; longer means that one is stuck
 _CHILD_MARK = "entrepot.serve.child"
+_OURS = re.compile(r"\bentrepot serve\b|\bentrepot\.serve\.")
 
 
 class PortTaken(EntrepotError):
@@ -105,7 +107,7 @@ def _name(holders: list[tuple[int, str, str]]) -> str:
     if not holders:
         return ""
     process, name, line = holders[0]
-    return f"{'entrepot' if 'entrepot' in line and name.startswith('python') else name}, process {process}"
+    return f"{'entrepot' if _OURS.search(line) else name}, process {process}"
 
 
 def _free_near(host: str, port: int) -> int:
