@@ -1,13 +1,15 @@
 """Who gets in."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from entrepot.control.app import all_routes
-from entrepot.control.gate import BODY_LIMIT, OPERATOR
+from entrepot.control.gate import BODY_LIMIT, OPERATOR, Gate
 
 Call = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -44,6 +46,27 @@ def test_what_does_not_exist_needs_a_token_too(call: Call, path: str) -> None:
 )  # fmt: skip
 def test_only_our_hosts_so_that_no_page_can_be_rebound_to_us(call: Call, host: str, status: int) -> None:
     assert call("GET", "/admin/keys", host=host)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [(b"192.168.7.5:8081", 200), (b"192.168.7.6:8081", 403), (b"evil.example", 403), (b"", 403)]
+)
+def test_the_address_that_was_connected_to_is_ours(host: bytes, status: int) -> None:
+    answered: list[int] = []
+
+    async def inner(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Message) -> None:
+        answered.append(message.get("status", 0))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    headers = [(b"host", host), (b"authorization", b"Bearer t")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "server": ("192.168.7.5", 8081)}
+    asyncio.run(Gate(inner, hosts=(), token=lambda: b"t")(scope, receive, send))
+    assert answered[0] == status
 
 
 def test_a_route_without_a_permission_answers_nobody(app: FastAPI, call: Call) -> None:
