@@ -41,6 +41,7 @@ class Verification:
     def __init__(self, engine: Engine, folder: Folder) -> None:
         self._folder = folder
         self._disk = RealDisk()
+        self._lake = lake.connect()
         with read(engine) as conn:
             self._positions = tables.positions(conn)
             self._manifest = {(file.slot, file.epoch, file.segment): file for file in tables.manifest(conn)}
@@ -62,6 +63,7 @@ class Verification:
                 except JournalDamaged as damage:
                     self._differ("journal", damage.message, "", "")
         self._files()
+        self._lake.close()
         self._compare_rollup()
         self._compare_ledger()
         charges: dict[str, int] = {}
@@ -161,7 +163,7 @@ class Verification:
         if not path.exists():
             return
         try:
-            parted = lake.first_difference(path, SegmentRows(segment, entries), scratch)
+            parted = lake.first_difference(self._lake, path, SegmentRows(segment, entries), scratch)
         except lake.LakeBroken as broken:
             self._differ("lake", broken.message, "", "")
             return

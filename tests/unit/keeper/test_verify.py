@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -35,9 +36,18 @@ def ingest(engine: Engine, folder: Folder) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> tuple[Engine, Folder]:
+def house(built: Path, tmp_path: Path) -> Iterator[tuple[Engine, Folder]]:
+    """A copy of `built` that a test may break."""
+    folder = Folder(Path(shutil.copytree(built, tmp_path / "data")))
+    engine = open_database(folder.database)
+    yield engine, folder
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two streams: one sealed, in several segments, one open with a call under way and an ending not taken yet."""
-    folder = Folder(tmp_path)
+    folder = Folder(tmp_path_factory.mktemp("house"))
     folder.create()
     engine = open_database(folder.database)
     prepare(engine)
@@ -53,7 +63,8 @@ def house(tmp_path: Path) -> tuple[Engine, Folder]:
                 worker.grant(name, USD // 4)
             for n in range(80):
                 worker.call((n, 2 * n), terms=terms("acme" if n % 3 else "demo"))
-                await worker.durable()
+                if n % 5 == 0:
+                    await worker.durable()
             worker.begin()
             if not last:
                 worker.end(next(iter(worker.standing.open)))
@@ -65,7 +76,8 @@ def house(tmp_path: Path) -> tuple[Engine, Folder]:
             await worker.crash()
 
     asyncio.run(go())
-    return engine, folder
+    engine.dispose()
+    return folder.root
 
 
 def parts(report: Report) -> set[str]:

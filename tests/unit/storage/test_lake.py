@@ -50,7 +50,9 @@ def test_a_file_holds_every_value_of_its_segment(folder: Folder, tmp_path: Path)
     path = folder.lake / file.path
     assert (file.rows, file.size, file.sha256) == (120, path.stat().st_size, lake.sha256_of(path))
     assert (file.first_at, file.last_at) == (AT, AT + 119 * HOUR // 40)
-    assert lake.first_difference(path, SegmentRows(SEGMENT, entries_of(folder.journal, SEGMENT)), tmp_path) is None
+    with lake.connect() as db:
+        rows = SegmentRows(SEGMENT, entries_of(folder.journal, SEGMENT))
+        assert lake.first_difference(db, path, rows, tmp_path) is None
     assert not [path.name for path in folder.lake.rglob("*") if lake.is_aside(path.name)]
 
 
