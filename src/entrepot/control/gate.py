@@ -58,9 +58,11 @@ class Gate:
             headers.setdefault(name, []).append(value)
         hosts = headers.get(b"host", [])
         here = (scope.get("server") or ("",))[0]  # the address that this connection came in on: no name to rebind
-        if len(hosts) != 1 or _name_of(hosts[0]) not in self._hosts | {here, f"[{here}]"} - {"", "[]"}:
+        ours = self._hosts | {here, f"[{here}]"} if here else self._hosts
+        if len(hosts) != 1 or _name_of(hosts[0]) not in ours:
             raise NotAllowed(
-                "the Host of this request is not one of this server: use the address it listens on, or the name given with --host",
+                "the Host of this request is not one of this server: use the address it listens on, or the name given "
+                "with --host",
                 code="host_not_allowed",
             )
         sent = headers.get(b"authorization", [])
