@@ -32,7 +32,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(data: Path) -> Speed:
-    """Ingest the whole journal below `data` into a new database, then write its sealed segments as new files."""
+    """Ingest the whole journal below `data` into a new database, then write its segments as new files."""
     folder = Folder(data)
     with tempfile.TemporaryDirectory(prefix="bench-ingestion-") as scratch:
         engine = open_database(Path(scratch) / "entrepot.sqlite")
@@ -52,10 +52,10 @@ def measure(data: Path) -> Speed:
         rows = 0
         wall, cpu = time.perf_counter(), time.process_time()
         for stream in streams(folder.journal):
-            if not stream.sealed:
-                continue
             for number in segments(RealDisk(), stream.path):
                 segment = (stream.slot, stream.epoch, number)
+                if next(lake.entries_of(folder.journal, segment), None) is None:
+                    continue  # prepared, never used
                 found = lake.SegmentRows(segment, lake.entries_of(folder.journal, segment))
                 files.write_file(Path(scratch) / "lake" / lake.path_of(segment), found)
                 rows += found.count

@@ -54,6 +54,9 @@ def main() -> None:
         f"bench: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, open files {files}; "
         f"server on core {cores[0]}, vendor and load on core {cores[1]}"
     )
+    busy = os.getloadavg()[0]
+    if busy > 1:
+        print(f"the machine is busy with other things (load {busy:.1f}): figures are worse than they would be")
     run = Run(chosen, vendor, cores, files)
     try:
         run.everything()
@@ -71,6 +74,7 @@ class Run:
         self.chosen, self.vendor, self.cores, self.files = chosen, vendor, cores, files
         self.rows: list[Row] = []
         self.lines: list[Line] = []
+        self.busy = os.getloadavg()[0]
         self.facts: dict[str, object] = {}
         self.nginx = None if "nginx" in chosen.without else Nginx(vendor.port, files=files, core=cores[0])
         self.bench = None if "entrepot" in chosen.without else Bench(vendor.port, core=cores[0], other=cores[1])
@@ -238,7 +242,7 @@ class Run:
         _RESULTS.mkdir(exist_ok=True)
         record = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "version": __version__, "cores": os.cpu_count(),
-            "python": sys.version.split()[0], "kernel": platform.release(), "facts": self.facts,
+            "load_before": self.busy, "python": sys.version.split()[0], "kernel": platform.release(), "facts": self.facts,
             "rows": msgspec.to_builtins(self.rows), "lines": msgspec.to_builtins(self.lines),
         }  # fmt: skip
         with (_RESULTS / "results.jsonl").open("a") as file:
