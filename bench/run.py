@@ -242,7 +242,8 @@ class Run:
         _RESULTS.mkdir(exist_ok=True)
         record = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "version": __version__, "cores": os.cpu_count(),
-            "load_before": self.busy, "python": sys.version.split()[0], "kernel": platform.release(), "facts": self.facts,
+            "load_before": self.busy, "python": sys.version.split()[0], "kernel": platform.release(),
+            "facts": self.facts,
             "rows": msgspec.to_builtins(self.rows), "lines": msgspec.to_builtins(self.lines),
         }  # fmt: skip
         with (_RESULTS / "results.jsonl").open("a") as file:
