@@ -75,6 +75,11 @@ SETTINGS: tuple[Setting, ...] = (
         option=True,
     ),
     Setting(
+        name="upstream_proxy",
+        default="",
+        meaning="CONNECT proxy, `http://HOST:PORT`, for every vendor but the built-in model; empty: none.",
+    ),
+    Setting(
         name="drain_seconds",
         default=30,
         least=0,
