@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import uvloop
+from sqlalchemy import Engine
 
 from entrepot.journal.disk import RealDisk
 from entrepot.keeper import authority, compile
@@ -25,7 +26,7 @@ from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.errors import EntrepotError
-from entrepot.kernel.instants import HOUR, SECOND, Instant
+from entrepot.kernel.instants import DAY, HOUR, Instant
 from entrepot.kernel.money import show
 from entrepot.ledger.tables import all_balances
 from entrepot.limits import tables as limit_tables
@@ -76,7 +77,7 @@ def run(data: Path, alive_fd: int, beat: Callable[[], None], ready: Ready, setti
         make_secrets(folder)
         facts = {"first_start": False}
     beat()
-    keeper = Keeper(engine, folder)
+    keeper = Keeper(engine, folder, kept=int(settings.get("segments_kept_days", 7)) * DAY)
     uvloop.run(keeper.serve(alive_fd, beat, lambda: ready({**facts, **keeper.found(), "snapshot": keeper.version})))
     engine.dispose()
 
@@ -84,12 +85,12 @@ def run(data: Path, alive_fd: int, beat: Callable[[], None], ready: Ready, setti
 class Keeper:
     """State of the process. All methods but the jobs (`_do_…`) run in the loop."""
 
-    def __init__(self, engine: Any, folder: Folder) -> None:
+    def __init__(self, engine: Engine, folder: Folder, *, kept: Instant) -> None:
         self._engine = engine
         self._folder = folder
         disk = RealDisk()
         self._ingester = Ingester(engine, folder.journal, disk)
-        self._upkeep = Upkeep(engine, folder, disk, self._ingester)
+        self._upkeep = Upkeep(engine, folder, disk, self._ingester, kept=kept)
         self._writer = Writer(self._do_look)
         self._peers: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -339,7 +340,7 @@ class Keeper:
                 "last_ended": metering_tables.last_ended(conn),
                 "states": metering_tables.state_counts(conn),
                 "unrated": len(metering_tables.unrated(conn)),
-                "refused": [list(row) for row in metering_tables.refused(conn, _now() - 24 * 3600 * SECOND)],
+                "refused": [list(row) for row in metering_tables.refused(conn, _now() - DAY)],
                 "balances": [list(row) for row in all_balances(conn)],
                 "lake_files": len(metering_tables.manifest(conn)),
             }

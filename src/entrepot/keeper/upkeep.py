@@ -15,7 +15,7 @@ from entrepot.journal.files import segment_path, segments, stream_directory
 from entrepot.keeper import lake, sealing
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.writer import Rank, Writer
-from entrepot.kernel.instants import DAY, Instant
+from entrepot.kernel.instants import Instant
 from entrepot.metering import tables
 from entrepot.metering.tables import LakeFile
 from entrepot.storage.database import read, write
@@ -31,19 +31,19 @@ MOST_SEGMENTS = 16
 FILE_SECONDS = 120.0
 #: After a failed lake process the next one waits, so that a full disk is not made busy as well.
 RETRY_SECONDS = 30.0
-#: Segments stay this long after both consumers have passed them (no backup is registered yet).
-KEPT: Instant = 7 * DAY
 RETIRE_EVERY = 3600.0
 
 
 class Upkeep:
     """Owns the manifest's order of steps: file in place, then its row; never the other way round."""
 
-    def __init__(self, engine: Engine, folder: Folder, disk: Disk, ingester: Ingester) -> None:
+    def __init__(self, engine: Engine, folder: Folder, disk: Disk, ingester: Ingester, *, kept: Instant) -> None:
+        """Segments stay for `kept` after both consumers have passed them (no backup is registered yet)."""
         self._engine = engine
         self._folder = folder
         self._disk = disk
         self._ingester = ingester
+        self._kept = kept
         self._files: set[lake.Segment] = set()
         self._alive: dict[int, float] = {}
         self._retry_at = 0.0
@@ -122,8 +122,8 @@ class Upkeep:
                 tables.list_file(conn, file)
         self._files |= {(file.slot, file.epoch, file.segment) for file in written}
 
-    def retire(self, now: Instant, kept: Instant = KEPT) -> int:
-        """Remove segments that rollup and lake have passed and that are older than `kept`; how many.
+    def retire(self, now: Instant) -> int:
+        """Remove segments that rollup and lake have passed and that are old enough; how many.
 
         The last two streams of a slot keep their last two segments: recovery reads back to the last complete carry.
         """
@@ -137,7 +137,7 @@ class Upkeep:
                 path
                 for number in (numbers[:-2] if recent else numbers)
                 if (slot, epoch, number) in self._files
-                and now - (path := segment_path(stream, number)).stat().st_mtime_ns // 1000 > kept
+                and now - (path := segment_path(stream, number)).stat().st_mtime_ns // 1000 > self._kept
             ]
             for path in old:
                 path.unlink()

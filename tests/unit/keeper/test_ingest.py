@@ -12,11 +12,13 @@ from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import Position
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.sealing import seal_slot, unsealed_slots
+from entrepot.keeper.verify import verify
 from entrepot.ledger.tables import all_balances, open_balance, top_up
 from entrepot.limits import tables as limit_tables
 from entrepot.metering import tables
 from entrepot.metering.record import LeaseTotals
 from entrepot.storage.database import open_database, prepare, read, write
+from entrepot.storage.folder import Folder
 from worker import Worker
 
 USD = 10**9
@@ -231,3 +233,17 @@ def test_a_stream_that_breaks_an_invariant_stops_no_other_and_is_tried_again(tmp
     assert ingester.drain(AT + 1) == 0
     assert ingester.drain(AT + 2 * 10**6) == 1
     assert not ingester.stuck
+
+
+def test_both_databases_take_the_same_journal_and_verify(engine: Engine, tmp_path: Path) -> None:
+    total = journal_of(tmp_path / "journal", 600)
+    with write(engine) as conn:
+        open_balance(conn, "demo", "USD")
+        top_up(conn, "demo", USD, "USD", "first-start", AT)
+    Ingester(engine, tmp_path / "journal", RealDisk()).drain(AT)
+    with read(engine) as conn:
+        assert all_balances(conn) == [("demo", "USD", USD - total)]
+        assert limit_tables.leases_of(conn, "demo") == {1: LeaseTotals("demo", 10**8, 1000, total)}
+    report = verify(engine, Folder(tmp_path))
+    assert report.differences == ()
+    assert report.charges == {"USD": total}
