@@ -51,14 +51,15 @@ def measure(body: bytes, messages: msgspec.Raw) -> tuple[int, int, int, int]:
 def _media(messages: bytes) -> tuple[int, int, int]:
     """(media parts, bytes of their data within the body, tokens that they cannot exceed).
 
-    Parts of a repeated key are all counted: a vendor may read either.
+    Parts of repeated and of differently cased keys are all counted: a vendor may read any of them.
     """
     count = data_bytes = bound = 0
     for part in _parts(json.loads(messages, object_pairs_hook=_Pairs, parse_int=float)):  # int() refuses 4,301 digits
-        kinds = {value for key, value in part if key == "type" and isinstance(value, str)}
-        media = kinds - {"text", "refusal"} | {key for key, _ in part if key in _MEDIA}
+        keys = [(key.casefold().strip(), value) for key, value in part]
+        kinds = {value for key, value in keys if key == "type" and isinstance(value, str)}
+        media = kinds - {"text", "refusal"} | {key for key, _ in keys if key in _MEDIA}
         for kind in media:
-            size = sum(_data_bytes(value) for key, value in part if key == kind)
+            size = sum(_data_bytes(value) for key, value in keys if key == kind)
             count += 1
             data_bytes += size
             bound += size // AUDIO_BYTES_PER_TOKEN if kind == "input_audio" else _MEDIA.get(kind, TOKENS_PER_FILE)
@@ -73,7 +74,7 @@ def _parts(messages: object) -> Iterator[_Pairs]:
     """Content parts of all messages."""
     for message in messages if isinstance(messages, list) else ():
         for key, content in message if isinstance(message, _Pairs) else ():
-            if key == "content" and isinstance(content, list) and not isinstance(content, _Pairs):
+            if key.casefold().strip() == "content" and isinstance(content, list) and not isinstance(content, _Pairs):
                 yield from (part for part in content if isinstance(part, _Pairs))
 
 

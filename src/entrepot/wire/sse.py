@@ -76,7 +76,7 @@ class Relay:
         self._tail = b""  # an incomplete event
         self._large: list[bytes] | None = None  # parts of an event that passes through, kept to be read
         self._large_size = 0
-        self._seam = b""  # its last bytes: its end may lie across two reads
+        self._seam = b""  # its last byte: its end may lie across two reads
         self._after_cr = False  # the last boundary ended in CR: a LF now still belongs to it
 
     @property
@@ -187,7 +187,7 @@ class Relay:
             return forward, held
         self._tail = b""
         self._large = [tail]
-        self._seam = tail[-3:]
+        self._seam = tail[-1:]
         self._large_size = len(tail)
         if self.holding:
             return forward, (held or b"") + tail
@@ -204,7 +204,7 @@ class Relay:
             if self._large_size > MAX_EVENT_BYTES:
                 raise EventTooLarge(f"an event is above {MAX_EVENT_BYTES} bytes")
             parts.append(data)
-            self._seam = (seam + data)[-3:]
+            self._seam = data[-1:] or seam
             return (b"", data) if self.holding else (data, None)
         cut = max(match.end() - len(seam), 0)
         parts.append(data[:cut])

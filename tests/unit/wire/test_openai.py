@@ -168,6 +168,7 @@ def test_what_is_no_json_of_ours_is_refused_with_its_place(text: bytes, says: st
 def test_depth_64_is_read_and_brackets_in_texts_do_not_count():
     read_chat(b'{"model":"a","messages":[{}],"x":' + b"[" * 63 + b"]" * 63 + b"}")
     read_chat(body(messages=[{"role": "user", "content": "[{" * 200 + '\\"]'}]))
+    read_chat(body(messages=[{"role": "user", "content": "\\"}, {"role": "user", "content": "[{" * 200}]))
 
 
 def test_a_refusal_shows_nothing_of_a_prompt():
@@ -211,6 +212,8 @@ def test_media_are_bounded_by_kind_and_their_data_is_no_text():
         (b'{"type":"video_url","video_url":{"url":"u"}}', TOKENS_PER_FILE),
         (b'{"type":"image\\u005furl","image_url":{"url":"u"}}', TOKENS_PER_IMAGE),
         (b'{"type":"\\u0069mage_url","\\u0069mage_url":{"url":"u"}}', TOKENS_PER_IMAGE),
+        (b'{"type":"image\\u005furl","image\\u005furl":{"url":"u"}}', TOKENS_PER_IMAGE),
+        (b'{"Type":"image_url","Image_Url":{"url":"u"}}', TOKENS_PER_IMAGE),
         (b'{"type":"text","type":"image_url","image_url":{"url":"u"},"text":"x"}', TOKENS_PER_IMAGE),
         (b'{"type":"image_url","type":"text","image_url":{"url":"u"},"text":"x"}', TOKENS_PER_IMAGE),
     ],
@@ -219,6 +222,12 @@ def test_no_spelling_hides_media(part: bytes, at_least: int):
     call = read_chat(b'{"model":"m","messages":[{"role":"user","content":[' + part + b"]}]}")
     assert call.media == 1
     assert call.input_bound >= at_least
+
+
+@pytest.mark.parametrize("key", ["Content", "CONTENT"])
+def test_media_in_a_content_in_other_letters_are_counted(key: str):
+    part = {"type": "image_url", "image_url": {"url": "u"}}
+    assert read_chat(body(messages=[{"role": "user", "content": "", key: [part]}])).media == 1
 
 
 def test_media_in_a_content_that_is_repeated_are_counted():
@@ -234,6 +243,11 @@ def test_a_rewrite_changes_the_model_only(layout: dict[str, Any]):
     sent = body(tools=[{"model": "m"}], **layout)
     out = rewrite_chat(sent, read_chat(sent), model='ve"ndor')
     assert out == sent.replace(b'"m"', b'"ve\\"ndor"', 1)
+
+
+def test_a_rewrite_leaves_an_equal_field_further_in_alone():
+    sent = b'{"x": {"model":"m"}, "model": "m", "messages": [{}]}'
+    assert rewrite_chat(sent, read_chat(sent), model="v") == b'{"x": {"model":"m"}, "model": "v", "messages": [{}]}'
 
 
 def test_a_rewrite_with_nothing_to_do_gives_the_same_bytes():

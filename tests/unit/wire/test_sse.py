@@ -161,6 +161,16 @@ def test_an_event_above_64_kib_passes_through_and_is_still_read():
     assert relay.retained == 0
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_the_end_of_a_large_event_is_found_across_two_reads(line_end: bytes):
+    large = event({"choices": [], "pad": "x" * MAX_HELD_EVENT}).replace(b"\n", line_end)
+    for seam in range(1, 2 * len(line_end) + 1):
+        forwarded, held, relay = run([large[:-seam], b"", large[-seam:], DONE])
+        assert (forwarded, held, relay.events) == (large, DONE, 2)
+        tail = [large[i : i + 1] for i in range(len(large) - seam, len(large))]
+        assert run([large[:-seam], *tail, DONE])[:2] == (large, DONE)
+
+
 def test_a_large_event_within_one_read_is_held_like_any_other():
     large = event({"choices": [], "pad": "x" * MAX_HELD_EVENT, "usage": COUNTS})
     assert run([CHUNK + large])[:2] == (CHUNK, large)
