@@ -3,8 +3,10 @@
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 BIN := .venv/bin
-SETTINGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
-	$(if $(DATA),--data $(DATA)) $(if $(CATALOG),--catalog $(CATALOG))
+# Only what stands behind `make serve`: some shells export HOST, and that must not open a port to the world.
+given = $(if $(filter command,$(firstword $(origin $1))),$2 '$($1)')
+SETTINGS = $(strip $(call given,HOST,--host) $(call given,PORT,--port) $(call given,ADMIN_PORT,--admin-port) \
+	$(call given,DATA,--data) $(call given,CATALOG,--catalog))
 LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal \
 	--python-version 3.11
 PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
@@ -20,7 +22,7 @@ serve: .venv/serve.stamp
 check: lint types unit            ## lint, types, unit and house tests: under a minute
 
 lint: .venv/dev.stamp
-	$(BIN)/ruff check src tests bench requirements
+	$(BIN)/ruff check src tests bench requirements docs
 	$(BIN)/lint-imports
 
 types: .venv/dev.stamp
