@@ -26,6 +26,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     pids: Callable[[], tuple[int, ...]]
     key: str = ""
     path: str = "/v1/chat/completions"
+    headers: tuple[tuple[str, str], ...] = ()
     model: str = MODEL
 
 
@@ -59,7 +60,9 @@ def request(target: Target, kind: Kind) -> bytes:
     }
     if kind != "unary":
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
-    return chat_request("127.0.0.1", json.dumps(fields).encode(), key=target.key, path=target.path)
+    whole = chat_request("127.0.0.1", json.dumps(fields).encode(), key=target.key, path=target.path)
+    extra = "".join(f"{name}: {value}\r\n" for name, value in target.headers).encode()
+    return whole.replace(b"\r\nAccept:", b"\r\n" + extra + b"Accept:", 1)
 
 
 def order(

@@ -20,6 +20,7 @@ import msgspec
 from bench.entrepot_target import Bench
 from bench.measure import EVENTS, PAUSE_MS, SIZE, Kind, Row, Target, measure, order
 from bench.nginx import Nginx
+from bench.peers_target import Peer, start_peers
 from entrepot import __version__
 from entrepot.prove.meter import memory_kib
 from entrepot.prove.processes import Loading, Running, start_canned
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each; the median counts")
     parser.add_argument("--streams", type=int, default=_STREAMS, help="slow streams held open at once")
     parser.add_argument("--without", choices=["entrepot", "nginx"], action="append", default=[])
+    parser.add_argument("--peers", action="store_true", help="also LiteLLM, Portkey, TensorZero, into bench/peers/")
     chosen = parser.parse_args()
     cores = (0, 1) if len(os.sched_getaffinity(0)) > 1 else (None, None)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -79,6 +81,7 @@ class Run:
         self.nginx = None if "nginx" in chosen.without else Nginx(vendor.port, files=files, core=cores[0])
         self.bench = None if "entrepot" in chosen.without else Bench(vendor.port, core=cores[0], other=cores[1])
         self.targets: list[Target] = []
+        self.peers: list[Peer] = []
 
     def everything(self) -> None:
         if self.nginx is not None:
@@ -95,7 +98,13 @@ class Run:
             self._cold_starts(self.bench)
             self.bench.house.top_up("1000000")
             self.targets.append(self.bench.target())
+        if self.chosen.peers:
+            self.peers, self.facts["peers_left_out"] = start_peers(self.vendor.port, core=self.cores[0])
+            self.targets += [peer.target() for peer in self.peers]
         self._closed_loops()
+        for peer in self.peers:
+            peer.stop()
+        self.targets = [target for target in self.targets if target.name in ("nginx", "entrepot")]
         self._half_load()
         if self.bench is not None:
             self._memory(self.bench)
@@ -104,6 +113,8 @@ class Run:
         self._summary()
 
     def stop(self) -> None:
+        for peer in self.peers:
+            peer.stop()
         if self.nginx is not None:
             self.nginx.stop()
         if self.bench is not None:
