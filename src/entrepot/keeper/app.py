@@ -60,6 +60,7 @@ COMPILE_EVERY = HOUR
 HANGS_SECONDS = 60.0
 DRAIN_SECONDS = 10.0
 MOST_COMMANDS = 64
+MOST_STEPS = 1_000
 _BEAT_SECONDS = 0.5
 
 
@@ -283,7 +284,9 @@ class Keeper:
             loop = asyncio.get_running_loop()
             return {**self._status(), **await loop.run_in_executor(None, self._read_status)}
         if command.name == "ingest.now":
-            await self._job(Rank.COMMAND, lambda: self._ingester.drain(_now()))
+            for _ in range(MOST_STEPS):  # one job each: grants go in between, and callers that never stop do not hold us
+                if not await self._job(Rank.COMMAND, lambda: self._ingester.step(_now())):
+                    break
             self._looked_at = _now()
             return {"looked_at": self._looked_at, "records": self._ingester.records, "endings": self._ingester.endings}
         facts = await self._job(Rank.COMMAND, lambda: execute(self._engine, self._folder, command.name, args, _now()))
