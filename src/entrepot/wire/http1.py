@@ -120,7 +120,7 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
 def find_head_end(buffer: bytes | bytearray, searched: int = 0) -> int:
     """Index behind the blank line, -1 while it has not come; `searched` bytes were looked at before.
 
-    Raises HeadBroken as soon as what is there cannot become a head of ours: too large, or a bare LF.
+    Raises HeadBroken as soon as what is there cannot become a head of ours: too large, too many lines, or a bare LF.
     """
     end = buffer.find(b"\r\n\r\n", searched - 3 if searched > 3 else 0)
     if end >= 0:
@@ -132,7 +132,11 @@ def find_head_end(buffer: bytes | bytearray, searched: int = 0) -> int:
     if buffer[:1] in b"\r\n\x16" and buffer:
         raise HeadBroken(400, "no HTTP/1.1 request starts like this; TLS is the front proxy's")
     lf = buffer.find(b"\n", searched)
+    lines = 0
     while lf >= 0:
+        lines += 1
+        if lines > MAX_HEAD_LINES + 1:
+            raise HeadBroken(431, f"the head is above {MAX_HEAD_LINES} lines")
         if buffer[lf - 1 : lf] != b"\r":
             raise HeadBroken(400, f"line ends in LF alone at byte {lf}")
         lf = buffer.find(b"\n", lf + 1)

@@ -150,6 +150,9 @@ def test_a_head_that_cannot_end_in_time_is_refused_early():
     with pytest.raises(HeadBroken) as caught:
         find_head_end(b"x" * 32768)
     assert caught.value.status == 431
+    assert find_head_end(request(*[b"X: y"] * 99)[:-2]) == -1
+    with pytest.raises(HeadBroken, match="above 100 lines"):
+        find_head_end(request(*[b"X: y"] * 100)[:-2])
     with pytest.raises(HeadBroken, match="LF alone at byte 14"):
         find_head_end(b"GET / HTTP/1.1\nHost")
     with pytest.raises(HeadBroken, match="TLS"):
