@@ -284,7 +284,7 @@ class Keeper:
             loop = asyncio.get_running_loop()
             return {**self._status(), **await loop.run_in_executor(None, self._read_status)}
         if command.name == "ingest.now":
-            for _ in range(MOST_STEPS):  # one job each: grants go in between, and callers that never stop do not hold us
+            for _ in range(MOST_STEPS):  # one job each: grants go in between; calls that never cease do not hold us
                 if not await self._job(Rank.COMMAND, lambda: self._ingester.step(_now())):
                     break
             self._looked_at = _now()
