@@ -20,6 +20,7 @@ import msgspec
 from bench.entrepot_target import Bench
 from bench.measure import EVENTS, PAUSE_MS, SIZE, Kind, Row, Target, measure, order
 from bench.nginx import Nginx
+from bench.page import Line, Page, write_page
 from bench.peers_target import Peer, start_peers
 from entrepot import __version__
 from entrepot.prove.meter import memory_kib
@@ -32,15 +33,6 @@ _STREAMS = 9_000
 _SPARE_FILES = 1_500
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the summary: a figure, its target, whether it is met."""
-
-    what: str
-    figure: str
-    target: str
-    met: bool | None
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="nginx and Entrepot side by side")
     parser.add_argument("--seconds", type=float, default=3.0, help="counted seconds of each measurement")
@@ -48,6 +40,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=_STREAMS, help="slow streams held open at once")
     parser.add_argument("--without", choices=["entrepot", "nginx"], action="append", default=[])
     parser.add_argument("--peers", action="store_true", help="also LiteLLM, Portkey, TensorZero, into bench/peers/")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/reference/bench.md")
     chosen = parser.parse_args()
     cores = (0, 1) if len(os.sched_getaffinity(0)) > 1 else (None, None)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -260,6 +253,8 @@ class Run:
         with (_RESULTS / "results.jsonl").open("a") as file:
             file.write(json.dumps(record) + "\n")
         print("\none line added to bench/results/results.jsonl")
+        if self.chosen.write:
+            write_page(Page(rows=self.rows, lines=self.lines, facts=self.facts, busy=self.busy))
 
 
 def _median(rows: list[Row]) -> tuple[float, float]:
