@@ -181,8 +181,8 @@ def show_crash(report: CrashReport, say: Say) -> None:
     kills, found = report.kills, report.comparison
     targets = Counter(kill.target for kill in kills)
     flights = sorted(kill.in_flight for kill in kills) or [0]
-    answers = sorted(kill.answered for kill in kills) or [0.0]
-    median = answers[len(answers) // 2]
+    answers = {name: sorted(k.answered for k in kills if k.target == name) for name in _WEIGHTS}
+    first = ", ".join(f"{n} {statistics.median(s):.2f} (latest {s[-1]:.2f})" for n, s in answers.items() if s)
     say(f"kills            {len(kills)}: " + ", ".join(f"{name} {targets[name]}" for name in _WEIGHTS)
         + f"; seed {report.seed}, {report.seconds:.0f} s")  # fmt: skip
     share = 100 * report.busy / max(1, len(kills))
@@ -196,7 +196,7 @@ def show_crash(report: CrashReport, say: Say) -> None:
     say(f"differences      {len(found.differences)}")
     say(f"money            charges {money.show(found.charge, 'USD')} USD of holds {money.show(found.hold, 'USD')} USD")
     say(
-        f"first answer     median {median:.2f} s, latest {answers[-1]:.2f} s after a kill or start; "
+        f"first answer     median seconds after a kill or start: {first}; "
         f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     say(
