@@ -105,6 +105,7 @@ def main() -> None:
     roles = [
         Role(name="gateway", module="small_house", port="api"),
         Role(name="control", module="small_house", port="admin"),
+        Role(name="extra", module="small_house", needed=False),
         Role(name="keeper", module="small_house", alone=True, first=True, stops=2),
     ]
     values = settings.read({"data": sys.argv[1], "port": int(sys.argv[2]), "admin_port": 0})

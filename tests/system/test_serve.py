@@ -161,8 +161,8 @@ def test_ctrl_c_drains_those_who_take_calls_first_and_the_keeper_last(house: Cal
     assert run.event("loaded")["heavy"] == []
     assert run.process.wait(5) == 0
     drained = [mark for mark in run.marks() if mark.startswith("drained")]
-    assert sorted(drained[:2]) == ["drained-control", "drained-gateway"]
-    assert drained[2:] == ["drained-keeper"]
+    assert sorted(drained[:3]) == ["drained-control", "drained-extra", "drained-gateway"]
+    assert drained[3:] == ["drained-keeper"]
 
 
 def test_a_drain_that_does_not_end_is_cut_at_its_bound(house: Callable[..., Run], tmp_path: Path) -> None:
@@ -213,6 +213,11 @@ def test_an_error_that_a_role_names_stops_the_start_with_its_text(house: Callabl
     assert "StartFailed: shop.toml: 3 mistakes, nothing was changed" in errors
 
 
+def test_a_role_that_nobody_needs_does_not_stop_the_start(house: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "refuse-extra").touch()
+    assert house().ready()["extra"] == {"available": False, "remedy": "shop.toml: 3 mistakes, nothing was changed"}
+
+
 def test_after_the_start_a_role_that_cannot_start_is_tried_again_at_most_once_a_second_until_it_can(
     house: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -220,8 +225,9 @@ def test_after_the_start_a_role_that_cannot_start_is_tried_again_at_most_once_a_
     first = run.ready()["gateway"]["pid"]
     (tmp_path / "refuse-gateway").touch()
     os.kill(first, signal.SIGKILL)
-    for _ in range(4):
-        run.event("exited")
+    assert run.event("exited")["how"] == "signal SIGKILL"
+    for _ in range(3):
+        assert run.event("exited")["how"] == "exit code 1: shop.toml: 3 mistakes, nothing was changed"
     (tmp_path / "refuse-gateway").unlink()
     assert run.gateway() != first
 

@@ -15,6 +15,7 @@ from entrepot.serve import screen
 from entrepot.serve.settings import Value
 from entrepot.storage.folder import Folder
 
+_REPEAT_SECONDS = 10.0
 _EXAMPLE = Path("examples/openai.toml")
 
 
@@ -28,6 +29,7 @@ class House:
         self._terminal = screen.Terminal(out)
         self._paint = self._terminal.paint
         self._program = program
+        self._ends: dict[str, tuple[str, float]] = {}  # per role: how it last ended, and when that was said
 
     def ready(self, facts: dict[str, dict[str, Any]], seconds: float) -> None:
         self._terminal.say(screen.ready_screen(self._screen(facts, seconds), self._paint))
@@ -41,7 +43,12 @@ class House:
             self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {role}: {facts['note']}"))
 
     def exited(self, role: str, how: str, log: Path) -> None:
-        where = screen.shown_path(log)
+        """One line; the same end again and again gives one line in ten seconds."""
+        where, now = screen.shown_path(log), time.monotonic()
+        last_how, last_at = self._ends.get(role, ("", 0.0))
+        if last_how == how and now - last_at < _REPEAT_SECONDS:
+            return
+        self._ends[role] = (how, now)
         self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {role} ended ({how}) and is replaced; why: {where}"))
 
     def stopping(self, seconds: int) -> None:
@@ -88,7 +95,7 @@ class House:
         """What stands beside the model's name, and whether it cannot answer."""
         prices, built_in = _offer(self._folder, model)
         if built_in and local.get("available") is False:
-            return f"built-in model not installed: {local.get('remedy', '')}", True
+            return f"{local.get('why', 'built-in model not installed')}: {local.get('remedy', '')}", True
         return "; ".join(part for part in ("built in, works offline" if built_in else "", prices) if part), False
 
 

@@ -126,7 +126,7 @@ class Parent:
                 if process in waiting or process.running or process.retired or self._held_down(process):
                     continue
                 self._give_up_if_hopeless(process)
-                if time.monotonic() >= process.next_start_at:
+                if not process.retired and time.monotonic() >= process.next_start_at:
                     self._start(process)
 
     def _held_down(self, process: Process) -> bool:
@@ -158,7 +158,8 @@ class Parent:
                 process.read_facts()  # what it told between the last look and its end
                 process.close_facts()
                 if not self._stop_signals and not process.retired and self._was_ready:
-                    self._watcher.exited(process.role.name, describe_exit(code), self._log(process))
+                    how = describe_exit(code) + (f": {process.error}" if process.error else "")
+                    self._watcher.exited(process.role.name, how, self._log(process))
         self._kill_the_silent()
 
     def _wait(self, seconds: float) -> None:
@@ -183,8 +184,14 @@ class Parent:
     def _give_up_if_hopeless(self, process: Process) -> None:
         if self._was_ready or (not process.error and process.failures < _HOPELESS):
             return
-        tail = process.error or f"{process.role.name} does not start:\n{_tail(self._log(process))}"
-        raise StartFailed(tail)
+        if not process.role.needed:
+            process.retired = True
+            process.ready = {
+                "available": False,
+                "remedy": process.error or f"it does not start; why: {self._log(process)}",
+            }
+            return
+        raise StartFailed(process.error or f"{process.role.name} does not start:\n{_tail(self._log(process))}")
 
     def _complete_credentials(self) -> None:
         """The keeper's first start wrote key and token; the addresses are ours and may differ from start to start."""
