@@ -186,10 +186,8 @@ class Parent:
             return
         if not process.role.needed:
             process.retired = True
-            process.ready = {
-                "available": False,
-                "remedy": process.error or f"it does not start; why: {self._log(process)}",
-            }
+            remedy = process.error or f"see {self._log(process)}"
+            process.ready = {"available": False, "why": f"{process.role.name} does not start", "remedy": remedy}
             return
         raise StartFailed(process.error or f"{process.role.name} does not start:\n{_tail(self._log(process))}")
 
