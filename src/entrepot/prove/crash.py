@@ -123,7 +123,7 @@ async def _kill_all(house: House, kills: int, seed: int, say: Say) -> tuple[list
         await asyncio.sleep(0.5)
     finally:
         await crowd.stop()
-    return done, crowd.outcomes
+    return done, crowd.outcomes + crowd.refusals
 
 
 def _targets(kills: int, chance: random.Random) -> list[Target]:

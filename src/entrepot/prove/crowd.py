@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 from collections import Counter
 
@@ -36,6 +37,7 @@ class Crowd:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.outcomes: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()  # of calls that no script made fail, by status and code
         self.failures: list[str] = []
 
     @property
@@ -81,5 +83,14 @@ class Crowd:
         self.outcomes[outcome.how] += 1
         if not fault and outcome.how not in ("answered", "left"):
             self.outcomes["failed"] += 1
+            if outcome.how == "refused":
+                self.refusals[f"{outcome.status} {_code(outcome.body)}"] += 1
             if len(self.failures) < 20:
                 self.failures.append(f"{outcome.how} {outcome.status} {outcome.body[:300].decode('utf-8', 'replace')}")
+
+
+def _code(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return "without a code"
