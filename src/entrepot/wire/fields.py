@@ -12,12 +12,14 @@ from typing import Final, NoReturn
 import msgspec
 
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.wire.json_text import name_fault
+from entrepot.wire.json_text import MAX_PARSED_AGAIN, name_fault
 
 Fields = dict[str, msgspec.Raw]
 
 _decode = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
+#: Chat calls have some 40 fields; beyond this somebody wants us busy.
+MAX_FIELDS: Final = 256
 _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _KEY = re.compile(rb'[ \t\n\r]*"((?:[^"\\]|\\.)*+)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _GAP = re.compile(rb"[ \t\n\r]*([,}])")
@@ -41,8 +43,10 @@ def read_fields(body: bytes) -> Fields:
         if not body.isascii():
             body.decode()
         fields: Fields = _decode(body)
-    except _FAULTS:
-        raise BadField(name_fault(body), None, "invalid_json") from None
+    except _FAULTS as error:
+        raise BadField(name_fault(body, error), None, "invalid_json") from None
+    if len(fields) > MAX_FIELDS:
+        raise BadField(f"an object of the body has more than {MAX_FIELDS} fields", None, "invalid_json")
     if _encode(fields) != body:
         _walk(body, fields)
     return fields
@@ -95,7 +99,7 @@ def _walk(body: bytes, fields: Fields) -> dict[str, tuple[int, int]]:
 def _refuse_repeat(body: bytes) -> NoReturn:
     seen: set[str] = set()
     at = body.find(b"{") + 1
-    while (key := _KEY.match(body, at)) is not None:
+    while len(body) <= MAX_PARSED_AGAIN and (key := _KEY.match(body, at)) is not None:
         if b"\\" in key[1]:
             raise BadField(
                 f"a key of the body is written with an escape: {key[1][:64].decode(errors='replace')}",

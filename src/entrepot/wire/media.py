@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from entrepot.wire.fields import BadField
-from entrepot.wire.json_text import MAX_DEPTH, depth_of
+from entrepot.wire.json_text import MAX_CONTAINERS, MAX_DEPTH, shape_of
 
 #: The dearest image of OpenAI's vision guide: gpt-4o-mini, high detail, 8 tiles: 2,833 + 8 × 5,667.
 TOKENS_PER_IMAGE: Final = 48_169
@@ -16,6 +16,8 @@ TOKENS_PER_IMAGE: Final = 48_169
 AUDIO_BYTES_PER_TOKEN: Final = 64
 #: Nothing in a request bounds the pages behind a file, so its bound is the context window that the caller cuts to.
 TOKENS_PER_FILE: Final = 1 << 22
+#: With media and more lists and objects than this, parts are not told apart: the bound is the context window.
+MAX_WALKED: Final = 10_000
 _MEDIA: Final = {"image_url": TOKENS_PER_IMAGE, "input_audio": 0, "file": TOKENS_PER_FILE}
 #: An ASCII letter, digit or underscore written as an escape: nobody's encoder does this.
 _DISGUISED = re.compile(rb"\\u00(?:3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
@@ -32,8 +34,13 @@ def measure(body: bytes, messages: msgspec.Raw) -> tuple[int, int, int, int]:
     count = body.count(b"{") - 1
     if body.find(b"[") == body.rfind(b"[") and count <= MAX_DEPTH // 2 and text.startswith(b"[{"):
         return count, 0, 0, 0
-    if body.count(b"[") + count > MAX_DEPTH and depth_of(body) > MAX_DEPTH:
-        raise BadField(f"the body is nested deeper than {MAX_DEPTH}", None, "invalid_json")
+    containers = body.count(b"[") + count
+    if containers > MAX_DEPTH:
+        depth, containers = shape_of(body)
+        if containers > MAX_CONTAINERS:
+            raise BadField(f"the body has more than {MAX_CONTAINERS} lists and objects", None, "invalid_json")
+        if depth > MAX_DEPTH:
+            raise BadField(f"the body is nested deeper than {MAX_DEPTH}", None, "invalid_json")
     try:
         count = len(_read_list(text))
     except _FAULTS:
@@ -44,6 +51,8 @@ def measure(body: bytes, messages: msgspec.Raw) -> tuple[int, int, int, int]:
         b'_url"' in text or b'"input_audio"' in text or b'"file"' in text
         or (b"\\u00" in text and _DISGUISED.search(text) is not None)
     ):  # fmt: skip
+        if containers > MAX_WALKED:
+            return count, containers, 0, TOKENS_PER_FILE
         return count, *_media(text)
     return count, 0, 0, 0
 

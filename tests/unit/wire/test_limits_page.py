@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from entrepot.wire import chunked, http1, json_text, media, openai, sse, usage
+from entrepot.wire import chunked, fields, http1, json_text, media, openai, sse, usage
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "wire-limits.md"
 
@@ -11,6 +11,8 @@ def test_the_page_of_limits_names_every_bound():
         http1.MAX_HEAD_BYTES: "bytes, 100 lines",
         chunked.MAX_TRAILER_BYTES: "bytes, 100 lines",
         json_text.MAX_DEPTH: "deep",
+        json_text.MAX_CONTAINERS: "lists and objects",
+        fields.MAX_FIELDS: ", each once",
         openai.MAX_MODEL_LETTERS: "letters",
         openai.MAX_CAP: ", equal",
         openai.MAX_CHOICES: "|",

@@ -171,6 +171,35 @@ def test_depth_64_is_read_and_brackets_in_texts_do_not_count():
     read_chat(body(messages=[{"role": "user", "content": "\\"}, {"role": "user", "content": "[{" * 200}]))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b'{"n":1,"model":"m","messages":[{}],"x":[' + b"[]," * 400_000 + b'[]],"n":1}', "occurs twice"),
+        (b'{"model":"m","messages":[{}],"x":[' + b"[]," * 400_000 + b"[]]}", "more than 100000 lists"),
+        (b'{"model":"m","messages":[{}],"x":[' + (b"[" * 60 + b"]" * 60 + b",") * 9_000 + b"1]}", "more than 100000"),
+        (b'{"model":"m","messages":[{}],"x":' + b"[" * 800 + b"]" * 800 + b"}", "deeper than 64"),
+        (b'{"model":"m","messages":[{}]' + b"".join(b',"k%d":1' % i for i in range(90_000)) + b"}", "more than 256"),
+        (b'{"model":"m","messages":[{}],"x":[' + b"[]," * 400_000 + b"NaN]}", "not JSON that we read"),
+    ],
+    ids=["repeat", "many", "chains", "deep", "keys", "broken"],
+)
+def test_a_large_body_made_to_keep_us_busy_is_refused(text: bytes, says: str):
+    with pytest.raises(BadField, match=says):
+        read_chat(text)
+
+
+def test_media_among_very_many_objects_count_as_the_whole_window():
+    parts = b'{"type":"image_url"},' * 15_000
+    call = read_chat(b'{"model":"m","messages":[{"content":[' + parts + b"{}]}]}")
+    assert call.input_bound > TOKENS_PER_FILE
+    assert call.media >= 15_000
+
+
+def test_braces_in_a_long_text_are_no_objects():
+    text = "if (a[1]) { b[2] = {} }\n" * 60_000
+    assert read_chat(body(messages=[{"role": "user", "content": text}])).messages == 1
+
+
 def test_a_refusal_shows_nothing_of_a_prompt():
     with pytest.raises(BadField) as caught:
         read_chat(b'{"model":"a","messages":[{"content":"my secret prompt\n"}]}')
