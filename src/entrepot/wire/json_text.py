@@ -8,7 +8,7 @@ from typing import Final
 
 #: Deeper than any tool schema we know of, and below every parser's own end (trust 3.5).
 MAX_DEPTH: Final = 64
-#: Lists and objects of one body: 100 times the largest set of tools; walking them takes Python 10 ms.
+#: Lists and objects of one body: 100 times the largest set of tools; measuring them takes 10 ms.
 MAX_CONTAINERS: Final = 100_000
 #: A larger body gets a less exact refusal: reading it again in Python takes up to 0.7 µs a byte.
 MAX_PARSED_AGAIN: Final = 64 * 1024
@@ -47,6 +47,8 @@ def name_fault(body: bytes, error: Exception) -> str:
             return f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
         except ValueError as fault:
             return str(fault)
+        except RecursionError:
+            return f"the body is nested deeper than {MAX_DEPTH}"
     for match in _SURROGATE.finditer(text):
         if (match[1] and not match[2]) or match[3]:
             return f"the body has half of a surrogate pair (\\u{match[1] or match[3]}) at character {match.start()}"

@@ -157,6 +157,10 @@ def test_a_key_written_with_an_escape_is_refused(key: bytes):
         (b'{"model":"a","messages":' + b"[" * 65 + b"]" * 65 + b"}", "deeper than 64"),
         (b'{"model":"a","messages":[{}],"x":' + b'{"a":' * 64 + b"1" + b"}" * 64 + b"}", "deeper than 64"),
         (b'{"model":"a","messages":[{}],"x":' + b"[" * 100_000, "deeper than 64"),
+        *[
+            (b'{"model":"a","x":' + b"[" * deep + b"NaN", "deeper than 64|no JSON number")
+            for deep in range(880, 1000, 7)
+        ],
     ],
 )
 def test_what_is_no_json_of_ours_is_refused_with_its_place(text: bytes, says: str):
