@@ -102,18 +102,21 @@ class Desk:
         self.pepper = pepper
         self.lease_of = lease_of
         self.denied: set[str] = set()
+        self.generation = 0  # of what keys are judged by: a new one ends every earlier judgement
         self._keys: dict[bytes, tuple[KeyEntry, CustomerEntry, Instant]] = {}
         self._offers: dict[tuple[str, str, int], Offer] = {}
 
     def renew(self, snapshot: Snapshot) -> None:
         """Answer from this snapshot from now on."""
         self.snapshot = snapshot
+        self.generation += 1
         self._keys.clear()
         self._offers.clear()
 
     def deny(self, key_ids: list[str]) -> None:
         """Refuse these keys, whatever the snapshot says."""
         self.denied.update(key_ids)
+        self.generation += 1
         self._keys.clear()
 
     def authenticate(self, presented: bytes, now: Instant) -> tuple[KeyEntry, CustomerEntry] | Problem:
@@ -153,6 +156,11 @@ class Desk:
             self._keys.clear()
         self._keys[presented] = (key, customer, until)
         return key, customer
+
+    def good_until(self, presented: bytes) -> Instant:
+        """When the credential that was just found good ends."""
+        known = self._keys.get(presented)
+        return known[2] if known is not None else 0
 
     def usable(self, key: KeyEntry) -> list[DeploymentEntry]:
         """The deployments of the key's project that its scope allows."""

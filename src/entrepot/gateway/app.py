@@ -3,7 +3,6 @@
 import asyncio
 import zlib
 from collections.abc import Callable
-from urllib.parse import unquote
 
 import msgspec
 
@@ -13,9 +12,10 @@ from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.count import Counter
 from entrepot.gateway.ending import Bill, Verdict
 from entrepot.gateway.leases import Leases
-from entrepot.gateway.problem import Dialect, Problem
+from entrepot.gateway.problem import Problem
 from entrepot.gateway.relay import Exchange
-from entrepot.gateway.server import Connection, Route, Server
+from entrepot.gateway.routes import Route
+from entrepot.gateway.server import Connection, Server
 from entrepot.gateway.status import Refusals
 from entrepot.gateway.ticker import Ticker
 from entrepot.kernel.ids import RequestIds
@@ -29,19 +29,6 @@ from entrepot.wire.openai import BadField, ChatCall, read_chat, rewrite_chat
 
 DRAINING_LIMIT = 1_000  # answers read to their end for clients that have gone
 INFLATED_LIMIT = 16 * 1024 * 1024
-_CHAT = b"/v1/chat/completions"
-_MODELS = b"/v1/models"
-_AZURE = b"/openai/deployments/"
-_AZURE_CHAT = b"/chat/completions"
-_OPENAI_CHAT = Route(operation="chat", dialect=Dialect.OPENAI, method="POST")
-_OPENAI_MODELS = Route(operation="models", dialect=Dialect.OPENAI)
-_HEALTH = Route(operation="health", dialect=Dialect.OPENAI, public=True)
-_KNOWN = {
-    _CHAT: ("POST", _OPENAI_CHAT),
-    _MODELS: ("GET", _OPENAI_MODELS),
-    b"/healthz": ("GET", _HEALTH),
-}
-
 Append = Callable[[bytes, Callable[[], None] | None], int]
 
 
@@ -119,25 +106,6 @@ class Gateway:
         self._counter += 1
         return self._ids.make((now or self.now()) // 1000, self.slot, self.epoch, self._counter)
 
-    def route(self, head: RequestHead) -> Route | Problem:
-        known = _KNOWN.get(head.path)
-        if known is None:
-            return self._azure_route(head)
-        method, route = known
-        if head.method.decode("ascii") == method or (method == "GET" and head.method == b"HEAD"):
-            return route
-        return problem.wrong_method(_text(head.method), _text(head.path), method)
-
-    def _azure_route(self, head: RequestHead) -> Route | Problem:
-        path = head.path
-        if path.startswith(_AZURE) and path.endswith(_AZURE_CHAT) and len(path) > len(_AZURE) + len(_AZURE_CHAT):
-            name = unquote(path[len(_AZURE) : -len(_AZURE_CHAT)].decode("ascii", "replace"))
-            if "/" not in name:
-                if head.method != b"POST":
-                    return problem.wrong_method(_text(head.method), _text(path), "POST")
-                return Route(operation="chat", dialect=Dialect.AZURE, deployment=name, method="POST")
-        return problem.unknown_url(_text(head.method), _text(path))
-
     def allow(self, connection: Connection, route: Route, head: RequestHead) -> Problem | None:
         """Who calls? Asked when the headers are complete, before a byte of the body is kept."""
         if route.public:
@@ -162,6 +130,7 @@ class Gateway:
         if isinstance(found, Problem):
             return found
         connection.caller = found
+        connection.admission = self.desk.generation, self.desk.good_until(presented)
         if found[1].state != "active":
             return problem.suspended()
         if route.operation == "chat" and b"json" not in headers.get(b"content-type", b"application/json").lower():
@@ -169,6 +138,12 @@ class Gateway:
                 "The content type has to be application/json.", status=415, code="unsupported_media_type"
             )
         return None
+
+    def welcome(self, connection: Connection) -> bool:
+        """Whether what `allow` said of this connection's last request still holds: nothing about keys has changed
+        since, and the credential has not come to its end."""
+        generation, until = connection.admission
+        return generation == self.desk.generation and self.now() < until
 
     def refused(self, connection: Connection, route: Route | None, trouble: Problem, request_id: str) -> None:
         """Count a refusal; that of a known key is remembered with its id for a while."""
@@ -349,7 +324,3 @@ def _caller(connection: Connection) -> tuple[KeyEntry, CustomerEntry]:
     if not isinstance(caller, tuple):
         raise TypeError("a route was handled before its caller was known")
     return caller
-
-
-def _text(raw: bytes) -> str:
-    return raw[:200].decode("ascii", "replace")

@@ -4,10 +4,9 @@ import asyncio
 import logging
 from typing import Protocol
 
-import msgspec
-
 from entrepot.gateway import problem
 from entrepot.gateway.problem import Dialect, Problem
+from entrepot.gateway.routes import Route, Seen, match, remember
 from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestHead, find_head_end, parse_request_head
 
 RECEIVE_S = 30.0
@@ -19,6 +18,7 @@ BODIES_BUDGET = 256 * 1024 * 1024
 PIPELINED_LIMIT = 64 * 1024
 WRITE_HIGH = 256 * 1024
 LINGER_S = 1.0
+MISSES_LIMIT = 8  # heads that all differ are not remembered any longer
 
 _log = logging.getLogger(__name__)
 
@@ -31,23 +31,13 @@ class Answering(Protocol):
     def resume(self) -> None: ...
 
 
-class Route(msgspec.Struct, frozen=True):
-    """A matched route: authorisation and handling hang on this value, never on the text of the URL."""
-
-    operation: str
-    dialect: Dialect
-    deployment: str = ""
-    public: bool = False
-    method: str = "GET"
-
-
 class App(Protocol):
     """What the server asks."""
 
-    def route(self, head: RequestHead) -> Route | Problem: ...
     def allow(self, connection: "Connection", route: Route, head: RequestHead) -> Problem | None: ...
     def handle(self, connection: "Connection", route: Route, head: RequestHead, body: bytes) -> None: ...
     def request_id(self) -> str: ...
+    def welcome(self, connection: "Connection") -> bool: ...
     def refused(self, connection: "Connection", route: Route | None, trouble: Problem, request_id: str) -> None: ...
 
 
@@ -85,8 +75,8 @@ class Connection(asyncio.Protocol):
     """One client connection: one request at a time, in order."""
 
     __slots__ = (
-        "_buffer", "_chunks", "_head", "_keep", "_mode", "_parts", "_route", "_size", "_started", "answering", "caller",
-        "deadline", "idle_at", "server", "stalled_at", "transport",
+        "_buffer", "_chunks", "_head", "_keep", "_misses", "_mode", "_parts", "_route", "_seen", "_size", "_started",
+        "admission", "answering", "caller", "deadline", "idle_at", "server", "stalled_at", "transport",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -94,6 +84,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.answering: Answering | None = None
         self.caller: object = None  # what `allow` found out about the credential
+        self.admission = (-1, 0)  # the app's: which judgement that was, and until when it holds
         self.deadline = 0.0
         self.idle_at = 0.0
         self.stalled_at = 0.0
@@ -106,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._keep = True
         self._started = 0.0
+        self._seen: Seen | None = None
+        self._misses = 0
 
     # asyncio.Protocol
 
@@ -153,6 +146,9 @@ class Connection(asyncio.Protocol):
     # receiving
 
     def _read_head(self, data: bytes) -> None:
+        seen = self._seen
+        if seen is not None and not self.deadline and self._read_again(seen, data):
+            return
         try:
             end = find_head_end(data)
             if end < 0:
@@ -168,7 +164,7 @@ class Connection(asyncio.Protocol):
         self._head = head
         self._keep = head.keep_alive
         app = self.server.app
-        route = app.route(head)
+        route = match(head)
         if isinstance(route, Problem):
             self._refuse_early(route)
             return
@@ -177,6 +173,9 @@ class Connection(asyncio.Protocol):
         if trouble is not None:
             self._refuse_early(trouble)
             return
+        if self._misses < MISSES_LIMIT:
+            self._misses += 1
+            self._seen = remember(data[:end], head, route, self.caller)
         rest = data[end:]
         length = head.length
         if not head.chunked and (length is None or length == len(rest)):  # the common case: all in one read
@@ -201,6 +200,22 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rest:
             self._read_body(rest)
+
+    def _read_again(self, seen: Seen, data: bytes) -> bool:
+        """A whole request whose head is that of the one before but for its length, of a caller who is still welcome."""
+        at = len(seen.before)
+        stop = data.find(b"\r\n", at, at + 12)
+        digits = data[at:stop]
+        if not digits.isdigit() or not data.startswith(seen.before) or not data.startswith(seen.after, stop):
+            return False
+        body = data[stop + len(seen.after) :]
+        if int(digits) != len(body) or not self.server.app.welcome(self):
+            return False
+        self._misses = 0
+        self._head, self._route, self.caller = seen.head, seen.route, seen.caller
+        self._keep = seen.head.keep_alive
+        self._handle(body)
+        return True
 
     def _read_body(self, data: bytes) -> None:
         head, chunks = self._head, self._chunks

@@ -215,3 +215,14 @@ def test_key_entries_are_what_the_snapshot_holds(tmp_path: Path) -> None:
     assert not isinstance(found, Problem)
     assert isinstance(found[0], KeyEntry)
     assert found[0].id == KEY_ID
+
+
+def test_whatever_changes_about_keys_ends_every_earlier_judgement(tmp_path: Path) -> None:
+    d, _ = desk(tmp_path, key={"expires_at": NOW + 7})
+    before = d.generation
+    assert not isinstance(d.authenticate(KEY.encode(), NOW), Problem)
+    assert d.good_until(KEY.encode()) == NOW + 7
+    d.deny(["SomebodyEl"])
+    d.renew(d.snapshot)
+    assert d.generation == before + 2
+    assert d.good_until(KEY.encode()) == 0
