@@ -130,14 +130,13 @@ class Journal:
         is False nothing but endings, and what they need, should be appended (no checkpoints, no tallies)."""
         each = self._segment_bytes - self._segment_bytes // _LOW_PART - open_calls * CARRIED_BYTES
         space = self._left + (self._prepared - self._rotations) * each
-        if space >= (open_calls + 1) * ENDING_BYTES and self._seq - self._durable_seq <= MOST_PENDING:
-            return True
-        if each > 0:
-            target = 1 + (open_calls + 1) * ENDING_BYTES // each
+        needed = (open_calls + 1) * ENDING_BYTES
+        if space < 2 * needed and each > 0:  # prepare before it is short: a segment takes a good part of a second
+            target = 1 + 2 * needed // each
             if target > self._target:
                 self._target = target
                 self._nudge.set()
-        return False
+        return space >= needed and self._seq - self._durable_seq <= MOST_PENDING
 
     def locate(self, seq: int) -> tuple[int, int] | None:
         """(segment, offset of the frame) of a durable record, if it is recent."""

@@ -25,6 +25,7 @@ _length = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 _now = time.perf_counter
 #: A generator that is later than this against its own schedule starts the clock at the schedule, not at the send.
 _LATE_S = 0.002
+_OPENED_PER_S = 1_000  # calls of an order with `once`: a crowd arrives, it does not fall from the sky
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +126,10 @@ class Caller(asyncio.Protocol):
         self.open = False
         self._run.lost(self, busy=self._start != 0.0, why=repr(exc))
 
+    def shown(self) -> str:
+        """The start of the answer, for the first one that failed."""
+        return self._head[:1000].decode("utf-8", "replace")
+
     def end(self) -> None:
         self._start = 0.0
         self._transport.abort()
@@ -151,11 +156,13 @@ class Run:
 
     async def go(self) -> Report:
         order = self.order
-        for _ in range(order.connections):
+        for number in range(order.connections):
             caller = await self._connect()
             self._callers.append(caller)
             if order.once:
                 caller.send(next(self._requests), _now())
+                if number % 32 == 31:
+                    await asyncio.sleep(32 / _OPENED_PER_S)
         began = _now()
         self._loop.call_later(order.warm_seconds, self._begin_counting)
         if order.rate:
@@ -191,6 +198,8 @@ class Run:
         now = _now()
         self.report.calls += 1
         self._statuses[status] = self._statuses.get(status, 0) + 1
+        if status != b"200" and not self.report.first_failure:
+            self.report.first_failure = caller.shown()
         if start >= self._counting_from:
             self._latencies.append(now - start)
         if self._stopping or self.order.once:

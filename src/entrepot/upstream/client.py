@@ -12,7 +12,7 @@ from entrepot.upstream.connection import HEAD_LIMIT, Sink, UpstreamConnection
 from entrepot.wire.http1 import HeadBroken, find_head_end, parse_response_head
 
 CONNECT_S = 10.0
-OPEN_LIMIT = 4_096  # connections to one upstream
+OPEN_LIMIT = 16_384  # connections to one upstream: 9,000 slow streams, and the limit of open files comes first
 WAIT_LIMIT = 4_096  # calls that may wait for one of them
 WAIT_S = 10.0
 ANSWERS_BUDGET = (
