@@ -1,6 +1,7 @@
 """HTTP/1.1 client of the request path: callbacks, not coroutines, since a call must cost microseconds."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections import deque
@@ -8,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.upstream.connection import HEAD_LIMIT, Sink, UpstreamConnection
+from entrepot.upstream.connection import Sink, UpstreamConnection
 from entrepot.wire.http1 import HeadBroken, find_head_end, parse_response_head
 
 CONNECT_S = 10.0
@@ -18,6 +19,8 @@ WAIT_S = 10.0
 ANSWERS_BUDGET = (
     256 * 1024 * 1024
 )  # bytes of answers that are not whole yet, over all upstreams: above it reading pauses
+
+_log = logging.getLogger(__name__)
 
 
 class UpstreamUnusable(EntrepotError):
@@ -104,7 +107,9 @@ class Pool:
         try:
             async with asyncio.timeout(CONNECT_S):
                 connection = await self._connect()
-        except (OSError, TimeoutError, ssl.SSLError, UpstreamUnusable):
+        except Exception as failure:  # noqa: BLE001 the owner of the task: whatever it was, the call has to hear of it
+            if not isinstance(failure, OSError | TimeoutError | UpstreamUnusable):
+                _log.exception("no connection to %s", self.target.host)
             self.opening -= 1
             sink.lost("connect", answered=False, reused=False)
             return
@@ -150,12 +155,12 @@ class Pool:
         place = f"{self.target.host}:{self.target.port}".encode()
         await self.loop.sock_sendall(sock, b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n\r\n" % (place, place))
         answer = b""
-        while find_head_end(answer) < 0:
-            data = await self.loop.sock_recv(sock, 1)  # byte by byte: what follows the head is the upstream's
-            if not data or len(answer) > HEAD_LIMIT:
-                raise OSError("the proxy gave no answer")
-            answer += data
         try:
+            while find_head_end(answer) < 0:
+                data = await self.loop.sock_recv(sock, 1)  # byte by byte: what follows the head is the upstream's
+                if not data:
+                    raise OSError("the proxy gave no answer")
+                answer += data
             status = parse_response_head(answer).status
         except HeadBroken as broken:
             raise OSError(f"the proxy's answer is not HTTP: {broken.message}") from broken
