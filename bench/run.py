@@ -185,7 +185,11 @@ class Run:
         loading = Loading(msgspec.structs.replace(started, once=True), core=self.cores[1])
         most = before
         while loading.process.poll() is None:
-            most = max(most, memory_kib(pid))
+            try:
+                most = max(most, memory_kib(pid))
+            except FileNotFoundError:
+                print(f"the worker {pid} died while the streams were open or left")
+                break
             time.sleep(0.25)
         report = loading.report()
         opened = report.begun - report.failed
