@@ -88,6 +88,7 @@ class Gateway:
         self.refusals = Refusals()
         self.counter = Counter(loop)
         self.calls = 0
+        self.drained = 0  # open attempts whose client has gone
         self._ids = ids
         self._counter = 0
         self._room = room
@@ -264,7 +265,8 @@ class Gateway:
         self._ticker.call(exchange, verdict, billed, now)
 
     def may_drain(self) -> bool:
-        return sum(1 for e in self.open.values() if e.client is None) <= DRAINING_LIMIT
+        """Whether one more answer may be read to its end for a client that has gone."""
+        return self.drained < DRAINING_LIMIT
 
     def upstream_trouble(self, upstream: str, status: int) -> None:
         """A vendor answered with an error that is not the caller's."""

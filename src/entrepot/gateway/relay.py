@@ -36,26 +36,21 @@ class Exchange(Attempt):
     """One call between its client and the vendor. Every path of an attempt ends in `_end`, exactly once."""
 
     __slots__ = (
-        "_final", "_gone_at", "_held", "client", "connection", "dialect", "ended_at", "on_route",
+        "_final", "_gone_at", "_held", "client", "connection", "dialect", "draining", "ended_at", "on_route",
         "started",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 made once, by the app
-        self,
-        gateway: "Gateway",
-        client: "Connection",
-        request_id: str,
-        dialect: Dialect,
-        decided: Plan | Need,
-        call: ChatCall,
-        body: bytes,
-    ) -> None:
+        self, gateway: "Gateway", client: "Connection", request_id: str, dialect: Dialect, decided: Plan | Need,
+        call: ChatCall, body: bytes,
+    ) -> None:  # fmt: skip
         super().__init__(gateway, request_id, decided, call, body)
         self.client: Connection | None = client
         self.dialect = dialect
         self.on_route = 0
         self.connection: UpstreamConnection | None = None
         self.ended_at = 0
+        self.draining = False  # its client has gone and its answer is read to the end
         self.started = False  # a byte of the answer is with the client
         self._final: Callable[[], None] | None = None
         self._gone_at = 0.0
@@ -316,8 +311,11 @@ class Exchange(Attempt):
             return
         if self.offer.upstream.client_gone == "cancel" or not self.gateway.may_drain():
             self._cancel("client_gone")
-        elif connection is not None:
-            connection.resume()
+        else:
+            self.draining = True
+            self.gateway.drained += 1
+            if connection is not None:
+                connection.resume()
 
     def _cancel(self, reason: str) -> None:
         if self.connection is not None:
@@ -367,6 +365,9 @@ class Exchange(Attempt):
         self._final = lambda: self._finish_stream(trouble)
 
     def _end(self, verdict: Verdict) -> None:
+        if self.draining:
+            self.draining = False
+            self.gateway.drained -= 1
         self.ended_at = self.gateway.now()
         self.gateway.ending[self.seq] = self
         self.write_ending(verdict, self._durable, self.ended_at)
