@@ -15,7 +15,7 @@ from entrepot.serve.wiring import Role
 
 _LOG_BYTES = 1 << 20  # a role's log is set aside at a start when it is larger; one old one is kept
 _FACTS_BYTES = 1 << 18  # unread facts of one child that we keep; a line is at most 60 kB
-_QUICK_SECONDS = 1.0  # an exit sooner than this after the start counts as a failing start
+_QUICK_SECONDS = 0.25  # an exit sooner than this after the start counts as a failing start, even of one that was ready
 _PAUSE_FIRST, _PAUSE_MOST = 0.05, 1.0
 
 
@@ -53,6 +53,7 @@ class Process:
         handed = {
             "module": self.role.module, "alone": self.role.alone, "data": str(data), "settings": settings,
             "alive": alive_fd, "board": board_fd, "cell": self.cell, "facts": facts_child, "listener": listener_fd,
+            "nice": self.role.nice,
         }  # fmt: skip
         passed = [alive_fd, board_fd, facts_child] + ([] if listener_fd is None else [listener_fd])
         log = data / "run" / f"{self.role.name}.log"
