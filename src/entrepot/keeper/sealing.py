@@ -31,6 +31,11 @@ def unsealed_slots(disk: Disk, root: Path, done: Container[tuple[int, int]] = ()
     return sorted(found)
 
 
+def last_epoch(disk: Disk, root: Path, slot: int) -> int:
+    """Of the slot's latest worker: a higher one means that it had a successor."""
+    return max((int(each) for each in disk.names(slot_directory(root, slot)) if each.isdigit()), default=0)
+
+
 def _sealed(disk: Disk, root: Path, slot: int, epoch: int) -> bool:
     return is_sealed(disk, stream_directory(root, slot, epoch))
 

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from entrepot.journal.disk import Disk
 from entrepot.journal.files import segment_path, segments, stream_directory
-from entrepot.keeper import lake, sealing
+from entrepot.keeper import lake
 from entrepot.keeper.ingest import Ingester
+from entrepot.keeper.sealing import last_epoch, seal_slot, unsealed_slots
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.instants import Instant
 from entrepot.metering import tables
@@ -45,7 +46,7 @@ class Upkeep:
         self._ingester = ingester
         self._kept = kept
         self._files: set[lake.Segment] = set()
-        self._alive: dict[int, float] = {}
+        self._dead: dict[int, tuple[int, float]] = {}  # by slot: its last epoch, when its worker was last there
         self._retry_at = 0.0
         self._retire_at = 0.0
 
@@ -59,11 +60,10 @@ class Upkeep:
 
     async def run(self, writer: Writer, connected: Callable[[], set[int]]) -> None:
         """Until cancelled. A step that fails is logged and tried again later."""
-        started = time.monotonic()
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
-                await self._seal(writer, connected(), started)
+                await self._seal(writer, connected())
                 await self._lake(writer)
                 if time.monotonic() > self._retire_at:
                     self._retire_at = time.monotonic() + RETIRE_EVERY
@@ -72,17 +72,19 @@ class Upkeep:
                 _log.exception("upkeep failed; it is tried again")
                 await asyncio.sleep(EVERY_SECONDS)
 
-    async def _seal(self, writer: Writer, connected: set[int], started: float) -> None:
+    async def _seal(self, writer: Writer, connected: set[int]) -> None:
         now = time.monotonic()
         done = {stream for stream, position in self._ingester.positions().items() if position.sealed}
-        for slot in sealing.unsealed_slots(self._disk, self._folder.journal, done):
-            if slot in connected:
-                self._alive[slot] = now
-            elif now - max(started, self._alive.get(slot, 0.0)) > GRACE_SECONDS:
+        for slot in unsealed_slots(self._disk, self._folder.journal, done):
+            life, since = self._dead.get(slot, (0, now))
+            epoch = last_epoch(self._disk, self._folder.journal, slot)
+            if slot in connected or epoch != life:
+                self._dead[slot] = (epoch, now)
+            elif now - since > GRACE_SECONDS:
                 await asyncio.wrap_future(writer.submit(Rank.UPKEEP, lambda slot=slot: self._seal_one(slot)))  # type: ignore[misc]
 
     def _seal_one(self, slot: int) -> None:
-        done = sealing.seal_slot(
+        done = seal_slot(
             self._disk, self._folder.journal, slot, _now(), by="keeper", passed=self._ingester.position
         )
         if done:
