@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,7 +68,9 @@ class House:
         model: str = MODEL,
         core: int | None = None,
         environment: dict[str, str] | None = None,
+        launch: Sequence[str] | None = None,
     ) -> None:
+        """`launch` starts the server in place of `entrepot` (a test's own roles); commands are always the real one."""
         self.root = Path(tempfile.mkdtemp(prefix="entrepot-trial-"))
         self.folder = Folder(self.root / "data")
         self.folder.create()
@@ -81,6 +84,7 @@ class House:
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self._core = core
+        self._launch = launch or [sys.executable, *_LAUNCH]
         self._environment = {**os.environ, "NO_COLOR": "1", **(environment or {})}
 
     def start(self) -> None:
@@ -90,7 +94,7 @@ class House:
         with self.log.open("ab") as log:
             self.started_at = time.monotonic()
             self.process = subprocess.Popen(
-                [*pinned, sys.executable, *_LAUNCH, "serve", "--data", str(self.folder.root), *options],
+                [*pinned, *self._launch, "serve", "--data", str(self.folder.root), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
