@@ -1,0 +1,319 @@
+"""The customers' side of HTTP with a clock that is moved by hand: slow clients, budgets, keep-alive, drain."""
+
+import json
+
+import pytest
+
+from entrepot.gateway import problem
+from entrepot.gateway.problem import Problem
+from entrepot.gateway.server import BODIES_BUDGET, BODY_LIMIT, PIPELINED_LIMIT, Connection, Route, Server
+from entrepot.wire.http1 import RequestHead
+from hand_driven import Loop, Wire
+
+
+class Shop:
+    """An app that keeps every request until the test answers it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Connection, bytes]] = []
+        self.refusals: list[str] = []
+        self.denied = False
+
+    def allow(self, connection: Connection, route: Route, head: RequestHead) -> Problem | None:
+        return problem.bad_key("no") if head.headers.get(b"api-key") == b"bad" else None
+
+    def welcome(self, connection: Connection) -> bool:
+        return not self.denied
+
+    def handle(self, connection: Connection, route: Route, head: RequestHead, body: bytes) -> None:
+        if body == b"raise":
+            raise RuntimeError("a fault of ours")
+        self.asked.append((connection, body))
+
+    def request_id(self) -> str:
+        return "req_1"
+
+    def refused(self, connection: Connection, route: Route | None, trouble: Problem, request_id: str) -> None:
+        self.refusals.append(trouble.code)
+
+    def answer(self, text: bytes) -> None:
+        """Answer the oldest request."""
+        connection, _ = self.asked.pop(0)
+        connection.respond(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(text), text)
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.app = Shop()
+        self.server = Server(self.loop, self.app)  # type: ignore[arg-type]
+
+    def connect(self) -> Wire:
+        return Wire(Connection(self.server))
+
+    def second(self, seconds: int = 1) -> None:
+        """Time passes; once a second the server looks around."""
+        for _ in range(seconds):
+            self.loop.pass_time(1)
+            self.server.sweep(self.loop.now)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def request(body: bytes = b"", *lines: bytes) -> bytes:
+    head = [b"POST /v1/chat/completions HTTP/1.1", b"host: x", b"content-length: %d" % len(body), *lines]
+    return b"\r\n".join([*head, b"", body])
+
+
+def head(size: int) -> bytes:
+    return b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+
+
+def status(wire: Wire) -> int:
+    return int(wire.written.split()[1]) if wire.written else 0
+
+
+def test_a_head_that_trickles_in_is_refused_after_30_s(rig: Rig) -> None:
+    wire = rig.connect()
+    for byte in request()[:29]:
+        wire.feed(bytes((byte,)))
+        rig.second()
+    assert status(wire) == 0
+    rig.second()
+    assert status(wire) == 408
+    assert b"connection: close" in wire.written
+    rig.second(2)
+    assert wire.closed
+    assert rig.server.connections == rig.server.receiving == set()
+
+
+def test_each_64_kib_of_a_body_buy_one_more_second(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(head(1 << 20))
+    wire.feed(bytes(2 * 64 * 1024))
+    rig.second(31)
+    assert status(wire) == 0
+    rig.second()
+    assert status(wire) == 408
+    assert rig.server.bodies == 0
+    assert rig.app.asked == []
+
+
+def test_a_body_that_keeps_its_pace_is_taken(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(head(60 * 64 * 1024))
+    for _ in range(60):
+        wire.feed(bytes(64 * 1024))
+        rig.second()
+    assert len(rig.app.asked) == 1
+    rig.second(60)
+    assert status(wire) == 0  # the deadline is for receiving, not for answering
+
+
+def test_all_bodies_together_have_one_budget(rig: Rig) -> None:
+    part = bytes(BODY_LIMIT // 4)
+    wires = []
+    for _ in range(2 * BODIES_BUDGET // BODY_LIMIT):
+        wire = rig.connect()
+        wires.append(wire)
+        wire.feed(head(BODY_LIMIT))
+        for _ in range(BODY_LIMIT // len(part) - 1):
+            if rig.server.bodies + len(part) <= BODIES_BUDGET:
+                wire.feed(part)
+    one_more = rig.connect()
+    one_more.feed(head(BODY_LIMIT))
+    one_more.feed(part)
+    assert status(one_more) == 503
+    assert b'"overloaded"' in one_more.written
+    assert b"retry-after: 1" in one_more.written
+    assert {status(wire) for wire in wires} == {0}
+    for wire in wires:
+        wire.reset()
+    assert rig.server.bodies == 0
+    another = rig.connect()
+    another.feed(head(1 << 20) + bytes(1 << 20))
+    assert len(rig.app.asked) == 1
+
+
+def test_a_body_beyond_the_limit_is_refused_by_its_length_alone(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(head(BODY_LIMIT + 1))
+    assert status(wire) == 413
+    assert rig.server.bodies == 0
+
+
+def test_a_chunked_body_beyond_the_limit_is_refused_where_it_exceeds_it(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    half = BODY_LIMIT // 2
+    chunk = b"%x\r\n%b\r\n" % (half, bytes(half))
+    wire.feed(chunk)
+    wire.feed(chunk)
+    assert status(wire) == 0
+    wire.feed(b"1\r\nx\r\n")
+    assert status(wire) == 413
+    assert rig.server.bodies == 0
+
+
+def test_a_header_block_above_32_kib_is_refused(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(b"POST /v1/chat/completions HTTP/1.1\r\nx-long: ")
+    for _ in range(33):
+        if not wire.written:
+            wire.feed(b"y" * 1024)
+    assert status(wire) == 431
+    assert wire.eof
+
+
+def test_the_key_is_looked_at_before_the_body_is_taken(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(head(1_000_000).replace(b"host: x", b"host: x\r\napi-key: bad") + bytes(5000))
+    assert status(wire) == 401
+    assert rig.server.bodies == 0
+    assert rig.app.refusals == ["invalid_api_key"]
+    wire.feed(bytes(100_000))  # on its way already: read and dropped
+    assert rig.server.bodies == 0
+    rig.second(2)
+    assert wire.closed
+
+
+def test_a_client_that_waits_for_100_continue_gets_it_only_if_it_may_send(rig: Rig) -> None:
+    good, bad = rig.connect(), rig.connect()
+    good.feed(request(b"", b"expect: 100-continue").replace(b"length: 0", b"length: 5"))
+    assert good.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    good.feed(b"hello")
+    assert rig.app.asked[0][1] == b"hello"
+    bad.feed(request(b"", b"expect: 100-continue", b"api-key: bad").replace(b"length: 0", b"length: 5"))
+    assert status(bad) == 401
+
+
+def test_a_client_that_never_reads_is_cut_after_60_s(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(request(b"x"))
+    connection = rig.app.asked[0][0]
+    connection.write(b"much")
+    connection.pause_writing()
+    rig.second(59)
+    assert not wire.aborted
+    rig.second(2)
+    assert wire.aborted
+    assert rig.server.connections == set()
+
+
+def test_a_client_that_reads_again_in_time_is_not_cut(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(request(b"x"))
+    connection = rig.app.asked[0][0]
+    for _ in range(5):
+        connection.pause_writing()
+        rig.second(50)
+        connection.resume_writing()
+        rig.second(1)
+    assert not wire.closed
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(rig: Rig) -> None:
+    fresh, used, busy = rig.connect(), rig.connect(), rig.connect()
+    busy.feed(request(b"long"))
+    rig.second(60)
+    used.feed(request(b"x"))
+    rig.app.asked.insert(0, rig.app.asked.pop())
+    rig.app.answer(b"done")
+    rig.second(20)
+    assert (fresh.closed, used.closed, busy.closed) == (True, False, False)
+    rig.second(61)
+    assert (used.closed, busy.closed) == (True, False)
+
+
+def test_pipelined_requests_are_answered_one_after_the_other(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(request(b"one") + request(b"two") + request(b"three")[:30])
+    assert [body for _, body in rig.app.asked] == [b"one"]
+    wire.feed(request(b"three")[30:])
+    rig.app.answer(b"1")
+    rig.loop.turn()
+    assert [body for _, body in rig.app.asked] == [b"two"]
+    rig.app.answer(b"2")
+    rig.loop.turn()
+    rig.app.answer(b"3")
+    assert [part[-1:] for part in wire.written.split(b"HTTP/1.1 200 OK")[1:]] == [b"1", b"2", b"3"]
+
+
+def test_too_much_ahead_of_its_turn_is_not_read(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(request(b"one"))
+    body = bytes(PIPELINED_LIMIT)
+    wire.feed(request(body))
+    assert not wire.reading
+    rig.app.answer(b"1")
+    rig.loop.turn()
+    assert wire.reading
+    assert rig.app.asked[0][1] == body
+
+
+def test_a_drain_says_close_on_each_further_answer(rig: Rig) -> None:
+    wire, idle, talking = rig.connect(), rig.connect(), rig.connect()
+    wire.feed(request(b"x"))
+    rig.server.drain()
+    rig.app.answer(b"last")
+    assert b"connection: close" in wire.written
+    assert wire.eof
+    rig.second(2)
+    assert wire.closed
+    talking.feed(request(b"y"))  # a connection that is open is still answered
+    rig.app.answer(b"also")
+    assert b"connection: close" in talking.written
+    rig.second(4)
+    assert idle.closed
+
+
+def test_a_fault_of_ours_is_a_500_of_one_call(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    wire = rig.connect()
+    wire.feed(request(b"raise"))
+    assert status(wire) == 500
+    assert json.loads(wire.written.partition(b"\r\n\r\n")[2])["error"]["code"] == "internal_error"
+    assert "a fault of ours" in caplog.text
+
+
+def test_a_client_that_goes_away_is_told_to_who_answers(rig: Rig) -> None:
+    class Answering:
+        gone = 0
+
+        def client_gone(self) -> None:
+            self.gone += 1
+
+        def pause(self) -> None:
+            raise AssertionError
+
+        def resume(self) -> None:
+            raise AssertionError
+
+    wire = rig.connect()
+    wire.feed(request(b"x"))
+    rig.app.asked[0][0].answering = answering = Answering()
+    wire.hang_up()
+    assert answering.gone == 1
+    rig.app.answer(b"too late")  # into nothing
+    assert answering.gone == 1
+
+
+def test_a_caller_whose_key_was_denied_meanwhile_is_asked_for_it_again(rig: Rig) -> None:
+    wire = rig.connect()
+    for body in (b"one", b"two"):
+        wire.feed(request(body))
+        rig.app.answer(b"yes")
+    rig.app.denied = True
+    wire.feed(request(b"three"))
+    assert [body for _, body in rig.app.asked] == [b"three"]  # `allow` was asked, and says what it says
+
+
+def test_a_head_like_the_last_one_but_for_one_header_is_read_anew(rig: Rig) -> None:
+    wire = rig.connect()
+    wire.feed(request(b"one", b"api-key: good"))
+    rig.app.answer(b"yes")
+    wire.feed(request(b"two", b"api-key: bad"))
+    assert rig.app.asked == []
+    assert b"401 Unauthorized" in wire.written
