@@ -9,10 +9,10 @@ from pathlib import Path
 
 from entrepot.journal.disk import Disk, JournalDamaged, SlotTaken
 from entrepot.journal.files import Position, is_sealed, slot_directory, stream_directory
-from entrepot.journal.slots import Slot, SlotQuarantined, seal_stream
+from entrepot.journal.slots import Records, Slot, SlotQuarantined, seal_stream
 from entrepot.kernel.instants import Instant
 from entrepot.metering.closing import Standing, carry_part, close_open
-from entrepot.metering.record import Seal, to_bytes
+from entrepot.metering.record import Return, Seal, to_bytes
 from entrepot.pricing.charge import charge
 
 _log = logging.getLogger(__name__)
@@ -29,6 +29,16 @@ def unsealed_slots(disk: Disk, root: Path, done: Container[tuple[int, int]] = ()
             if any((slot, epoch) not in done and not _sealed(disk, root, slot, epoch) for epoch in epochs):
                 found.append(slot)
     return sorted(found)
+
+
+def _last_records(records: Records, now: Instant) -> list[bytes]:
+    """Endings for what is open; then, since nobody may come to spend it, every lease goes back as far as it is free."""
+    standing = Standing.of(records)
+    endings = close_open(standing, now, charge)
+    for data in endings:
+        standing.fold(0, data)
+    returns = [Return(lease.balance, lease.granted - lease.charged) for lease in standing.leases.values()]
+    return endings + [to_bytes(each) for each in returns if each.total > standing.leases[each.balance].returned]
 
 
 def last_epoch(disk: Disk, root: Path, slot: int) -> int:
@@ -56,7 +66,7 @@ def seal_slot(disk: Disk, root: Path, number: int, now: Instant, *, by: str, pas
                 disk,
                 slot,
                 epoch,
-                lambda records: close_open(Standing.of(records), now, charge) if records else [],
+                lambda records: _last_records(records, now),
                 to_bytes(Seal(now, by)),
                 carry_part=carry_part,
                 passed=passed(number, epoch),
