@@ -1,4 +1,4 @@
-"""The kill table of the journal (docs/reference/journal.md), row by row: a gateway that kills itself at the very
+"""The kill table, row by row: a gateway that kills itself at the very
 moment; then our record, the lease, the caller, both ledgers. The rows of the books: test_kill_table_books.py."""
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The kill table of the journal (docs/reference/journal.md), where it hits the books: keeper, power, restored database.
+"""The kill table where it hits the books: keeper, power, restored database.
 The worker's rows: test_kill_table.py; the full disk: test_disk_full.py."""
 
 import asyncio
