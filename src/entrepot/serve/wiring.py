@@ -24,7 +24,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ROLES: tuple[Role, ...] = (
-    Role(name="keeper", module="entrepot.keeper.app", alone=True, first=True, stops=2),
+    Role(name="keeper", module="entrepot.keeper.app", alone=True, first=True, nice=5, stops=2),
     Role(name="gateway", module="entrepot.gateway.worker", port="api"),
     Role(name="control", module="entrepot.control.app", port="admin", nice=10),
     Role(name="local", module="entrepot.upstream.local", needed=False, nice=5, stops=2),
