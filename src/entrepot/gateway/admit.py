@@ -180,6 +180,14 @@ class Desk:
             self._offers[mark] = found
         return found
 
+    def offer_anew(self, offer: Offer, at: Instant, route: int) -> Offer | Problem:
+        """The same deployment on another route, by what is known of key and customer now."""
+        key = self.snapshot.key(offer.key.id)
+        customer = self.snapshot.customer(offer.customer.id)
+        if key is None or customer is None or key.id in self.denied:
+            return problem.upstream_failed("connect")
+        return self.offer(key, customer, offer.deployment.name, at, route)
+
     def _work_out(self, key: KeyEntry, customer: CustomerEntry, name: str, at: Instant, route: int) -> Offer | Problem:
         snapshot = self.snapshot
         deployment = None

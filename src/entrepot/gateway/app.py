@@ -85,6 +85,7 @@ class Gateway:
         self.open: dict[int, Exchange] = {}  # attempts without ending, by the number of their intent
         self.ending: dict[int, Exchange] = {}  # ending written, not yet durable
         self.upstreams: dict[str, Upstream] = {}
+        self.retired: list[Pool] = []  # of upstreams that have changed: their calls go on under the old address
         self.refusals = Refusals()
         self.counter = Counter(loop)
         self.calls = 0
@@ -197,9 +198,8 @@ class Gateway:
         if isinstance(decided, Problem):
             self._refuse(connection, route, decided, request_id, name)
             return
-        exchange = Exchange(
-            self, connection, request_id, route.dialect, decided, call, self.forwarded(offer, call, body)
-        )
+        exchange = Exchange(self, connection, request_id, route.dialect, decided, call, body)
+        exchange.admitted_at = now
         connection.answering = exchange
         if isinstance(decided, Need):
             need = decided
@@ -214,7 +214,7 @@ class Gateway:
     ) -> None:
         """The keeper's word about a hold that was not in hand."""
         if word is None:
-            exchange.begin(self.now())
+            exchange.begin(exchange.admitted_at)
             return
         if exchange.client is None:
             return
@@ -232,6 +232,8 @@ class Gateway:
         model = None if offer.vendor_model == call.model else offer.vendor_model
         force = call.stream and not call.include_usage
         cap = offer.output_cap if offer.write_cap and call.output_cap is None else None
+        if call.output_cap is not None and call.output_cap > offer.output_max:
+            cap = offer.output_max  # what is held is what the vendor may write
         if model is None and not force and cap is None:
             return body
         return rewrite_chat(body, call, model=model, force_usage=force, output_cap=cap, cap_field=offer.cap_field)
@@ -291,13 +293,15 @@ class Gateway:
             if known is None or known.entry != entry:
                 if known is not None:
                     known.pool.close()
+                    self.retired.append(known.pool)
                 self.upstreams[entry.id] = self._make_upstream(entry)
 
     def tick(self) -> None:
         now = self.loop.time()
         self.server.sweep(now)
-        for upstream in self.upstreams.values():
-            upstream.pool.sweep(now)
+        for pool in [*self.retired, *(upstream.pool for upstream in self.upstreams.values())]:
+            pool.sweep(now)
+        self.retired = [pool for pool in self.retired if pool.active or pool.opening or pool.waiting]
         for exchange in [*self.open.values(), *self.ending.values()]:
             exchange.tick(now)
         self.leases.tick()

@@ -16,6 +16,8 @@ from entrepot.wire.usage import Answer, read_event
 if TYPE_CHECKING:
     from entrepot.gateway.app import Gateway
 
+_NAME_LIMIT = 200
+
 
 class Attempt:
     """Who asked for what under which offer, what is held, and what was seen of the answer."""
@@ -59,15 +61,13 @@ class Attempt:
         """Hold → charge, and the one usage record of this attempt."""
         gateway, offer = self.gateway, self.offer
         billed = bill(verdict, offer.terms, self.hold)
-        offer.lease.end(self.hold, billed.charge)
-        del gateway.open[self.seq]
-        gateway.append(
-            ending_bytes(
-                self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
-                self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
-            ),
-            durable,
+        record = ending_bytes(
+            self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
+            self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
         )  # fmt: skip
+        del gateway.open[self.seq]
+        offer.lease.end(self.hold, billed.charge)
+        gateway.append(record, durable)
         gateway.note(self, verdict, billed, now)
 
     def mark(self) -> None:
@@ -104,11 +104,12 @@ class Attempt:
     def metered(self, answer: Answer) -> Quantities | None:
         """The vendor's usage, noted with what else the answer says; None if there is none that can be true."""
         facts, usage = self.facts, answer.usage
-        facts.vendor_model, facts.vendor_request, facts.service_tier = answer.model, answer.id, answer.service_tier
+        facts.vendor_model, facts.vendor_request = _name(answer.model), _name(answer.id)
+        facts.service_tier = _name(answer.service_tier)
         if usage is None:
             return None
         facts.usage = usage.raw
-        if usage.absurd or usage.total > 2 * self.offer.context:
+        if usage.absurd or usage.total > 2 * (self.offer.context + self.bounds[1]):
             return None
         return usage.quantities
 
@@ -116,3 +117,8 @@ class Attempt:
         """What the vendor may bill, where nobody is charged for it: four bytes a token in, one token an event out."""
         given, most = self.bounds
         return (min(guess(len(self.body)), given), 0, 0, min(events, most), 0, 0, 0, 0)
+
+
+def _name(text: str) -> str:
+    """A name that a vendor gave, as a record can hold it."""
+    return text[:_NAME_LIMIT].replace("\0", "")

@@ -26,6 +26,8 @@ from entrepot.metering.record import Grant, LeaseTotals, Return, to_bytes
 
 WAIT_S = 0.25  # protocol §4: the keeper is asked once, this long
 RETRY_S = 0.25
+IN_HAND_S = 450  # half of the keeper's slice (900 s): below it more is asked for, so that an outage finds us provided
+AHEAD_S = 5.0  # asking ahead, at most so often for one balance: the keeper may have no more to give
 _WAITERS_LIMIT = 10_000
 
 #: Called with None when the hold was taken, else with the keeper's last word, or "" for no word at all.
@@ -42,7 +44,7 @@ class _Waiter(msgspec.Struct):
 class Account:
     """One lease with those who wait for it, and how fast it is used."""
 
-    __slots__ = ("asked", "asked_at", "lease", "low", "pace", "returned_durable", "taken", "waiters")
+    __slots__ = ("asked", "asked_at", "lease", "pace", "returned_durable", "taken", "waiters")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
@@ -52,7 +54,6 @@ class Account:
         self.pace = 0  # ledger units of holds a second, smoothed
         self.taken = 0  # charged + held when pace was last looked at
         self.returned_durable = lease.returned
-        self.low = 0  # ask for more when less than this is free
 
 
 class Leases:
@@ -120,10 +121,11 @@ class Leases:
         now = self._loop.time()
         while account.waiters and account.waiters[0].until <= now:
             account.waiters.popleft().decided("")
+        if account.asked and now - account.asked_at >= WAIT_S:
+            account.asked = 0  # that question got no answer: the next one is a new one
         if account.waiters:
             self._loop.call_at(account.waiters[0].until + 0.005, self._expire, account)
-        elif account.asked and now - account.asked_at >= WAIT_S:
-            account.asked = 0
+            self._ask(account)
 
     def _granted(self, message: Granted) -> None:
         account = self._account(message.balance)
@@ -132,7 +134,6 @@ class Leases:
         if message.total > lease.granted:
             self._append(to_bytes(Grant(message.balance, message.total)), None)
             lease.grant(message.total)
-            account.low = lease.free // 4
         waiters = account.waiters
         while waiters and lease.take(waiters[0].hold):
             waiters.popleft().decided(None)
@@ -140,7 +141,9 @@ class Leases:
             return
         first = waiters[0]
         missing = first.hold - lease.free
-        if message.short and asked <= missing:  # this very hold was asked for, and there is too little
+        # a word about another hold, or one that came too late, says nothing about this one
+        meant = 0 < asked <= missing and (message.short != "spent" or message.left < first.hold)
+        if message.short and meant:
             waiters.popleft().decided(message)
         if waiters and message.short:
             self._want(account, waiters[0].hold - lease.free)
@@ -153,7 +156,6 @@ class Leases:
         if lease.free <= 0 or account.waiters:
             return
         total = lease.give_back(lease.free)
-        account.low = 0
         self._append(to_bytes(Return(message.balance, total)), lambda: self._returned(account, total))
 
     def _returned(self, account: Account, total: int) -> None:
@@ -169,8 +171,10 @@ class Leases:
             taken = lease.charged + lease.held
             moved, account.taken = max(0, taken - account.taken), taken
             account.pace = (account.pace * 7 + moved) // 8 if moved < account.pace else moved
-            if moved and not account.asked and lease.free < max(account.low, account.pace * 2):
-                self._want(account, max(1, account.pace))
+            if account.asked or not account.pace or lease.free >= account.pace * IN_HAND_S:
+                continue
+            if self._loop.time() - account.asked_at >= AHEAD_S or lease.free < account.pace * 2:
+                self._want(account, 1)
 
     def seen(self, version: int) -> None:
         """Tell the keeper which snapshot this worker answers from."""

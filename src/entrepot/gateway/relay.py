@@ -68,14 +68,19 @@ class Exchange(Attempt):
         gateway = self.gateway
         self.sent_at = gateway.now()
         upstream = gateway.upstreams[self.offer.upstream.id]
+        body = gateway.forwarded(self.offer, self.call, self.body)
         upstream.pool.send(
             b"%b%d\r\nx-client-request-id: w%d-%06d-%d\r\n\r\n%b"
-            % (upstream.head, len(self.body), gateway.slot, gateway.epoch, self.seq, self.body),
+            % (upstream.head, len(body), gateway.slot, gateway.epoch, self.seq, body),
             self,
             fresh=self.attempt > 1,
         )
 
-    # the upstream's side (upstream.client.Sink)
+    # the upstream's side (upstream.connection.Sink)
+
+    def wanted(self) -> bool:
+        """Whether the request may still be written: a call that ended while it waited for a connection must not go."""
+        return self.gateway.open.get(self.seq) is self
 
     def wants_stream(self, head: ResponseHead) -> bool:
         self.first_at = self.gateway.now()
@@ -123,6 +128,8 @@ class Exchange(Attempt):
 
     def answer(self, head: ResponseHead, body: bytes) -> None:
         self.connection = None
+        if self._final is not None:
+            return  # it is being ended already
         if not self.first_at:
             self.first_at = self.gateway.now()
         facts = self.facts
@@ -187,15 +194,12 @@ class Exchange(Attempt):
         offer = self.offer
         following = None
         if self.client is not None and self.on_route + 1 < len(offer.model.routes):
-            following = self.gateway.desk.offer(
-                offer.key, offer.customer, offer.deployment.name, self.admitted_at, self.on_route + 1
-            )
+            following = self.gateway.desk.offer_anew(offer, self.admitted_at, self.on_route + 1)
         verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
         if isinstance(following, Offer):
             self.write_ending(verdict, None, self.gateway.now())
             self.offer = following
             self.on_route += 1
-            self.body = self.gateway.forwarded(following, self.call, self.body)
             self._again()
             return
         self._final = lambda: self._refuse(problem.upstream_failed(reason))
@@ -212,7 +216,7 @@ class Exchange(Attempt):
         self.attempt += 1
         self.facts = Facts()
         if self.offer.lease.take(self.hold):  # just released in this same turn, so it is there
-            self.begin(self.gateway.now())
+            self.begin(self.admitted_at)  # the instant of the request decides its price, whichever attempt serves it
         else:
             self._final = lambda: self._refuse(problem.lease_unavailable())
             self._over()
@@ -307,7 +311,7 @@ class Exchange(Attempt):
         self.client = None
         self._gone_at = self.gateway.loop.time()
         connection = self.connection
-        if self._final is not None or not self.sent_at:
+        if self._final is not None or not self.sent_at or not self.wanted():
             return
         if self.offer.upstream.client_gone == "cancel" or not self.gateway.may_drain():
             self._cancel("client_gone")
@@ -318,19 +322,20 @@ class Exchange(Attempt):
                 connection.resume()
 
     def _cancel(self, reason: str) -> None:
-        if self.connection is not None:
-            self.connection.abandon()
-            self.connection = None
-        events = self.relay.events if self.relay else 0
-        self.facts.events = events
+        """Nobody waits any more, and the vendor is not to be waited for."""
+        connection, self.connection = self.connection, None
+        if connection is None:  # it never got one, and `wanted` sees to it that it does not now
+            self._end(Verdict("void", "vendor", reason, NOTHING, False))
+            return
+        connection.abandon()
+        relay = self.relay
+        self.facts.events = relay.events if relay else 0
         self._final = _nothing
-        self._count("aborted", reason, b"")
-
-    def stop(self) -> None:
-        """The worker ends now: what is open is recorded as it stands, and the client is cut."""
-        if self._final is None and self.seq in self.gateway.open:
-            self._cut()
-            self._cancel("worker_stopped")
+        quantities = self.metered(read_event(relay.usage_event)) if relay and relay.usage_event else None
+        if quantities is not None:
+            self._end(Verdict("aborted", "vendor", reason, quantities, True))
+        else:
+            self._count("aborted", reason, b"")
 
     def pause(self) -> None:
         if self.connection is not None and self.client is not None:
@@ -346,7 +351,8 @@ class Exchange(Attempt):
             if self.gateway.now() - self.ended_at > DURABLE_WAIT_S * SECOND and self.client is not None:
                 self.client.abort()
             return
-        if self._gone_at and now - self._gone_at > self.offer.upstream.drain_seconds and self._final is None:
+        patience = self.offer.upstream.drain_seconds
+        if self._gone_at and self.sent_at and now - self._gone_at > patience and self._final is None:
             self._cancel("drain_timeout")
             return
         self.mark()
@@ -365,6 +371,9 @@ class Exchange(Attempt):
         self._final = lambda: self._finish_stream(trouble)
 
     def _end(self, verdict: Verdict) -> None:
+        """Once, whoever comes first: a count that comes late finds that it is over."""
+        if self.gateway.open.get(self.seq) is not self:
+            return
         if self.draining:
             self.draining = False
             self.gateway.drained -= 1

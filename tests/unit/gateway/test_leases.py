@@ -94,7 +94,9 @@ def grants(amount: int, short: str = "") -> Answer:
         if state["total"] + message.need <= amount:
             state["total"] += message.need
             return [Granted(balance=message.balance, total=state["total"], left=amount)]
-        return [Granted(balance=message.balance, total=state["total"], short=short or "held", left=amount)]  # type: ignore[arg-type]
+        return [
+            Granted(balance=message.balance, total=state["total"], short=short or "held", left=amount - state["total"])
+        ]  # type: ignore[arg-type]
 
     return answer
 
@@ -123,7 +125,7 @@ def test_who_does_not_fit_is_told_why_and_who_fits_gets_it(tmp_path: Path) -> No
         words = [await word for word in [bench.need(60), bench.need(60)]]
         assert words[0] is None
         assert isinstance(words[1], Granted)
-        assert (words[1].short, words[1].left) == ("spent", 100)
+        assert (words[1].short, words[1].left) == ("spent", 40)
         assert bench.leases.lease("acme").held == 60
 
     run(tmp_path, grants(100, "spent"), work)
@@ -200,3 +202,51 @@ def test_a_published_snapshot_is_passed_on(tmp_path: Path) -> None:
         assert seen == [7]
 
     run(tmp_path, lambda _message: [], work)
+
+
+def test_a_balance_in_use_is_provided_for_a_long_outage_of_the_keeper(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        assert await bench.need(100) is None
+        lease = bench.leases.lease("acme")
+        lease.end(100, 40)
+        bench.leases.tick()
+        await asyncio.sleep(0.05)
+        asked = [m for m in bench.heard if isinstance(m, Want)]
+        assert asked[-1].pace >= 40
+        assert len(asked) == 2
+
+    run(tmp_path, grants(10**6), work)
+
+
+def test_a_question_without_answer_is_asked_again_for_who_waits(tmp_path: Path) -> None:
+    deaf = [True]
+    willing = grants(10**6)
+
+    def answer(message: ToKeeper) -> list[FromKeeper]:
+        if isinstance(message, Want) and deaf:
+            deaf.clear()
+            return []
+        return willing(message)
+
+    async def work(bench: Bench) -> None:
+        lost = bench.need(10)
+        await asyncio.sleep(0.2)
+        later = bench.need(10)
+        assert await lost == ""
+        assert await later is None
+
+    run(tmp_path, answer, work)
+
+
+def test_a_late_word_about_a_large_hold_is_not_said_of_a_small_one(tmp_path: Path) -> None:
+    def answer(message: ToKeeper) -> list[FromKeeper]:
+        if not isinstance(message, Want):
+            return []
+        if message.need > 3000:
+            return [Granted(balance="acme", total=0, short="spent", left=3000)]
+        return [Granted(balance="acme", total=0, short="spent", left=3000), Granted(balance="acme", total=message.need)]
+
+    async def work(bench: Bench) -> None:
+        assert await bench.need(10) is None
+
+    run(tmp_path, answer, work)
