@@ -149,6 +149,20 @@ def test_the_azure_line_is_true_for_the_azure_client(first: Start) -> None:
     assert answer.usage.completion_tokens <= 8
 
 
+def test_the_engines_own_fields_do_not_reach_it(first: Start) -> None:
+    import openai
+
+    found = json.loads((first.folder / "data" / "credentials.json").read_text())
+    client = openai.OpenAI(base_url=found["base_url"], api_key=found["api_key"])
+    for name, value in (("n_predict", 500), ("ignore_eos", True), ("cache_prompt", True)):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(
+                model=found["model"], messages=[{"role": "user", "content": "Name a port."}], max_tokens=8,
+                extra_body={name: value},
+            )  # fmt: skip
+        assert (caught.value.code, caught.value.param) == ("unknown_parameter", name)
+
+
 def test_status_finds_nothing_to_do(first: Start) -> None:
     assert "nothing needs you" in first.entrepot("status")
 
@@ -157,7 +171,10 @@ def test_a_call_under_way_when_everything_is_killed_is_named_at_the_next_start(
     first: Start, starts: Callable[..., Start]
 ) -> None:
     found = json.loads((first.folder / "data" / "credentials.json").read_text())
-    body = {"model": found["model"], "messages": [{"role": "user", "content": "Tell a story."}], "ignore_eos": True}
+    body = {
+        "model": found["model"], "messages": [{"role": "user", "content": "Tell a story."}],
+        "logit_bias": {"0": -100, "2": -100},  # the tokens that end an answer
+    }  # fmt: skip
     host, port = found["base_url"].removeprefix("http://").removesuffix("/v1").split(":")
     with socket.create_connection((host, int(port))) as connection:
         text = json.dumps(body)

@@ -24,6 +24,7 @@ from entrepot.limits.message import Granted
 from entrepot.metering.record import Tally, to_bytes
 from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
 from entrepot.upstream.client import Budget, Pool, Target
+from entrepot.wire.builtin import check_builtin
 from entrepot.wire.http1 import RequestHead
 from entrepot.wire.openai import BadField, ChatCall, read_chat, rewrite_chat
 
@@ -190,6 +191,14 @@ class Gateway:
             if offer.code == "model_not_priced":
                 offer = problem.not_priced(name, request_id)
             self._refuse(connection, route, offer, request_id, name)
+            return
+        try:
+            routes = (self.desk.snapshot.upstream(upstream) for upstream, _ in offer.model.routes)
+            if any(entry is not None and entry.dialect == "builtin" for entry in routes):
+                check_builtin(call.fields, call.n)
+        except BadField as bad:
+            trouble = problem.bad_request(bad.message, param=bad.param, code=bad.code)
+            self._refuse(connection, route, trouble, request_id, name)
             return
         if not self.has_room():
             self._refuse(connection, route, problem.journal_full(), request_id, name)

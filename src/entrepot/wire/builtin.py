@@ -1,0 +1,61 @@
+"""What the built-in engine may be asked: a closed list, since it reads many fields of its own beside OpenAI's.
+
+Some of those go around the cap of a call (`n_predict`, `ignore_eos`), make one call many (`n_cmpl`) or reach what the
+engine keeps of other callers (`cache_prompt`, `id_slot`); the next release may bring more. So what is not known to be
+harmless never gets there. A vendor's endpoint is another matter: it guards itself, and gets what the caller wrote.
+"""
+
+from typing import Final
+
+import msgspec
+
+from entrepot.wire.fields import BadField, Fields
+
+MAX_TOP_LOGPROBS: Final = 20
+#: Honoured by the engine; then those that change no answer and that SDKs send with every call.
+BUILTIN_FIELDS: Final = frozenset((
+    "model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "stream_options", "temperature", "top_p",
+    "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
+    "response_format", "tools", "tool_choice", "parallel_tool_calls",
+    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+))  # fmt: skip
+
+
+class _Part(msgspec.Struct):
+    type: str
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Part] | None = None
+
+
+_read_messages = msgspec.json.Decoder(list[_Message]).decode
+_read_number = msgspec.json.Decoder(int | None).decode
+_FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+def check_builtin(fields: Fields, n: int) -> None:
+    """Raises BadField for a chat call, read by `read_chat`, that the built-in engine shall not get."""
+    if not BUILTIN_FIELDS.issuperset(fields):
+        name = next(name for name in fields if name not in BUILTIN_FIELDS)
+        raise BadField(f"the built-in model has no parameter {name[:64]!r}", name[:64], "unknown_parameter")
+    if n > 1:
+        raise BadField(f"n is {n}; the built-in model gives one choice", "n", "unsupported_value")
+    if (raw := fields.get("top_logprobs")) is not None:
+        try:
+            number = _read_number(raw)
+        except _FAULTS:
+            number = -1
+        if number is not None and not 0 <= number <= MAX_TOP_LOGPROBS:
+            raise BadField(f"top_logprobs is a whole number from 0 to {MAX_TOP_LOGPROBS}", "top_logprobs")
+    try:
+        messages: list[_Message] = _read_messages(fields["messages"])
+    except _FAULTS:
+        raise BadField("the content of a message is a text or a list of parts of type text", "messages") from None
+    for message in messages:
+        if isinstance(message.content, list):
+            for part in message.content:
+                if part.type != "text":
+                    raise BadField(
+                        f"the built-in model reads text only, no {part.type[:64]!r}", "messages", "unsupported_value"
+                    )
