@@ -5,6 +5,7 @@ token do (OpenAI's rule of thumb for English text, help centre, "What are tokens
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,8 @@ import msgspec
 BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4  # role and separators (OpenAI cookbook, "How to count tokens": 3 and 1 for a name)
 _WAITING_LIMIT = 256
+
+_log = logging.getLogger(__name__)
 
 
 class _Message(msgspec.Struct):
@@ -46,8 +49,13 @@ class Counter:
         self._waiting += 1
 
         def work() -> None:
-            found = [count_body(text) for text in texts]
-            self._loop.call_soon_threadsafe(done, found)
+            found = [guess(len(text)) for text in texts]
+            try:
+                found = [count_body(text) for text in texts]
+            except BaseException:  # noqa: BLE001 the owner of the count: whatever went wrong, its call has to end
+                _log.exception("an answer could not be counted, so it is guessed")
+            finally:
+                self._loop.call_soon_threadsafe(done, found)
 
         def done(found: list[int]) -> None:
             self._waiting -= 1
@@ -72,7 +80,7 @@ def count_body(body: bytes) -> int:
 
     try:
         read = msgspec.json.decode(body, type=_Texts)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return guess(len(body))
     messages = read.messages + [c.message for c in read.choices if c.message is not None]
     encoding = bpe_openai.get_encoding("o200k_base")
