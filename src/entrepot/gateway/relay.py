@@ -132,8 +132,7 @@ class Exchange(Attempt):
             return  # it is being ended already
         if not self.first_at:
             self.first_at = self.gateway.now()
-        facts = self.facts
-        status = facts.status = head.status
+        status = self.facts.status = head.status
         if status != 200:
             self._refused(head, body)
             return
@@ -145,7 +144,7 @@ class Exchange(Attempt):
             self._whole_stream(head, body, readable)
             return
         answer = read_unary(readable)
-        facts.size = len(body)
+        self.facts.size = len(body)
         self._final = lambda: self._give(head, body)
         self._judge(answer, readable, broken=answer.broken)
 
@@ -168,11 +167,9 @@ class Exchange(Attempt):
                 self._end(Verdict("aborted", "vendor", f"upstream_{reason}", quantities, True))
                 return
         if answered and relay is not None:
-            quantities = self.guessed(relay.events)
-            verdict = Verdict("aborted", "counted", f"upstream_{reason}", quantities, False)
+            verdict = Verdict("aborted", "counted", f"upstream_{reason}", self.guessed(relay.events), False)
         else:
-            quantities = self.guessed(0)
-            verdict = Verdict("estimated", "estimate", f"upstream_{reason}", quantities, False)
+            verdict = Verdict("estimated", "estimate", f"upstream_{reason}", self.guessed(0), False)
         if self.started:
             self._break_stream(reason)
         else:
@@ -182,12 +179,9 @@ class Exchange(Attempt):
     def failed(self) -> None:
         """A fault of ours in the middle of an answer (upstream.connection.Sink.failed)."""
         if not self.ended_at:
-            self._final = self._cut if self.started else lambda: self._refuse(problem.internal())
+            cut = self.client.abort if self.started and self.client is not None else None
+            self._final = cut or (lambda: self._refuse(problem.internal()))
             self._end(Verdict("estimated", "estimate", "internal_error", self.guessed(0), False))
-
-    def _cut(self) -> None:
-        if self.client is not None:
-            self.client.abort()
 
     def _next_route(self, reason: str) -> None:
         """No connection was made, so nothing was begun: void, and the next route if there is one."""
