@@ -226,3 +226,34 @@ def test_no_parser_of_a_vendor_serves_more_than_the_hold(tmp_path: Path, mode: s
     finally:
         house.end()
         vendor.end()
+
+
+def test_a_call_that_outlasts_the_drain_is_recorded_like_after_a_crash(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    vendor = start_vendor(ledger)
+    house = House(vendor.port, environment={"ENTREPOT_DRAIN_SECONDS": "2"})
+    body = chat_body(house.model, stream=True, prompt=5, completion=60, events=60, delay_ms=500)
+    request = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    try:
+        house.start()
+        house.first_answer()
+        with socket.create_connection(("127.0.0.1", house.port), timeout=20) as s:
+            s.sendall((request % house.key).encode() + body)
+            assert s.recv(100).startswith(b"HTTP/1.1 200")
+            time.sleep(2.5)  # two checkpoints
+            house.stop()
+        house.start()
+        house.first_answer()
+        time.sleep(0.3)
+        found = compare([row for row in read_books(ledger) if isinstance(row, Accepted)], house.ours())
+        assert found.differences == []
+        assert found.states["estimated"] == 1
+        (cut,) = [e for records in house.ours().endings.values() for e in records if e.state == "estimated"]
+        assert 0 < cut.charge <= cut.hold
+        assert house.command("verify").returncode == 0
+    finally:
+        house.end()
+        vendor.end()

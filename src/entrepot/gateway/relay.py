@@ -351,8 +351,6 @@ class Exchange(Attempt):
             return
         self.mark()
 
-    # the end
-
     def _break_off(self, reason: str) -> None:
         """We stop reading an answer that goes beyond its bounds."""
         connection, self.connection = self.connection, None
