@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.upstream.connection import Sink, UpstreamConnection
+from entrepot.upstream.connection import IDLE_S, Sink, UpstreamConnection, lose
 from entrepot.wire.http1 import HeadBroken, find_head_end, parse_response_head
 
 CONNECT_S = 10.0
@@ -101,7 +101,7 @@ class Pool:
         elif len(self.waiting) < WAIT_LIMIT:
             self.waiting.append((now + WAIT_S, request, sink))
         else:
-            self.loop.call_soon(_lose, sink, "busy")
+            self.loop.call_soon(lose, sink, "busy")
 
     async def _open(self, request: bytes, sink: Sink) -> None:
         try:
@@ -111,7 +111,7 @@ class Pool:
             if not isinstance(failure, OSError | TimeoutError | UpstreamUnusable):
                 _log.exception("no connection to %s", self.target.host)
             self.opening -= 1
-            sink.lost("connect", answered=False, reused=False)
+            lose(sink, "connect")
             return
         self.opening -= 1
         connection.start(request, sink, self.loop.time())
@@ -171,21 +171,33 @@ class Pool:
         """A call ended on `connection`: keep it, hand it to who waits, or close it."""
         self.active.discard(connection)
         if reusable and not self.closed:
-            if self.waiting:
-                _, request, sink = self.waiting.popleft()
-                connection.start(request, sink, self.loop.time())
-            else:
+            following = self._next()
+            if following is None:
                 self.idle.append(connection)
+            else:
+                connection.start(*following, self.loop.time())
             return
         connection.close()
-        if self.waiting and not self.closed:
+        if self.waiting and (following := self._next()) is not None:
+            self.send(*following)
+
+    def keep(self, connection: "UpstreamConnection", now: float) -> None:
+        """A connection that is ready, and whose call is not wanted any more."""
+        connection.idle_until = max(connection.idle_until, now + IDLE_S)
+        self.done(connection, reusable=connection.usable(now))
+
+    def _next(self) -> tuple[bytes, Sink] | None:
+        """Who has waited longest and still wants its call."""
+        while self.waiting:
             _, request, sink = self.waiting.popleft()
-            self.send(request, sink)
+            if sink.wanted():
+                return request, sink
+        return None
 
     def sweep(self, now: float) -> None:
         """Once a second: what waits or is silent beyond its deadline ends; idle connections past their time close."""
         while self.waiting and self.waiting[0][0] <= now:
-            self.waiting.popleft()[2].lost("busy", answered=False, reused=False)
+            lose(self.waiting.popleft()[2], "busy")
         for connection in [c for c in self.active if c.deadline <= now]:
             connection.fail("timeout")
         if self.budget.used <= self.budget.limit:
@@ -199,11 +211,19 @@ class Pool:
             self.idle = keep
 
     def close(self) -> None:
-        """Close idle connections; active ones end with their calls."""
+        """Close idle connections and give up who waits; active ones end with their calls, so sweep until `empty`."""
         self.closed = True
         for connection in self.idle:
             connection.close()
         self.idle.clear()
+        for _, _, sink in self.waiting:
+            self.loop.call_soon(lose, sink, "connect")
+        self.waiting.clear()
+
+    @property
+    def empty(self) -> bool:
+        """No call is under way here."""
+        return not (self.active or self.opening or self.waiting)
 
 
 def checked_address(address: str) -> str:
@@ -215,7 +235,3 @@ def checked_address(address: str) -> str:
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         raise UpstreamUnusable(f"{address} is not an address of an upstream")
     return address
-
-
-def _lose(sink: Sink, reason: str) -> None:
-    sink.lost(reason, answered=False, reused=False)

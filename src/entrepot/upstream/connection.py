@@ -23,6 +23,10 @@ class Sink(Protocol):
 
     connection: "UpstreamConnection | None"  # set when the request is written; the sink clears it at the end
 
+    def wanted(self) -> bool:
+        """Asked before the request is written: False if the call has ended meanwhile. It hears nothing more then."""
+        ...
+
     def wants_stream(self, head: ResponseHead) -> bool:
         """Asked when the head is there: True to get the body as it comes, False to get it whole."""
         ...
@@ -80,10 +84,13 @@ class UpstreamConnection(asyncio.Protocol):
     # the call
 
     def start(self, request: bytes, sink: Sink, now: float) -> None:
-        """Write the request; the answer goes to `sink`."""
+        """Write the request, if it is still wanted; the answer goes to `sink`."""
+        if not sink.wanted():
+            self.pool.keep(self, now)
+            return
         transport = self.transport
         if transport is None or transport.is_closing():
-            sink.lost("reset", answered=False, reused=self.calls > 0)
+            lose(sink, "reset", reused=self.calls > 0)
             return
         self.sink = sink
         sink.connection = self
@@ -126,7 +133,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._forget()
         self.pool.done(self, reusable=False)
         if sink is not None:
-            sink.lost(reason, answered=self._got, reused=self.calls > 1)
+            lose(sink, reason, answered=self._got, reused=self.calls > 1)
 
     def close(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -276,10 +283,26 @@ class UpstreamConnection(asyncio.Protocol):
                 sink.answer(head, body)
         except Exception:  # noqa: BLE001 the owner of the call: whatever went wrong, it has to end
             _log.exception("an answer could not be handled")
-            sink.failed()
+            _fail(sink)
 
     def _eof(self, *, clean: bool) -> None:
         if self._mode == _UNTIL_EOF and clean and self._head is not None:
             self._finish(b"", clean=False)
         else:
             self.fail("reset")
+
+
+def lose(sink: Sink, reason: str, *, answered: bool = False, reused: bool = False) -> None:
+    """Tell a sink that its call broke. Raises nothing: other calls hang on who tells it."""
+    try:
+        sink.lost(reason, answered=answered, reused=reused)
+    except Exception:  # noqa: BLE001 the owner of the call: whatever went wrong, it has to end
+        _log.exception("a call that broke could not be ended")
+        _fail(sink)
+
+
+def _fail(sink: Sink) -> None:
+    try:
+        sink.failed()
+    except Exception:  # noqa: BLE001 nobody is left who could be told
+        _log.exception("a call is left open")

@@ -1,5 +1,7 @@
 """The HTTP client towards vendors, with a clock that is moved by hand: framing, reuse, bounds, deadlines."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,11 @@ class Caller:
         self.connection: UpstreamConnection | None = None
         self.ends: list[object] = []
         self.streamed = b""
+        self.there = True
         self._stream = stream
+
+    def wanted(self) -> bool:
+        return self.there
 
     def wants_stream(self, head: ResponseHead) -> bool:
         return self._stream
@@ -233,6 +239,99 @@ def test_a_pool_has_a_bound_and_who_waits_for_it_has_a_deadline(rig: Rig, monkey
     assert late.ends == [("busy", False, False)]
     wire.feed(ANSWER)
     assert served.ends == [(200, b"hello")]
+
+
+def test_a_call_that_is_not_wanted_any_more_is_never_written_and_its_connection_serves_the_next(rig: Rig) -> None:
+    gone = Caller()
+    gone.there = False
+    wire = Wire(UpstreamConnection(rig.pool))
+    wire.protocol.start(b"GONE", gone, rig.loop.now)
+    assert (gone.ends, gone.connection, wire.written) == ([], None, b"")
+    assert rig.pool.active == set()
+    caller = rig.again()
+    assert wire.take() == b"AGAIN"
+    wire.feed(ANSWER)
+    assert caller.ends == [(200, b"hello")]
+    rig.pool.send(b"GONE", gone)
+    assert (gone.ends, gone.connection, wire.written) == ([], None, b"")
+    assert rig.pool.idle == [wire.protocol]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_of_those_that_wait_the_first_that_still_wants_its_call_gets_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, clean: bool
+) -> None:
+    monkeypatch.setattr(client, "OPEN_LIMIT", 1)
+    _, wire = rig.call()
+    gone, waits = rig.again(), rig.again()
+    gone.there = False
+    wire.feed(ANSWER + (b"" if clean else b"more"))
+    assert wire.take() == (b"POSTAGAIN" if clean else b"POST")
+    assert rig.pool.opening == (not clean)
+    wire.feed(ANSWER) if clean else rig.loop.close()
+    assert waits.ends == ([(200, b"hello")] if clean else [])
+    assert gone.ends == []
+    assert not rig.pool.waiting
+
+
+@pytest.mark.parametrize("retired", [False, True])
+def test_a_connection_that_was_made_for_a_call_that_has_gone_is_kept_unless_the_pool_is_closed(
+    rig: Rig, retired: bool
+) -> None:
+    gone = rig.again()
+    assert not rig.pool.empty
+    wire = Wire(UpstreamConnection(rig.pool))
+
+    async def connect() -> UpstreamConnection:
+        return wire.protocol  # type: ignore[no-any-return]
+
+    rig.pool._connect = connect  # type: ignore[method-assign]
+    gone.there = False
+    if retired:
+        rig.pool.close()
+    asyncio.run(rig.loop.coroutines.pop())
+    assert (gone.ends, wire.written, wire.closed) == ([], b"", retired)
+    assert rig.pool.empty
+    assert len(rig.pool.idle) == (not retired)
+
+
+def test_a_pool_that_closes_gives_up_who_waits_and_is_empty_when_its_last_call_ends(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "OPEN_LIMIT", 1)
+    caller, wire = rig.call()
+    waits = rig.again()
+    rig.pool.close()
+    rig.loop.turn()
+    assert waits.ends == [("connect", False, False)]
+    assert not rig.pool.empty
+    wire.feed(ANSWER)
+    assert caller.ends == [(200, b"hello")]
+    assert wire.closed
+    assert rig.pool.empty
+
+
+def test_a_fault_in_who_hears_of_a_loss_ends_its_call_alone(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Caller):
+        def lost(self, reason: str, *, answered: bool, reused: bool) -> None:
+            raise RuntimeError("a fault of ours")
+
+    broken, other = Broken(), Caller()
+    for caller in (broken, other):
+        Wire(UpstreamConnection(rig.pool)).protocol.start(b"POST", caller, rig.loop.now)
+    rig.loop.pass_time(FIRST_BYTE_S)
+    rig.pool.sweep(rig.loop.now)
+    assert (broken.ends, other.ends) == (["failed"], [("timeout", False, False)])
+
+    async def connect() -> UpstreamConnection:
+        raise OSError("no way")
+
+    rig.pool._connect = connect  # type: ignore[method-assign]
+    rig.pool.send(b"POST", broken)
+    asyncio.run(rig.loop.coroutines.pop())
+    assert broken.ends == ["failed", "failed"]
+    assert "a fault of ours" in caplog.text
+    assert rig.pool.empty
 
 
 def test_whole_answers_share_a_budget_and_reading_goes_on_when_there_is_room() -> None:
