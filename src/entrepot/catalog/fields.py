@@ -8,6 +8,7 @@ from decimal import Decimal
 from entrepot.catalog.issues import Issue, did_you_mean
 from entrepot.catalog.lines import Path, Places
 from entrepot.kernel.instants import Instant, from_datetime
+from entrepot.kernel.text import plain
 
 LATER = "not for sale yet in this version"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -181,7 +182,7 @@ def good_name(report: Report, path: Path, name: str) -> bool:
     """Names go into ids, paths and files: letters, digits, '.', '_' and '-', at most 64."""
     if _NAME.fullmatch(name):
         return True
-    report.add(path, f'"{name}" cannot be a name here: at most 64 letters, digits, ".", "_" and "-".')
+    report.add(path, f'"{plain(name)}" cannot be a name here: at most 64 letters, digits, ".", "_" and "-".')
     return False
 
 

@@ -32,6 +32,7 @@ from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.money import SCALES
+from entrepot.kernel.text import is_plain
 
 LARGEST = 16 * 1024 * 1024
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
@@ -197,7 +198,7 @@ class _Reader:
         routes = []
         for path, route in fields.texts("routes", required=True):
             upstream, slash, model = route.partition("/")
-            if not (upstream and slash and model):
+            if not (upstream and slash and model and is_plain(model)):
                 self.report.add(path, 'A route is "upstream/the vendor\'s name of the model".')
             else:
                 routes.append((upstream, model))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 
+from entrepot.kernel.text import is_plain
+
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
 
@@ -15,10 +17,12 @@ def key(name: str) -> str:
 
 
 def string(text: str) -> str:
-    letters = (
-        _ESCAPES.get(each) or (f"\\u{ord(each):04x}" if ord(each) < 32 or ord(each) == 127 else each) for each in text
-    )
+    letters = (_ESCAPES.get(each) or (each if is_plain(each) else _escape(ord(each))) for each in text)
     return f'"{"".join(letters)}"'
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def value(thing: object) -> str:

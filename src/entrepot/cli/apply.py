@@ -12,6 +12,7 @@ from entrepot.cli.command import command as verb
 from entrepot.cli.command import options
 from entrepot.cli.session import Admin, AdminError, admin
 from entrepot.cli.terminal import MISUSED, Stop, note, program, say
+from entrepot.kernel.text import plain
 
 
 @verb("load the catalog: difference first, then all or nothing")
@@ -59,7 +60,7 @@ def _confirm(planned: dict[str, Any], file: Path) -> None:
             do=f"{program()} apply {file} --yes      or --dry-run to see them",
             exit_code=MISUSED,
         )
-    say("\n".join(planned["lines"]) + "\n")
+    say("\n".join(map(plain, planned["lines"])) + "\n")
     if not click.confirm(f"Apply {_things(planned)}?", default=False):
         raise Stop("nothing was changed")
 

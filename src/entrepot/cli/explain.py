@@ -78,8 +78,6 @@ def _hold(a: dict[str, Any]) -> str:
     if made is None:
         return ""
     bound = f"{count(made['input'])} input"
-    if made.get("text_bytes") is not None:
-        bound += f" ({count(made['text_bytes'])} bytes + {count(made['input'] - made['text_bytes'])})"
     cap = f"max_tokens {count(made['output'])} × {made['output_price']}"
     return f"   = at most {bound} × {made['input_price']} + {cap} per million"
 

@@ -17,7 +17,7 @@ def command(output: Path | None) -> None:
     with admin() as api:
         facts = api.get("catalog")
     if output is None:
-        show_or_json(facts, lambda found: str(found["text"]).rstrip("\n"))
+        show_or_json(facts, lambda _: str(facts["text"]).rstrip("\n"))  # its strings hold such characters as escapes
     else:
         output.write_text(facts["text"], encoding="utf-8")
         note(f"written to {output}")

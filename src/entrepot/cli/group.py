@@ -9,6 +9,7 @@ import click
 from entrepot.cli.command import Noun, options
 from entrepot.cli.terminal import DONE, MISUSED, REFUSED, Stop, error_text
 from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.text import plain_lines
 
 #: In the order of `--help`, with the words it shows: loading thirty files to read theirs would take longer than the
 #: answer may. A name is listed when `entrepot/cli/NAME.py` exists, which holds `command`; a test compares the words.
@@ -105,7 +106,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its exit
         return DONE
     except Stop as stop:
-        click.echo(stop.lines or error_text(stop.message, stop.do), err=True)
+        click.echo(plain_lines(stop.lines) or error_text(stop.message, stop.do), err=True)
         _trace(debug)
         return stop.exit_code
     except EntrepotError as error:

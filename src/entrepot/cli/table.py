@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from entrepot.kernel.text import plain
+
 Kind = Literal["text", "count", "amount"]
+_CELL_MOST = 400
 
 
 class Column(NamedTuple):
@@ -29,7 +32,7 @@ def at_the_point(amounts: Sequence[str]) -> list[str]:
 def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> str:
     """Header, rows and perhaps a line of totals, without trailing blanks."""
     lines: list[Sequence[str]] = [*rows, *([total] if total is not None else [])]
-    cells = [[str(line[i]) for line in lines] for i in range(len(columns))]
+    cells = [[plain(str(line[i]), _CELL_MOST) for line in lines] for i in range(len(columns))]
     texts: list[list[str]] = []
     for column, values in zip(columns, cells, strict=True):
         shown = at_the_point(values) if column.kind == "amount" else values

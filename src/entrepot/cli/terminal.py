@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 
 from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.text import plain_lines
 
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 
@@ -56,7 +57,7 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """A word beside the answer, on standard error, so that what is piped stays clean."""
-    click.echo(text, err=True)
+    click.echo(plain_lines(text), err=True)
 
 
 def program() -> str:
@@ -75,5 +76,5 @@ def program() -> str:
 
 def error_text(message: str, do: str = "") -> str:
     """`error: …` and below it what to do."""
-    text = f"error: {message}"
-    return f"{text}\n  do    {do}" if do else text
+    text = f"error: {plain_lines(message)}"
+    return f"{text}\n  do    {plain_lines(do)}" if do else text

@@ -11,6 +11,7 @@ from entrepot.cli.command import options
 from entrepot.cli.session import admin
 from entrepot.cli.table import Column, count, lay_out
 from entrepot.cli.terminal import dim, say
+from entrepot.kernel.text import plain_lines
 
 _ALWAYS = ("input", "cached", "output", "reasoning")
 _OTHERS = ("cache_write", "audio_input", "audio_output", "image_input")
@@ -31,7 +32,7 @@ def command(**asked: Any) -> None:
     with admin() as api:
         facts = api.get("usage", **asked)
     if sql and not options().json:
-        say(facts["sql"])
+        say(plain_lines(facts["sql"]))
     else:
         show_or_json(facts, usage_text)
 

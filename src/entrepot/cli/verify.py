@@ -8,6 +8,7 @@ from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import command as verb
 from entrepot.cli.session import admin
 from entrepot.cli.terminal import REFUSED
+from entrepot.kernel.text import plain_lines
 
 PARTS = ("journal", "lake", "rollup", "ledger")
 _PATIENCE_S = 3700.0
@@ -25,7 +26,7 @@ def command(part: str | None) -> None:
         facts["differences"] = [each for each in facts["differences"] if each["part"] == part]
         facts["agree"] = not facts["differences"]
         facts["text"] = _only(part, facts)
-    show_or_json({name: value for name, value in facts.items() if name != "text"}, lambda _: str(facts["text"]))
+    show_or_json({name: value for name, value in facts.items() if name != "text"}, lambda _: plain_lines(facts["text"]))
     if not facts["agree"]:
         raise click.exceptions.Exit(REFUSED)
 

@@ -15,6 +15,7 @@ from entrepot.snapshot import KeyEntry
 REFUSALS_KEPT = 10_000
 _TROUBLE_KEPT = 100
 _LINE_LIMIT = 4_096
+_NAME_MOST, _MESSAGE_MOST = 200, 2_000  # both may hold what a customer wrote, of any length
 
 
 class Refusals:
@@ -29,8 +30,9 @@ class Refusals:
     def add(self, request_id: str, at: Instant, key: KeyEntry, model: str, trouble: Problem) -> None:
         self.count += 1
         self._kept[request_id] = {
-            "at": at, "customer": key.customer, "project": key.project, "key": key.id, "model": model,
-            "status": trouble.status, "code": trouble.code, "message": trouble.message,
+            "at": at, "customer": key.customer, "project": key.project, "key": key.id,
+            "model": model[:_NAME_MOST], "status": trouble.status, "code": trouble.code,
+            "message": trouble.message[:_MESSAGE_MOST],
         }  # fmt: skip
         if len(self._kept) > REFUSALS_KEPT:
             self._kept.popitem(last=False)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from entrepot.gateway.attempt import Attempt
 
 CALLS_A_SECOND = 20
+_NAME_MOST = 200  # of what a customer called a model that is not there
 
 
 class Ticker:
@@ -50,7 +51,7 @@ class Ticker:
         self._refused += 1
         if self._calls + self._refused <= CALLS_A_SECOND:
             self._facts.append({
-                "at": now, "status": trouble.status, "customer": customer, "model": model or "-",
+                "at": now, "status": trouble.status, "customer": customer, "model": model[:_NAME_MOST] or "-",
                 "refused": trouble.code, "ms": 0, "request": request_id,
             })  # fmt: skip
 

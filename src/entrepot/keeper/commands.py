@@ -3,6 +3,7 @@
 Chance (new keys) is drawn here. The caller compiles and publishes the snapshot afterwards.
 """
 
+import re
 import secrets as chance
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -22,6 +23,7 @@ from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import DAY, SECOND, Instant, parse, show
 from entrepot.kernel.money import show as show_money
 from entrepot.kernel.money import to_scaled
+from entrepot.kernel.text import is_plain, plain
 from entrepot.ledger.tables import balance_of, top_up
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder
@@ -33,6 +35,7 @@ Facts = dict[str, object]
 KEY_LIFE = 365 * DAY
 #: An old secret may live beside its successor for at most this long.
 OVERLAP_MOST = 30 * DAY
+_NAME_MOST, _BOOKING_MOST = 200, 128
 
 
 class CommandUnknown(EntrepotError):
@@ -94,7 +97,7 @@ def export(engine: Engine) -> Catalog:
 def key_create(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, project?, models?, expires?, name?}: a new key, whose text is told here and never again."""
     customer, wanted = _text(args, "customer"), args.get("project")
-    expires_at = _expiry(args.get("expires"), now)
+    expires_at, name = _expiry(args.get("expires"), now), _name(args, "name", _NAME_MOST, "")
     with write(engine) as connection:
         stored = customer_tables.read_stored(connection)
         if customer not in stored:
@@ -104,7 +107,7 @@ def key_create(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
         key_id, secret = _letters(keys.ID_LETTERS), _letters(keys.SECRET_LETTERS)
         text = keys.make(key_id, secret)
         key = StoredKey(
-            id=key_id, customer=customer, project=project, name=_text(args, "name", ""), models=models,
+            id=key_id, customer=customer, project=project, name=name, models=models,
             state="active", created_at=now, expires_at=expires_at, revoked_at=0,
             secrets=(_stored(folder, text, 1, now),),
         )  # fmt: skip
@@ -145,7 +148,7 @@ def key_revoke(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
 
 def balance_top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency, id, dry_run}: money that came in, booked once however often it is sent."""
-    customer, currency, booking = _text(args, "customer"), _text(args, "currency"), _text(args, "id")
+    customer, currency, booking = _text(args, "customer"), _text(args, "currency"), _name(args, "id", _BOOKING_MOST)
     try:
         amount = to_scaled(Decimal(_text(args, "amount")), currency)
     except InvalidOperation:
@@ -256,7 +259,7 @@ def _expiry(wanted: object, now: Instant) -> Instant:
     if text == "never":
         return 0
     try:
-        at = now + int(text[:-1]) * DAY if text.endswith("d") and text[:-1].isdecimal() else parse(text)
+        at = now + int(text[:-1]) * DAY if re.fullmatch("[0-9]{1,9}d", text) else parse(text)
         show(at)
     except (ValueError, OverflowError):
         raise CommandRefused(f'expires is a date, an instant, days like 90d, or never; not "{text}"') from None
@@ -275,6 +278,16 @@ def _text(args: Args, name: str, default: str | None = None) -> str:
         return value
     what = "is missing" if value in (None, "") else f"is a text, not {type(value).__name__}"
     raise CommandRefused(f"{name} {what}")
+
+
+def _name(args: Args, name: str, most: int, default: str | None = None) -> str:
+    """A text that people read in lists: on one line, without what a terminal would obey."""
+    value = _text(args, name, default)
+    if len(value) > most:
+        raise CommandRefused(f"{name} has {len(value):,} characters; at most {most} are kept")
+    if not is_plain(value):
+        raise CommandRefused(f"{name} {plain(value)!r} holds control or invisible characters; write it without them")
+    return value
 
 
 def _secrets(args: Args) -> dict[str, str]:

@@ -11,11 +11,13 @@ from typing import Any, TextIO
 from entrepot import __version__
 from entrepot.kernel import instants
 from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.text import plain
 from entrepot.serve import screen
 from entrepot.serve.settings import Value
 from entrepot.storage.folder import Folder
 
 _REPEAT_SECONDS = 10.0
+_NOTE_MOST = 500
 _EXAMPLE = Path("examples/openai.toml")
 
 
@@ -40,7 +42,7 @@ class House:
         elif "second" in facts:
             self._terminal.say(screen.second_line(facts["second"]))
         elif "note" in facts:
-            self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {role}: {facts['note']}"))
+            self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {role}: {plain(str(facts['note']), _NOTE_MOST)}"))
 
     def exited(self, role: str, how: str, log: Path) -> None:
         """One line; the same end again and again gives one line in ten seconds."""
@@ -49,7 +51,8 @@ class House:
         if last_how == how and now - last_at < _REPEAT_SECONDS:
             return
         self._ends[role] = (how, now)
-        self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {role} ended ({how}) and is replaced; why: {where}"))
+        text = f"{_now()}  {role} ended ({plain(how, _NOTE_MOST)}) and is replaced; why: {where}"
+        self._terminal.say(self._paint(screen.YELLOW, text))
 
     def stopping(self, seconds: int) -> None:
         self._terminal.say(

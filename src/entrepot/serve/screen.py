@@ -12,9 +12,12 @@ from typing import Any, TextIO
 import msgspec
 
 from entrepot.kernel import instants
+from entrepot.kernel.text import plain
 
 _QUEUE_LINES = 2000  # two seconds of the busiest screen (20 lines a second) a hundred times over
 _FLUSH_SECONDS = 1.0
+_NAME_MOST = 64
+_LINE_MOST = 400
 
 
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +130,9 @@ def call_line(call: dict[str, Any]) -> str:
         what = f"refused: {call['refused']}  {call.get('charge', '0')}".ljust(32)
     else:
         what = f"{call.get('input', 0):,} in  {call.get('output', 0):,} out   {call.get('charge', '0')}"
-    return (
-        f"{instants.clock(int(call['at']))}  {call['status']}  {call['customer']}  {call['model']}   {what}"
-        f"   {call['ms']:,} ms   {call['request']}"
-    )
+    model = plain(str(call["model"]), _NAME_MOST)  # of a refused call: whatever the customer wrote
+    line = f"{instants.clock(int(call['at']))}  {call['status']}  {call['customer']}  {model}   {what}"
+    return plain(f"{line}   {call['ms']:,} ms   {call['request']}", _LINE_MOST)
 
 
 def second_line(second: dict[str, Any]) -> str:
@@ -170,10 +172,16 @@ class Terminal:
     def _write(self) -> None:
         while (text := self._lines.get()) is not None:
             try:
-                self._stream.write(text + "\n")
-                self._stream.flush()
+                self._write_line(text)
             except (OSError, ValueError):
                 return  # the terminal is gone; the service goes on
+
+    def _write_line(self, text: str) -> None:
+        try:
+            self._stream.write(text + "\n")
+        except UnicodeEncodeError:  # a terminal that does not know every letter
+            self._stream.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+        self._stream.flush()
 
 
 def shown_path(path: Path) -> str:

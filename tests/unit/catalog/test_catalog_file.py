@@ -12,6 +12,7 @@ from entrepot.catalog.file import CatalogFile, read
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.catalog.rules import check
 from entrepot.kernel import instants
+from entrepot.kernel.text import is_plain
 
 NOW = instants.parse("2026-11-21T12:00:00Z")
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -267,3 +268,25 @@ def test_the_file_shown_in_the_reference_has_no_mistake() -> None:
     assert blocks
     for block in blocks:
         check(read(block, "reference.toml"), Catalog(), NOW)
+
+
+@pytest.mark.parametrize("name", ["a\\u001b[2J", "a\\u202eb", "a\\nb"])
+def test_a_name_holds_nothing_that_a_terminal_would_obey(name: str) -> None:
+    text = f"""\
+format = 1
+[vendor]
+maker = {{ name = "Maker" }}
+[upstream.maker]
+vendor = "maker"
+endpoint = {{ dialect = "openai", url = "https://maker.example/v1" }}
+[model]
+one = {{ routes = ["maker/{name}"], context = 1_000 }}
+"{name}" = {{ routes = ["maker/one"], context = 1_000 }}
+[customer."{name}"]
+[customer.acme]
+projects = ["{name}"]
+deployments = [{{ project = "p", name = "{name}", model = "one" }}]
+"""
+    issues = read(text, "shop.toml").issues
+    assert sorted(issue.line for issue in issues) == [8, 9, 10, 12, 13]
+    assert is_plain("".join(why for issue in issues for why in issue.why))

@@ -40,3 +40,9 @@ def test_a_share_of_nothing_is_blank() -> None:
 def test_words_left_numbers_right_no_trailing_blanks() -> None:
     text = lay_out([Column("name"), Column("n", "count"), Column("")], [("a", "1,000", ""), ("longer", "7", "x")])
     assert text == "name        n\na       1,000\nlonger      7  x"
+
+
+def test_a_cell_shows_what_it_will_not_obey_and_is_bounded() -> None:
+    text = lay_out([Column("name")], [("a\x1b[2J\nb",), ("c" * 10_000,)])
+    assert text.splitlines()[1] == "a\\x1b[2J\\x0ab"
+    assert len(text) < 2_000

@@ -1,9 +1,12 @@
 """The ready screen and the lines below it, word for word."""
 
+import io
+
 import msgspec
 import pytest
 
-from entrepot.serve.screen import Paint, Screen, call_line, last_run, ready_screen, second_line
+from entrepot.kernel.text import is_plain
+from entrepot.serve.screen import Paint, Screen, Terminal, call_line, last_run, ready_screen, second_line
 
 KEY = "ep_live_Ky9Pf34qY6Nb3wWD25RQ4F5ZR3qa7yEeeby3abP3E21F0XHE"
 FIRST = Screen(
@@ -122,6 +125,25 @@ def test_a_refusal_says_its_reason() -> None:
         "12:04:58  429  demo  smollm2-135m-instruct   refused: budget  0 USD             1 ms   "
         "req_01M7YZXKD2M0S5V9QF1N7H3BWC"
     )
+
+
+def test_a_model_name_moves_no_cursor_and_forges_no_line() -> None:
+    name = "x\x1b[2J\x1b]0;owned\x07\r\n12:04:59  200  demo  gpt\u202e" + "y" * 100_000
+    call = {"at": 0, "status": 404, "customer": "demo", "model": name, "refused": "model_not_found", "ms": 0,
+            "request": "req_01M7YZXKD2M0S5V9QF1N7H3BWC"}  # fmt: skip
+    line = call_line(call)
+    assert is_plain(line)
+    assert len(line) < 300
+    assert line.endswith("req_01M7YZXKD2M0S5V9QF1N7H3BWC")
+
+
+def test_a_terminal_without_our_letters_does_not_end_the_screen() -> None:
+    raw = io.BytesIO()
+    terminal = Terminal(io.TextIOWrapper(raw, encoding="ascii"))
+    terminal.say("a …")
+    terminal.say("b")
+    terminal.close()
+    assert raw.getvalue() == b"a \\u2026\nb\n"
 
 
 def test_many_calls_fold_into_one_line_a_second() -> None:
