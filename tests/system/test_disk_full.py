@@ -24,7 +24,7 @@ def small() -> Iterator[Path]:
 def test_on_a_full_disk_open_calls_end_new_ones_wait_and_nothing_is_lost(small: Path) -> None:
     """A house whose DATA is a tmpfs of 12 MiB, in a user namespace of its own."""
     if subprocess.run(["unshare", "-Ur", "-m", "true"], capture_output=True).returncode:
-        pytest.skip("this kernel gives no user namespace to mount a small file system in")
+        pytest.fail("this kernel gives no user namespace to mount a small file system in")
     command = ["unshare", "-Ur", "-m", "bash", "-c", MOUNT, "bash", str(small), sys.executable]
     done = subprocess.run([*command, str(TESTS / "full_house.py")], capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr[-4000:]
