@@ -62,6 +62,7 @@ class Ingester:
         self._retry_at: dict[tuple[int, int], Instant] = {}
         self.endings = 0
         self.records = 0
+        self.full = False  # the last batch was a large one: there is more, or soon will be
         self.reload()
 
     def reload(self) -> None:
@@ -145,6 +146,7 @@ class Ingester:
         self._commit(before, after, entries[0], batch, now)
         self._adapt(len(entries), time.thread_time() - began)
         self._known[stream] = after
+        self.full = self._ahead is not None or 2 * len(entries) >= self._most
         self.endings += batch.endings
         self.records += batch.records
         return True
