@@ -349,7 +349,7 @@ class Keeper:
             }
 
     def _do_look(self) -> bool:
-        """One batch of each stream, then a pause: a batch costs two syncs of the disk that the gateways write to, so many
+        """One batch of each stream, then a pause: a batch costs two syncs of the disk that gateways write to, so many
         small ones would make calls wait. Full ones follow each other at once."""
         for _ in self._ingester.open_streams():
             if not self._ingester.step(_now()):
