@@ -80,4 +80,7 @@ async def serve_status(path: Path, status: Callable[[], dict[str, Any]], refusal
             writer.close()
 
     path.unlink(missing_ok=True)
-    return await asyncio.start_unix_server(talk, str(path), limit=_LINE_LIMIT)
+    server = await asyncio.start_unix_server(talk, str(path), limit=_LINE_LIMIT, start_serving=False)
+    path.chmod(0o600)  # what it tells are customers' calls
+    await server.start_serving()
+    return server

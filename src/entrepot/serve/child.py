@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     for fd in (handed["facts"], handed["board"], handed["alive"], handed["listener"]):
         if fd is not None:
             os.set_inheritable(fd, False)  # what a role starts itself must not keep our parent's pipe open
+    os.umask(0o077)  # of DATA nothing is for other users
     os.nice(handed.get("nice", 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then asks with SIGTERM
     tell = _teller(handed["facts"])

@@ -18,7 +18,7 @@ from entrepot.serve import heartbeat, ports
 from entrepot.serve.process import Process, describe_exit
 from entrepot.serve.settings import Value, number
 from entrepot.serve.wiring import ROLES, Role
-from entrepot.storage.folder import Folder
+from entrepot.storage.folder import Folder, for_us_alone
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_SECONDS = 0.25
@@ -66,7 +66,7 @@ class Parent:
 
     def run(self) -> None:
         """Lock, bind, start, watch, stop. Raises FolderInUse, PortTaken, HostUnknown, StartFailed before it serves."""
-        with self.folder.locked():
+        with for_us_alone(), self.folder.locked():
             self._bind()
             self.folder.create()
             self._alive_fd, alive_ours = os.pipe()  # `alive_ours` is ours alone: our death is its end

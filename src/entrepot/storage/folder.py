@@ -10,6 +10,7 @@ from pathlib import Path
 
 from entrepot.kernel.errors import EntrepotError, Fault
 
+_MINE = 0o700
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes with its NUL
 
 
@@ -40,11 +41,15 @@ class Folder:
         self.lake = root / "lake"
 
     def create(self) -> None:
-        """Make the folder and its rooms; what exists stays as it is."""
-        for path in (self.root, self.secrets, self.snapshot, self.journal, self.lake, self.root / "run"):
-            path.mkdir(parents=True, exist_ok=True)
-        self.secrets.chmod(0o700)
+        """Make the folder and its rooms, for this user alone. Rooms and databases that others could read are closed to
+        them; a folder that was there keeps its own mode."""
+        self.root.mkdir(mode=_MINE, parents=True, exist_ok=True)
+        for path in (self.secrets, self.snapshot, self.journal, self.lake, self.root / "run"):
+            path.mkdir(mode=_MINE, exist_ok=True)
+            path.chmod(_MINE)
         self.deny.touch(mode=0o600)
+        for path in (self.deny, *self.root.glob(f"{self.database.name}*")):
+            path.chmod(0o600)
 
     def socket(self, name: str) -> Path:
         """Path of a local socket. A folder too deep for a socket address gets a private one in the temporary directory,
@@ -64,7 +69,7 @@ class Folder:
     @contextmanager
     def locked(self) -> Iterator[int]:
         """Hold the exclusive lock on DATA; raises FolderInUse at once if another process has it."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=_MINE, parents=True, exist_ok=True)
         fd = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -118,7 +123,18 @@ class Folder:
         return whole.decode("ascii", "replace").split(), start + len(whole)
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+@contextmanager
+def for_us_alone() -> Iterator[None]:
+    """Whatever this process makes in here, and the processes it starts, no other user may read: databases and files of
+    libraries too, whose modes nobody asks us about."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write aside, sync, rename, sync the directory: a reader sees the old file or the new one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
