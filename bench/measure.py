@@ -60,7 +60,8 @@ def request(target: Target, kind: Kind) -> bytes:
     }
     if kind != "unary":
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
-    whole = chat_request("127.0.0.1", json.dumps(fields).encode(), key=target.key, path=target.path)
+    body = json.dumps(fields, separators=(",", ":")).encode()  # compact, as httpx and with it the official SDK sends it
+    whole = chat_request("127.0.0.1", body, key=target.key, path=target.path)
     extra = "".join(f"{name}: {value}\r\n" for name, value in target.headers).encode()
     return whole.replace(b"\r\nAccept:", b"\r\n" + extra + b"Accept:", 1)
 
