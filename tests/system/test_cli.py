@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -67,6 +68,15 @@ def _run(house: House, *words: str, code: int = 0) -> str:
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
+
+
+def test_no_other_user_may_read_what_lies_in_the_folder(house: House) -> None:
+    _call(house)
+    house.ask("usage")
+    found = {path: path.lstat().st_mode & 0o777 for path in house.folder.root.rglob("*") if path.name != "hold-local"}
+    names = {path.name for path in found}
+    assert {"entrepot.sqlite", "gateway-w1.sock", "keeper.sock", "gateway.log", "snapshot", "lake"} <= names
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
 
 
 def test_usage_shows_a_call_within_two_seconds_of_it(house: House) -> None:
@@ -217,6 +227,17 @@ def test_with_control_away_reads_changes_and_revocation_go_on(house: House) -> N
         assert _call(house, key=key["key"])[0] == 401
     finally:
         house.release("control")
+
+
+def test_with_the_admin_port_taken_up_commands_still_work(house: House) -> None:
+    lines = [socket.create_connection(("127.0.0.1", house.admin_port)) for _ in range(260)]
+    try:
+        assert "without it" in _run(house, "status")
+        key = house.ask("key", "create", "--customer", "demo", "--name", "besieged")
+        assert _call(house, key=key["key"])[0] == 200
+    finally:
+        for line in lines:
+            line.close()
 
 
 def test_a_stopped_house_answers_from_its_folder(house: House) -> None:

@@ -19,6 +19,7 @@ from entrepot.storage.folder import Folder
 _CHILD = """
 import json, socket, sys
 from pathlib import Path
+from entrepot.control import app as control
 from entrepot.control.app import run
 
 beats = 0
@@ -28,6 +29,7 @@ def beat():
 
 listener = socket.socket(fileno=int(sys.argv[2]))
 tell = lambda facts: print(json.dumps(facts), flush=True)
+control.HEAD_S = 1.0
 run(Path(sys.argv[1]), listener, int(sys.argv[3]), beat, tell, {})
 print(json.dumps({"beats": beats}), flush=True)
 """
@@ -109,3 +111,34 @@ def test_a_connection_that_says_nothing_does_not_hold_the_end_up(start: Callable
         time.sleep(0.2)
         control.process.send_signal(signal.SIGTERM)
         assert control.process.wait(timeout=10) == 0
+
+
+def test_silent_and_slow_connections_lose_their_place_to_those_who_ask(start: Callable[[], Control]) -> None:
+    control = start()
+    lines = [socket.create_connection(("127.0.0.1", control.port)) for _ in range(260)]
+    try:
+        for line in lines[::2]:
+            line.sendall(b"GET /admin/status HTTP/1.1\r\nHost: local")
+        assert control.status() == 503
+        until = time.monotonic() + 5
+        while control.status() != 200:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert [line.recv(1) for line in (lines[0], lines[1])] == [b"", b""]
+    finally:
+        for line in lines:
+            line.close()
+
+
+def test_who_asks_one_thing_after_another_keeps_the_connection(start: Callable[[], Control]) -> None:
+    control = start()
+    line = http.client.HTTPConnection("127.0.0.1", control.port, timeout=10)
+    until = time.monotonic() + 2.5
+    line.connect()
+    before = line.sock
+    while time.monotonic() < until:
+        line.request("GET", "/admin/balances", headers={"Authorization": "Bearer t0ken"})
+        line.getresponse().read()
+        assert line.sock is before
+        time.sleep(0.3)
+    line.close()

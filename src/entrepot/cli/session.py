@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from entrepot.cli.command import options
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0  # longer than the keeper's own, so that its answer arrives
 PROBE_S = 2.0  # an idle control process answers in a millisecond
+_BUSY = 503  # without JSON: too many connections, the request was not looked at
 SETTLE_S = 5.0  # for a server that starts, or another command that holds the lock
 
 
@@ -45,7 +46,10 @@ class Unreachable(Stop):
 
 
 class _Way(Protocol):
-    """One way to the API: method, path with query, body → status and JSON."""
+    """One way to the API: method, path with query, body → status and JSON. `here`: in this process."""
+
+    @property
+    def here(self) -> bool: ...
 
     def send(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]: ...
 
@@ -53,9 +57,12 @@ class _Way(Protocol):
 class Admin:
     """The admin API, whichever way leads there. `here` is true when it runs inside this command."""
 
-    def __init__(self, way: _Way, *, here: bool) -> None:
+    def __init__(self, way: "_Way") -> None:
         self._way = way
-        self.here = here
+
+    @property
+    def here(self) -> bool:
+        return self._way.here
 
     def get(self, *path: str, **query: Any) -> dict[str, Any]:
         """`get("keys", customer="acme")`; empty values are left out, `from_` is written `from`."""
@@ -78,6 +85,8 @@ class Admin:
 
 
 class _Http:
+    here = False
+
     def __init__(self, url: str, token: str, patience_s: float) -> None:
         self._url = url
         self._patience_s = patience_s
@@ -103,6 +112,8 @@ class _Http:
 
 class _Inside:
     """The same API in this process."""
+
+    here = True
 
     def __init__(self, folder: "Folder", *, own: bool) -> None:
         import asyncio
@@ -137,29 +148,57 @@ class _Inside:
         self._runner.close()
 
 
+class _Served:
+    """A server's control process, and, from when it turns out to answer nothing, the same API in this process."""
+
+    def __init__(self, http: _Http, inside: Callable[[], _Inside]) -> None:
+        self._way: _Http | _Inside = http
+        self._make_inside = inside
+
+    @property
+    def here(self) -> bool:
+        return self._way.here
+
+    def send(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        try:
+            status, answer = self._way.send(method, target, body)
+        except Unreachable:
+            if method != "GET" or self.here:  # a change may have been made: whether to repeat it is for a person
+                raise
+        else:
+            if status != _BUSY or answer[:1] == b"{" or self.here:
+                return status, answer
+        self._way = self._make_inside()
+        return self._way.send(method, target, body)
+
+
 @contextlib.contextmanager
 def admin(*, patience_s: float = PATIENCE_S) -> Iterator[Admin]:
     """The admin API of the server that the options mean. Raises Unreachable (exit code 3)."""
-    from entrepot.storage.folder import Folder
+    from entrepot.storage.folder import Folder, for_us_alone
 
     chosen = options()
     folder = Folder(chosen.data)
     if chosen.url:
-        yield Admin(_Http(chosen.url, chosen.token or _token(folder), patience_s), here=False)
+        yield Admin(_Http(chosen.url, chosen.token or _token(folder), patience_s))
         return
     if not folder.database.exists():
         raise Unreachable(
             f"no server has run on {chosen.data}/ yet, and none is named with --data or --url", do="make serve"
         )
     with contextlib.ExitStack() as stack:
+        stack.enter_context(for_us_alone())
         own = _settle(folder, stack)
         url = folder.read_credentials().get("admin_url", "").rstrip("/")
+        def inside() -> _Inside:
+            way = _Inside(folder, own=own)
+            stack.callback(way.close)
+            return way
+
         if not own and _listens(url):
-            yield Admin(_Http(url, chosen.token or _token(folder), patience_s), here=False)
-            return
-        inside = _Inside(folder, own=own)
-        stack.callback(inside.close)
-        yield Admin(inside, here=True)
+            yield Admin(_Served(_Http(url, chosen.token or _token(folder), patience_s), inside))
+        else:
+            yield Admin(inside())
 
 
 def _settle(folder: "Folder", stack: contextlib.ExitStack) -> bool:
@@ -189,7 +228,8 @@ def _listens(url: str) -> bool:
     try:
         with socket.create_connection((to.hostname or "", to.port or 80), timeout=PROBE_S) as line:
             line.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return bool(line.recv(1))
+            said = line.recv(12)
+            return bool(said) and not said.endswith(b" 503")
     except OSError:
         return False
 

@@ -6,7 +6,7 @@ import os
 import pkgutil
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 BEAT_S = 0.5
 DRAIN_S = 5
 OPEN_CONNECTIONS = 256
+HEAD_S = 10.0  # a connection that has not sent a whole head by then makes room for others
 
 
 def build(keeper: KeeperPort, folder: Folder, engine: Engine, hosts: tuple[str, ...] = ()) -> FastAPI:
@@ -65,6 +66,27 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class HeadWaits:
+    """Since when each connection owes us the head of its request. The server itself has a bound for the pause between
+    two requests only, and counts the silent ones among those it serves."""
+
+    def __init__(self) -> None:
+        self._since: dict[Any, tuple[Any, float]] = {}  # connection → its last request, and when that was first seen
+
+    def close_overdue(self, connections: Iterable[Any], now: float) -> None:
+        """Close those that have waited HEAD_S; called a few times a second."""
+        waiting = {}
+        for each in list(connections):
+            last = each.cycle
+            if last is not None and not last.response_complete:
+                continue
+            known, since = self._since.get(each, (last, now))
+            waiting[each] = (last, since if known is last else now)
+            if now - waiting[each][1] > HEAD_S:
+                each.transport.close()
+        self._since = waiting
 
 
 def run(  # noqa: PLR0917  the same six for every role: serve.wiring calls them alike
@@ -113,10 +135,12 @@ async def _serve(
     loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_reader(alive_fd, parent_gone)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waits = HeadWaits()
     told = False
     try:
         while not serving.done():
             beat()
+            waits.close_overdue(server.server_state.connections, loop.time())
             if server.started and not told:
                 told = True
                 ready({"role": "control", "pid": os.getpid()})
