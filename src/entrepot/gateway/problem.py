@@ -91,14 +91,28 @@ def bad_request(message: str, *, param: str | None = None, code: str = "invalid_
     return Problem(status=status, message=message, type="invalid_request_error", code=code, param=param, retry=False)
 
 
+def too_large(size: int, limit: int) -> Problem:
+    return bad_request(
+        f"The request body is {size:,} bytes; the limit is {limit:,}.", status=413, code="request_too_large"
+    )
+
+
+def too_slow() -> Problem:
+    return bad_request(
+        "The request was received too slowly: 30 s and 1 s for each 64 KiB, and of a body no 10 s without a byte.",
+        status=408,
+    )
+
+
 def bad_key(message: str, code: str = "invalid_api_key") -> Problem:
     return Problem(status=401, message=message, type="authentication_error", code=code)
 
 
 def unknown_url(method: str, path: str) -> Problem:
+    hint = "" if path.startswith(("/v1", "/openai")) else " OpenAI clients use a base URL that ends in /v1."
     return Problem(
         status=404,
-        message=f"Unknown request URL: {method} {path}. OpenAI clients use a base URL that ends in /v1.",
+        message=f"Unknown request URL: {method} {path}.{hint}",
         type="invalid_request_error",
         code="unknown_url",
     )

@@ -5,16 +5,17 @@ import logging
 from typing import Protocol
 
 from entrepot.gateway import problem
+from entrepot.gateway.bodies import BODIES_SHARE, Bodies
 from entrepot.gateway.problem import Dialect, Problem
 from entrepot.gateway.routes import Route, Seen, match, remember
 from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestHead, find_head_end, parse_request_head
 
 RECEIVE_S = 30.0
 RECEIVE_BYTES_PER_S = 64 * 1024  # protocol §7: 30 s + 1 s per 64 KiB
+SILENT_S = 10.0  # within a body
 IDLE_S = 75.0
 WRITE_STALLED_S = 60.0
 BODY_LIMIT = 32 * 1024 * 1024  # images and audio come as data URLs; the worst body of this size holds the loop for 2 s
-BODIES_BUDGET = 256 * 1024 * 1024
 PIPELINED_LIMIT = 64 * 1024
 WRITE_HIGH = 256 * 1024
 LINGER_S = 1.0
@@ -49,7 +50,7 @@ class Server:
         self.app = app
         self.connections: set[Connection] = set()
         self.receiving: set[Connection] = set()
-        self.bodies = 0  # bytes of request bodies that are not whole yet
+        self.bodies = Bodies()  # that are not whole yet
         self.draining = False
 
     def sweep(self, now: float) -> None:
@@ -76,7 +77,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_chunks", "_head", "_keep", "_misses", "_mode", "_parts", "_route", "_seen", "_size", "_started",
-        "admission", "answering", "caller", "deadline", "idle_at", "server", "stalled_at", "transport",
+        "admission", "answering", "caller", "deadline", "heard_at", "idle_at", "payer", "server", "stalled_at",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -84,8 +86,10 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.answering: Answering | None = None
         self.caller: object = None  # what `allow` found out about the credential
+        self.payer = ""  # whose share of the budget of bodies counts; `allow` says so
         self.admission = (-1, 0)  # the app's: which judgement that was, and until when it holds
         self.deadline = 0.0
+        self.heard_at = 0.0  # when the last byte of a body came
         self.idle_at = 0.0
         self.stalled_at = 0.0
         self._buffer = b""
@@ -185,7 +189,7 @@ class Connection(asyncio.Protocol):
             self._handle(rest)
             return
         if length is not None and length > BODY_LIMIT:
-            self._refuse_early(_too_large(length))
+            self._refuse_early(problem.too_large(length, BODY_LIMIT))
             return
         if not head.chunked and length is not None and len(rest) > length:
             self._buffer = rest[length:]
@@ -196,6 +200,7 @@ class Connection(asyncio.Protocol):
         self._chunks = ChunkedReader() if head.chunked else None
         if not self.deadline:
             self._receiving()
+        self._heard()
         if head.expect_continue and self.transport is not None:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rest:
@@ -239,18 +244,32 @@ class Connection(asyncio.Protocol):
                 payload, rest = data[:left], data[left:]
         self._parts.append(payload)
         self._size += len(payload)
-        server.bodies += len(payload)
+        share = server.bodies.hold(self.payer, len(payload))
         if self._size > BODY_LIMIT:
-            self._refuse_early(_too_large(self._size))
-        elif server.bodies > BODIES_BUDGET:
-            self._refuse_early(problem.overloaded("Too many large requests are being received. Retry in a moment."))
+            self._refuse_early(problem.too_large(self._size, BODY_LIMIT))
         elif whole:
             body = b"".join(self._parts)
-            self._received()
             self._buffer = rest
             self._handle(body)
+        elif share > BODIES_SHARE:
+            self._refuse_early(problem.overloaded("You send too many large requests at once. Retry in a moment."))
+        elif not server.bodies.make_room(server.receiving, self):
+            self.evict()
         else:
-            self.deadline = self._started + RECEIVE_S + self._size / RECEIVE_BYTES_PER_S
+            self._heard()
+
+    @property
+    def received(self) -> int:
+        """Bytes of a body that is not whole yet."""
+        return self._size
+
+    def evict(self) -> None:
+        """The bytes held for this connection are needed for others."""
+        self._refuse_early(problem.overloaded("Too many large requests are being received. Retry in a moment."))
+
+    def _heard(self) -> None:
+        now = self.heard_at = self.server.loop.time()
+        self.deadline = min(self._started + RECEIVE_S + self._size / RECEIVE_BYTES_PER_S, now + SILENT_S)
 
     def _receiving(self) -> None:
         self._started = self.server.loop.time()
@@ -262,22 +281,27 @@ class Connection(asyncio.Protocol):
             self.deadline = 0.0
             self.server.receiving.discard(self)
         if self._parts:
-            self.server.bodies -= self._size
+            self.server.bodies.hold(self.payer, -self._size)
             self._parts, self._size = [], 0
         self._chunks = None
 
     def _handle(self, body: bytes) -> None:
         self._mode = _BUSY
-        if self.deadline:
+        app, route, head = self.server.app, self._route, self._head
+        assert route is not None
+        assert head is not None
+        if self.deadline:  # it came in pieces, perhaps over minutes: the caller may not be welcome any more
             self._received()
-        assert self._route is not None
-        assert self._head is not None
+            trouble = None if app.welcome(self) else app.allow(self, route, head)
+            if trouble is not None:
+                self._refuse_early(trouble)
+                return
         try:
-            self.server.app.handle(self, self._route, self._head, body)
+            app.handle(self, route, head, body)
         except Exception:  # noqa: BLE001 the request boundary: a fault of ours is one call's 500, and is logged
             _log.exception("a request could not be handled")
             self._keep = False
-            self.refuse(problem.internal(), self._route.dialect, self.server.app.request_id())
+            self.refuse(problem.internal(), route.dialect, app.request_id())
 
     def _refuse_early(self, trouble: Problem) -> None:
         """Refuse before the body was taken: what follows on this connection cannot be trusted, so it closes."""
@@ -295,9 +319,7 @@ class Connection(asyncio.Protocol):
         if self._mode == _HEAD and not self._buffer:
             self.close()
             return
-        self._refuse_early(
-            problem.bad_request("The request was received too slowly: 30 s and 1 s for each 64 KiB.", status=408)
-        )
+        self._refuse_early(problem.too_slow())
 
     # answering
 
@@ -307,7 +329,10 @@ class Connection(asyncio.Protocol):
             self.transport.write(data)
 
     def respond(self, head: bytes, body: bytes) -> None:
-        """A whole answer; `head` ends after its last header line."""
+        """A whole answer; `head` ends after its last header line. HEAD gets the head alone."""
+        asked = self._head
+        if asked is not None and asked.method == b"HEAD":
+            body = b""
         if self._keep and not self.server.draining:
             self.last(b"%b\r\n%b" % (head, body))
         else:
@@ -336,6 +361,7 @@ class Connection(asyncio.Protocol):
             return
         self._head = self._route = None
         self.caller = None
+        self.payer = ""
         if self._buffer:
             self.server.loop.call_soon(self._next)
         else:
@@ -371,9 +397,3 @@ class Connection(asyncio.Protocol):
         """Close now."""
         if self.transport is not None:
             self.transport.abort()
-
-
-def _too_large(size: int) -> Problem:
-    return problem.bad_request(
-        f"The request body is {size:,} bytes; the limit is {BODY_LIMIT:,}.", status=413, code="request_too_large"
-    )

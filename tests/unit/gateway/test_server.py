@@ -5,8 +5,9 @@ import json
 import pytest
 
 from entrepot.gateway import problem
+from entrepot.gateway.bodies import BODIES_BUDGET, BODIES_SHARE
 from entrepot.gateway.problem import Problem
-from entrepot.gateway.server import BODIES_BUDGET, BODY_LIMIT, PIPELINED_LIMIT, Connection, Route, Server
+from entrepot.gateway.server import BODY_LIMIT, PIPELINED_LIMIT, Connection, Route, Server
 from entrepot.wire.http1 import RequestHead
 from hand_driven import Loop, Wire
 
@@ -20,6 +21,9 @@ class Shop:
         self.denied = False
 
     def allow(self, connection: Connection, route: Route, head: RequestHead) -> Problem | None:
+        connection.payer = head.headers.get(b"user-agent", b"").decode()
+        if self.denied:
+            return problem.bad_key("no more")
         return problem.bad_key("no") if head.headers.get(b"api-key") == b"bad" else None
 
     def welcome(self, connection: Connection) -> bool:
@@ -68,8 +72,9 @@ def request(body: bytes = b"", *lines: bytes) -> bytes:
     return b"\r\n".join([*head, b"", body])
 
 
-def head(size: int) -> bytes:
-    return b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+def head(size: int, payer: bytes = b"one") -> bytes:
+    line = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nuser-agent: %b\r\n" % payer
+    return line + b"content-length: %d\r\n\r\n" % size
 
 
 def status(wire: Wire) -> int:
@@ -93,12 +98,15 @@ def test_a_head_that_trickles_in_is_refused_after_30_s(rig: Rig) -> None:
 def test_each_64_kib_of_a_body_buy_one_more_second(rig: Rig) -> None:
     wire = rig.connect()
     wire.feed(head(1 << 20))
-    wire.feed(bytes(2 * 64 * 1024))
-    rig.second(31)
+    wire.feed(bytes(2 * 64 * 1024 - 3))
+    for _ in range(3):
+        rig.second(9)
+        wire.feed(b"x")
+    rig.second(4)
     assert status(wire) == 0
     rig.second()
     assert status(wire) == 408
-    assert rig.server.bodies == 0
+    assert rig.server.bodies.held == 0
     assert rig.app.asked == []
 
 
@@ -113,36 +121,108 @@ def test_a_body_that_keeps_its_pace_is_taken(rig: Rig) -> None:
     assert status(wire) == 0  # the deadline is for receiving, not for answering
 
 
-def test_all_bodies_together_have_one_budget(rig: Rig) -> None:
-    part = bytes(BODY_LIMIT // 4)
+def test_a_body_of_which_nothing_comes_for_10_s_is_refused(rig: Rig) -> None:
+    begun, not_begun = rig.connect(), rig.connect()
+    begun.feed(head(1 << 20) + bytes(1 << 19))
+    not_begun.feed(head(1 << 20))
+    rig.second(9)
+    assert (status(begun), status(not_begun)) == (0, 0)
+    begun.feed(b"x")
+    rig.second()
+    assert (status(begun), status(not_begun)) == (0, 408)
+    rig.second(9)
+    assert status(begun) == 408
+    assert rig.server.bodies.held == 0
+
+
+def fill(rig: Rig, payer: bytes, size: int) -> list[Wire]:
+    """Bodies that lack their last byte, of `size` bytes together."""
     wires = []
-    for _ in range(2 * BODIES_BUDGET // BODY_LIMIT):
-        wire = rig.connect()
-        wires.append(wire)
-        wire.feed(head(BODY_LIMIT))
-        for _ in range(BODY_LIMIT // len(part) - 1):
-            if rig.server.bodies + len(part) <= BODIES_BUDGET:
-                wire.feed(part)
+    while size:
+        part = min(size, BODY_LIMIT - 1)
+        wires.append(rig.connect())
+        wires[-1].feed(head(part + 1, payer))
+        wires[-1].feed(bytes(part))
+        size -= part
+    return wires
+
+
+def test_one_customer_holds_a_share_of_the_bodies_and_no_more(rig: Rig) -> None:
+    greedy = fill(rig, b"greedy", BODIES_SHARE)
     one_more = rig.connect()
-    one_more.feed(head(BODY_LIMIT))
-    one_more.feed(part)
+    one_more.feed(head(100, b"greedy") + b"x")
     assert status(one_more) == 503
     assert b'"overloaded"' in one_more.written
     assert b"retry-after: 1" in one_more.written
-    assert {status(wire) for wire in wires} == {0}
+    other = fill(rig, b"other", BODIES_SHARE)
+    assert {status(wire) for wire in greedy + other} == {0}
+    greedy[0].feed(b"x")
+    again = rig.connect()
+    again.feed(head(1 << 20, b"greedy"))
+    again.feed(bytes(1 << 19))
+    again.feed(bytes(1 << 19))
+    assert [len(body) for _, body in rig.app.asked] == [BODY_LIMIT, 1 << 20]
+    for wire in [*greedy, *other, again]:
+        wire.reset()
+    assert rig.server.bodies.held == 0
+
+
+def test_when_all_bodies_together_are_too_many_the_one_silent_for_longest_goes(rig: Rig) -> None:
+    wires = []
+    for payer in (b"a", b"b", b"c", b"d"):
+        wires += fill(rig, payer, BODIES_BUDGET // 4)
+        rig.second()
+    assert rig.server.bodies.held == BODIES_BUDGET
+    small = rig.connect()
+    small.feed(head(100, b"e") + b"x")
+    assert [status(wire) for wire in wires] == [503] + [0] * (len(wires) - 1)
+    assert b'"overloaded"' in wires[0].written
+    small.feed(bytes(99))
+    assert len(rig.app.asked) == 1
     for wire in wires:
         wire.reset()
-    assert rig.server.bodies == 0
-    another = rig.connect()
-    another.feed(head(1 << 20) + bytes(1 << 20))
-    assert len(rig.app.asked) == 1
+    assert rig.server.bodies.held == 0
+    assert rig.server.receiving == set()
+
+
+def test_small_bodies_do_not_make_room_for_a_large_one(rig: Rig) -> None:
+    rig.server.bodies.hold("elsewhere", BODIES_BUDGET - 1000)
+    small, large = rig.connect(), rig.connect()
+    small.feed(head(1000, b"a") + bytes(900))
+    large.feed(head(1000, b"b") + bytes(900))
+    assert (status(small), status(large)) == (0, 503)
+
+
+def test_a_key_that_is_revoked_while_the_body_comes_is_refused(rig: Rig) -> None:
+    wire, late = rig.connect(), rig.connect()
+    wire.feed(head(10))
+    wire.feed(b"12345")
+    late.feed(request(b"hello")[:-2])
+    rig.app.denied = True
+    wire.feed(b"67890")
+    late.feed(b"lo")
+    assert (status(wire), status(late)) == (401, 401)
+    assert rig.app.asked == []
+    assert rig.server.bodies.held == 0
+    assert wire.eof
+
+
+def test_a_head_asked_for_alone_has_no_body_and_the_next_answer_follows_it(rig: Rig) -> None:
+    wire = rig.connect()
+    line = b" /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+    wire.feed(b"HEAD" + line + b"GET" + line)
+    rig.app.answer(b"models")
+    rig.loop.turn()
+    rig.app.answer(b"models")
+    empty, full = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n", b"models"
+    assert wire.written == empty + empty + full
 
 
 def test_a_body_beyond_the_limit_is_refused_by_its_length_alone(rig: Rig) -> None:
     wire = rig.connect()
     wire.feed(head(BODY_LIMIT + 1))
     assert status(wire) == 413
-    assert rig.server.bodies == 0
+    assert rig.server.bodies.held == 0
 
 
 def test_a_chunked_body_beyond_the_limit_is_refused_where_it_exceeds_it(rig: Rig) -> None:
@@ -155,7 +235,7 @@ def test_a_chunked_body_beyond_the_limit_is_refused_where_it_exceeds_it(rig: Rig
     assert status(wire) == 0
     wire.feed(b"1\r\nx\r\n")
     assert status(wire) == 413
-    assert rig.server.bodies == 0
+    assert rig.server.bodies.held == 0
 
 
 def test_a_header_block_above_32_kib_is_refused(rig: Rig) -> None:
@@ -172,10 +252,10 @@ def test_the_key_is_looked_at_before_the_body_is_taken(rig: Rig) -> None:
     wire = rig.connect()
     wire.feed(head(1_000_000).replace(b"host: x", b"host: x\r\napi-key: bad") + bytes(5000))
     assert status(wire) == 401
-    assert rig.server.bodies == 0
+    assert rig.server.bodies.held == 0
     assert rig.app.refusals == ["invalid_api_key"]
     wire.feed(bytes(100_000))  # on its way already: read and dropped
-    assert rig.server.bodies == 0
+    assert rig.server.bodies.held == 0
     rig.second(2)
     assert wire.closed
 
@@ -307,7 +387,8 @@ def test_a_caller_whose_key_was_denied_meanwhile_is_asked_for_it_again(rig: Rig)
         rig.app.answer(b"yes")
     rig.app.denied = True
     wire.feed(request(b"three"))
-    assert [body for _, body in rig.app.asked] == [b"three"]  # `allow` was asked, and says what it says
+    assert rig.app.asked == []
+    assert b"401 Unauthorized" in wire.written
 
 
 def test_a_head_like_the_last_one_but_for_one_header_is_read_anew(rig: Rig) -> None:
