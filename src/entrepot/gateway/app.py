@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Callable
+from difflib import get_close_matches
 
 import msgspec
 
@@ -30,6 +31,7 @@ from entrepot.wire.openai import BadField, ChatCall, read_chat, rewrite_chat
 
 DRAINING_LIMIT = 1_000  # answers read to their end for clients that have gone
 INFLATED_LIMIT = 16 * 1024 * 1024
+_CREDENTIALS = (b"api-key", b"x-api-key")  # beside the Authorization header
 Append = Callable[[bytes, Callable[[], None] | None], int]
 
 
@@ -114,25 +116,25 @@ class Gateway:
         if route.public:
             return None
         headers = head.headers
+        sent = {value for name in _CREDENTIALS if (value := headers.get(name)) is not None}
         bearer = headers.get(b"authorization")
-        plain = headers.get(b"api-key")
         if bearer is not None:
             if bearer[:7].lower() != b"bearer ":
                 return problem.bad_key("The Authorization header has to read: Bearer YOUR_API_KEY.")
-            presented = bearer[7:].strip()
-            if plain is not None and plain != presented:
-                return problem.bad_request("Two different credentials came with this request: send one.", status=400)
-        elif plain is not None:
-            presented = plain
-        else:
+            sent.add(bearer[7:].strip())
+        if not sent:
             return problem.bad_key(
                 "No API key came with this request. Send it as 'Authorization: Bearer YOUR_API_KEY' or as 'api-key'.",
                 code="missing_api_key",
             )
+        if len(sent) > 1:
+            return problem.bad_request("Two different credentials came with this request: send one.", status=400)
+        presented = sent.pop()
         found = self.desk.authenticate(presented, self.now())
         if isinstance(found, Problem):
             return found
         connection.caller = found
+        connection.payer = found[1].id
         connection.admission = self.desk.generation, self.desk.good_until(presented)
         if found[1].state != "active":
             return problem.suspended()
@@ -166,7 +168,7 @@ class Gateway:
         if route.operation == "chat":
             self._chat(connection, route, body)
         elif route.operation == "models":
-            self._models(connection)
+            self._models(connection, route)
         else:
             connection.respond(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n", b'{"status":"ok"}'
@@ -247,16 +249,26 @@ class Gateway:
             return body
         return rewrite_chat(body, call, model=model, force_usage=force, output_cap=cap, cap_field=offer.cap_field)
 
-    def _models(self, connection: Connection) -> None:
+    def _models(self, connection: Connection, route: Route) -> None:
+        """The list, or the one that the path names."""
         key, _ = _caller(connection)
-        data = []
+        data: list[dict[str, object]] = []
         for deployment in self.desk.usable(key):
             model = self.desk.snapshot.model(deployment.model)
             if model is not None:
                 data.append(
                     {"id": deployment.name, "object": "model", "created": model.created, "owned_by": model.owned_by}
                 )
-        body = msgspec.json.encode({"object": "list", "data": data})
+        answer: dict[str, object] | None = {"object": "list", "data": data}
+        if route.deployment:
+            answer = next((one for one in data if one["id"] == route.deployment), None)
+        if answer is None:
+            names = [str(one["id"]) for one in data]
+            close = get_close_matches(route.deployment[:100], names, n=1)
+            trouble = problem.unknown_model(route.deployment[:100], names, close[0] if close else None)
+            self._refuse(connection, route, trouble, self.request_id())
+            return
+        body = msgspec.json.encode(answer)
         connection.respond(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n"
             % (self.request_id().encode(), len(body)),

@@ -24,6 +24,7 @@ class Route(msgspec.Struct, frozen=True):
 
 _CHAT = b"/v1/chat/completions"
 _MODELS = b"/v1/models"
+_ONE_MODEL = b"/v1/models/"
 _AZURE = b"/openai/deployments/"
 _AZURE_CHAT = b"/chat/completions"
 _OPENAI_CHAT = Route(operation="chat", dialect=Dialect.OPENAI, method="POST")
@@ -40,18 +41,22 @@ def match(head: RequestHead) -> Route | Problem:
     """The route of a request; whatever is not in the table does not exist."""
     known = _KNOWN.get(head.path)
     if known is None:
-        return _azure(head)
+        return _named(head)
     method, route = known
     if head.method.decode("ascii") == method or (method == "GET" and head.method == b"HEAD"):
         return route
     return problem.wrong_method(_text(head.method), _text(head.path), method)
 
 
-def _azure(head: RequestHead) -> Route | Problem:
-    """Azure's classic paths name the deployment."""
+def _named(head: RequestHead) -> Route | Problem:
+    """Paths that name the model: that of one model, and Azure's classic ones."""
     path = head.path
+    if path.startswith(_ONE_MODEL) and len(path) > len(_ONE_MODEL):
+        if head.method not in (b"GET", b"HEAD"):
+            return problem.wrong_method(_text(head.method), _text(path), "GET")
+        return Route(operation="models", dialect=Dialect.OPENAI, deployment=_name(path[len(_ONE_MODEL) :]))
     if path.startswith(_AZURE) and path.endswith(_AZURE_CHAT) and len(path) > len(_AZURE) + len(_AZURE_CHAT):
-        name = unquote(path[len(_AZURE) : -len(_AZURE_CHAT)].decode("ascii", "replace"))
+        name = _name(path[len(_AZURE) : -len(_AZURE_CHAT)])
         if "/" not in name:
             if head.method != b"POST":
                 return problem.wrong_method(_text(head.method), _text(path), "POST")
@@ -77,6 +82,10 @@ def remember(block: bytes, head: RequestHead, route: Route, caller: object) -> S
     value = block[at : block.find(b"\r\n", at)]
     at += len(value) - len(value.lstrip(b" \t"))
     return Seen(block[:at], block[at + len(value.strip(b" \t")) :], head, route, caller)
+
+
+def _name(raw: bytes) -> str:
+    return unquote(raw.decode("ascii", "replace"))
 
 
 def _text(raw: bytes) -> str:
