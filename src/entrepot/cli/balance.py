@@ -1,6 +1,6 @@
 """`entrepot balance`: what customers have left; top up."""
 
-from decimal import Decimal, InvalidOperation
+import re
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from entrepot.cli.command import noun
 from entrepot.cli.session import admin
 from entrepot.cli.table import Column, lay_out
 from entrepot.cli.terminal import MISUSED, Stop, program
+from entrepot.kernel.money import SCALES
 
 command = noun("balance", "What customers have left.")
 
@@ -40,15 +41,23 @@ def show(balance: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Check only.")
 def top_up(customer: str, amount: str, currency: str, id_: str, dry_run: bool) -> None:
     """Add AMOUNT to what CUSTOMER has left, once however often this is repeated with the same --id."""
-    try:
-        plain = f"{Decimal(amount.replace(',', '')):f}"
-    except InvalidOperation:
-        do = f"{program()} balance top-up {customer} 100 {currency} --id {id_}"
-        raise Stop(f"{amount!r} is not an amount of money", do=do, exit_code=MISUSED) from None
-    body = {"amount": plain, "currency": currency.upper(), "id": id_, "dry_run": dry_run}
+    plain, currency = amount.replace(",", ""), currency.upper()
+    _check(customer, amount, currency, id_)
+    body = {"amount": plain, "currency": currency, "id": id_, "dry_run": dry_run}
     with admin() as api:
         facts = api.post("balances", customer, "top-ups", body=body)
-    show_or_json(facts, lambda done: _topped_up(customer, plain, currency.upper(), done))
+    show_or_json(facts, lambda done: _topped_up(customer, plain, currency, done))
+
+
+def _check(customer: str, amount: str, currency: str, id_: str) -> None:
+    """Stop here, with words, at what no server would take."""
+    words = f"{program()} balance top-up {customer}"
+    if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", amount.replace(",", "")):
+        what = f"{amount!r} is not an amount of money: at most 18 digits before and after the point"
+        raise Stop(what, do=f"{words} 99.50 {currency} --id {id_}", exit_code=MISUSED)
+    if currency not in SCALES:
+        what = f"{currency!r} is no currency that balances are kept in; known are {', '.join(sorted(SCALES))}"
+        raise Stop(what, do=f"{words} {amount} USD --id {id_}", exit_code=MISUSED)
 
 
 def _list(facts: dict[str, Any]) -> str:
@@ -66,7 +75,7 @@ def _show(facts: dict[str, Any]) -> str:
 
 
 def _topped_up(customer: str, amount: str, currency: str, done: dict[str, Any]) -> str:
-    left = f"; {done['balance']} {currency} left"
+    left = f"; {grouped(done['balance'])} {currency} left"
     if done.get("dry_run"):
         return f"would add {grouped(amount)} {currency} to {customer}{left}; nothing was changed"
     if done.get("posted", True):

@@ -1,5 +1,6 @@
 """`entrepot key`: let somebody in, keep somebody out."""
 
+import re
 from typing import Any
 
 import click
@@ -46,7 +47,7 @@ def rotate(id_: str, overlap: str) -> None:
     key_id, body = _id(id_), {"overlap_seconds": _seconds(overlap)}
     with admin() as api:
         facts = api.post("keys", key_id, "rotate", body=body)
-    show_or_json(facts, lambda key: _created(key, f"works beside the old one, which ends {key['old_until']}; it is"))
+    show_or_json(facts, lambda key: _created(key, _rotated(key)))
 
 
 @command.command("revoke", short_help="keep somebody out, within a second")
@@ -91,7 +92,7 @@ def _id(text: str) -> str:
 
 def _seconds(text: str) -> int:
     number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or unit not in _UNITS:
+    if not re.fullmatch("[0-9]{1,9}", number) or unit not in _UNITS:
         raise Stop(f"{text!r} is not a time like 30m, 12h or 1d", do="--overlap 12h", exit_code=MISUSED)
     return int(number) * _UNITS[unit]
 
@@ -114,6 +115,17 @@ def _list(facts: dict[str, Any]) -> str:
         for k in facts["keys"]
     ]
     return lay_out(columns, rows) if rows else f"no keys yet; {program()} key create --customer ID makes one"
+
+
+def _rotated(key: dict[str, Any]) -> str:
+    """What becomes of the secrets of before."""
+    if key["overlap_seconds"]:
+        how = f"works beside …{key['old']}, which ends {key['old_until'][:19]}Z"
+    else:
+        how = f"works instead of …{key['old']}, which has ended"
+    if key["ended"]:
+        how += f"; {' and '.join(f'…{each}' for each in key['ended'])}, from the rotation before, ended now"
+    return f"{how}; it is"
 
 
 def _created(key: dict[str, Any], how: str) -> str:

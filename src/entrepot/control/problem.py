@@ -10,6 +10,35 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.text import plain
+
+#: How fields are written that have a pattern, for the models of `control/api` and for the words of a refusal.
+AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
+CURRENCY = "^[A-Z]{3}$"
+_PATTERNS = {
+    AMOUNT: "is an amount of money: at most 18 digits before and after the point, without separators, like 99.50",
+    CURRENCY: "is a currency: three capital letters, like USD",
+}
+#: Kind of a validator's error → words; `{…}` stands for its facts. Never the value: it may be a secret.
+_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here: leave it out",
+    "string_type": "is a text",
+    "string_too_short": "is a text of at least {min_length} characters",
+    "string_too_long": "is a text of at most {max_length:,} characters",
+    "string_pattern_mismatch": "{pattern}",
+    "string_unicode": "is a text in UTF-8",
+    "int_type": "is a whole number",
+    "int_parsing": "is a whole number",
+    "int_from_float": "is a whole number",
+    "greater_than_equal": "is at least {ge:,}",
+    "less_than_equal": "is at most {le:,}",
+    "bool_type": "is true or false",
+    "bool_parsing": "is true or false",
+    "list_type": "is a list",
+    "dict_type": "is an object",
+    "model_attributes_type": "is an object",
+}
 
 
 class NotFound(EntrepotError):
@@ -86,10 +115,23 @@ async def _named(_request: Request, error: Exception) -> JSONResponse:
 
 async def _misread(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    issues = [{"where": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
-    first = issues[0] if issues else {"where": "request", "message": "not readable"}
-    problem = Mistaken(f"{first['where']}: {first['message']}")
+    issues = [_issue(each) for each in error.errors()] or [{"where": "request", "message": "the request: not readable"}]
+    problem = Mistaken("; ".join(each["message"] for each in issues[:3]))
     return JSONResponse({"error": {**body_of(problem)["error"], "issues": issues}}, 400)
+
+
+def _issue(error: Any) -> dict[str, str]:
+    """Where, and what is so, in our words."""
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "json_invalid":
+        return {"where": where, "message": "the body is not JSON"}
+    name = ".".join(map(str, error["loc"][1:])) or f"the {where}"
+    facts = dict(error.get("ctx") or {})
+    if "pattern" in facts:
+        facts["pattern"] = _PATTERNS.get(facts["pattern"], f"is written like {facts['pattern']}")
+    words = _WORDS.get(error["type"])
+    said = words.format(**facts) if words else str(error["msg"])
+    return {"where": where, "message": plain(f"{name} {said}")}
 
 
 async def _plain(_request: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,7 @@ Chance (new keys) is drawn here. The caller compiles and publishes the snapshot 
 import re
 import secrets as chance
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
 
@@ -36,6 +36,7 @@ KEY_LIFE = 365 * DAY
 #: An old secret may live beside its successor for at most this long.
 OVERLAP_MOST = 30 * DAY
 _NAME_MOST, _BOOKING_MOST = 200, 128
+_AMOUNT = r"-?[0-9]{1,18}(\.[0-9]{1,18})?"
 
 
 class CommandUnknown(EntrepotError):
@@ -116,7 +117,8 @@ def key_create(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
 
 
 def key_rotate(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
-    """{id, overlap_seconds}: a new secret of the same key; the old one works on for the overlap."""
+    """{id, overlap_seconds}: a new secret of the same key; the newest of before works on for the overlap, one that was
+    older ends at once (`ended`, by its last letters): never more than two live."""
     overlap = args.get("overlap_seconds", 0)
     if not isinstance(overlap, int) or isinstance(overlap, bool) or not 0 <= overlap * SECOND <= OVERLAP_MOST:
         raise CommandRefused(f"overlap_seconds is a whole number from 0 to {OVERLAP_MOST // SECOND}, not {overlap!r}")
@@ -127,9 +129,14 @@ def key_rotate(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
         secret = _letters(keys.SECRET_LETTERS)
         text = keys.make(key.id, secret)
         until = now + overlap * SECOND
+        ended = [each.last for each in key.secrets[:-1] if not 0 < each.expires_at <= now]
+        renewed = key.secrets[-1].last
         customer_tables.rotate_key(connection, key, _stored(folder, text, key.secrets[-1].number + 1, now), until)
         key = _key(connection, key.id)
-    return {**_key_facts(key), "key": text, "old_until": show(until)}
+    return {
+        **_key_facts(key), "key": text, "old": renewed, "old_until": show(until), "overlap_seconds": overlap,
+        "ended": ended,
+    }  # fmt: skip
 
 
 def key_revoke(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
@@ -149,12 +156,18 @@ def key_revoke(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
 def balance_top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency, id, dry_run}: money that came in, booked once however often it is sent."""
     customer, currency, booking = _text(args, "customer"), _text(args, "currency"), _name(args, "id", _BOOKING_MOST)
-    try:
-        amount = to_scaled(Decimal(_text(args, "amount")), currency)
-    except InvalidOperation:
-        raise CommandRefused(f"amount {_text(args, 'amount')!r} is not a number, for example 100 or 99.50") from None
+    wanted = _text(args, "amount")
+    if not re.fullmatch(_AMOUNT, wanted):
+        raise CommandRefused(
+            f"amount {plain(wanted)!r} is not an amount of money: at most 18 digits before and after the point, "
+            "without separators, for example 100 or 99.50"
+        )
+    amount = to_scaled(Decimal(wanted), currency)
     if amount <= 0:
-        raise CommandRefused("a top-up is more than 0; money goes back by balance refund")
+        raise CommandRefused(
+            f"a top-up is more than 0, not {wanted} {currency}; money that went back to a customer is not "
+            "booked here yet"
+        )
     dry_run = bool(args.get("dry_run"))
     with write(engine) as connection:
         stored = customer_tables.read_stored(connection)
@@ -168,8 +181,8 @@ def balance_top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> 
             posted = top_up(connection, customer, amount, currency, booking, now)
             left = balance_of(connection, customer)
     return {
-        "customer": customer, "amount": show_money(amount, currency, places=2), "currency": currency, "id": booking,
-        "posted": posted, "dry_run": dry_run, "balance": show_money(left, currency, places=2),
+        "customer": customer, "amount": _exact(amount, currency), "currency": currency, "id": booking,
+        "posted": posted, "dry_run": dry_run, "balance": _exact(left, currency),
     }  # fmt: skip
 
 
@@ -278,6 +291,11 @@ def _text(args: Args, name: str, default: str | None = None) -> str:
         return value
     what = "is missing" if value in (None, "") else f"is a text, not {type(value).__name__}"
     raise CommandRefused(f"{name} {what}")
+
+
+def _exact(scaled: int, currency: str) -> str:
+    """Digits for programs: no separators; whoever shows them to a person groups them."""
+    return show_money(scaled, currency, places=2).replace(",", "")
 
 
 def _name(args: Args, name: str, most: int, default: str | None = None) -> str:

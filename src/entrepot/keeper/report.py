@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
                 f"{_n(self.streams, 'stream')}, {_n(self.segments, 'segment')}, {_n(self.records, 'record')}",
                 _verdict("journal", bad, "no gap, no damage"),
             ),
-            _line("", f"{self.intents:,} intents {balanced} {self.endings:,} endings, {others:,} others",
+            _line("", f"{_n(self.intents, 'intent')} {balanced} {_n(self.endings, 'ending')}, {_n(others, 'other')}",
                   f"{self.open:,} open"),
             _line("lake", _n(self.files, "file"), _verdict("lake", bad, "each equal to its segment's endings")),
             _line("rollup", charges, _verdict("rollup", bad, f"= lake + {_n(self.unlisted, 'open segment')}")),

@@ -93,4 +93,30 @@ def test_too_large_a_body_is_refused_by_its_length(call: Call) -> None:
 def test_an_unknown_field_is_refused(call: Call) -> None:
     status, body = call("POST", "/admin/keys", json={"customer": "acme", "admin": True})
     assert status == 400
-    assert body["error"]["issues"] == [{"where": "body.admin", "message": "Extra inputs are not permitted"}]
+    assert body["error"]["issues"] == [{"where": "body.admin", "message": "admin is not known here: leave it out"}]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("amount", "NaN", "amount is an amount of money: at most 18 digits before and after the point"),
+        ("amount", "٣", "amount is an amount of money"),
+        ("amount", "9" * 25, "amount is an amount of money"),
+        ("amount", 5, "amount is a text"),
+        ("currency", "DOLLARS", "currency is a currency: three capital letters, like USD"),
+        ("id", "", "id is a text of at least 1 characters"),
+        ("id", None, "id is a text"),
+        ("dry_run", "perhaps", "dry_run is true or false"),
+    ],
+)
+def test_a_wrong_field_is_told_in_words(call: Call, field: str, value: object, said: str) -> None:
+    body = {"amount": "1", "currency": "USD", "id": "PAY-1", field: value}
+    status, answer = call("POST", "/admin/balances/acme/top-ups", json=body)
+    assert status == 400
+    assert answer["error"]["message"].startswith(said)
+    assert "pattern" not in answer["error"]["message"]
+
+
+def test_a_body_that_is_no_json_is_told_so(call: Call) -> None:
+    status, answer = call("POST", "/admin/keys", content=b"{", headers={"Content-Type": "application/json"})
+    assert (status, answer["error"]["message"]) == (400, "the body is not JSON")

@@ -290,9 +290,11 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("balance.top_up", {"customer": "acme", "amount": "1", "currency": "USD"}, "id is missing"),
     ("balance.top_up", {"customer": "acme", "amount": "0", "currency": "USD", "id": "x"}, "more than 0"),
     ("balance.top_up", {"customer": "acme", "amount": "-1", "currency": "USD", "id": "x"}, "more than 0"),
-    ("balance.top_up", {"customer": "acme", "amount": "1,5", "currency": "USD", "id": "x"}, "not a number"),
+    ("balance.top_up", {"customer": "acme", "amount": "1,5", "currency": "USD", "id": "x"}, "not an amount of money"),
+    ("balance.top_up", {"customer": "acme", "amount": "٣", "currency": "USD", "id": "x"}, "not an amount of money"),
+    ("balance.top_up", {"customer": "acme", "amount": "9" * 25, "currency": "USD", "id": "x"}, "at most 18 digits"),
     ("balance.top_up", {"customer": "acme", "amount": "nan", "currency": "USD", "id": "x"}, "not an amount"),
-    ("balance.top_up", {"customer": "acme", "amount": "1e-10", "currency": "USD", "id": "x"}, "finer than"),
+    ("balance.top_up", {"customer": "acme", "amount": "0.0000000001", "currency": "USD", "id": "x"}, "finer than"),
     ("balance.top_up", {"customer": "acme", "amount": "1", "currency": "EUR", "id": "x"}, "is kept in USD"),
     ("balance.top_up", {"customer": "acme", "amount": "1", "currency": "XXX", "id": "x"}, "is not kept here"),
     ("balance.top_up", {"customer": "acm", "amount": "1", "currency": "USD", "id": "x"}, 'no customer "acm"'),
@@ -354,6 +356,19 @@ def test_an_overlap_is_a_whole_number_of_seconds_within_its_bound(house: House, 
     key_id = house.do("key.create", customer="acme")["id"]
     with pytest.raises(CommandRefused, match="overlap_seconds is a whole number"):
         house.do("key.rotate", id=key_id, overlap_seconds=overlap)
+
+
+def test_a_rotation_within_an_overlap_says_which_secret_ends_at_once(house: House) -> None:
+    made = house.do("key.create", customer="acme")
+    first = house.do("key.rotate", id=made["id"], overlap_seconds=600)
+    assert (first["old"], first["ended"]) == (str(made["key"])[-4:], [])
+    second = house.do("key.rotate", id=made["id"], overlap_seconds=600)
+    assert (second["old"], second["ended"]) == (str(first["key"])[-4:], [str(made["key"])[-4:]])
+
+
+def test_amounts_in_answers_are_digits_for_programs(house: House) -> None:
+    done = house.do("balance.top_up", customer="acme", amount="1234567.5", currency="USD", id="PAY-9")
+    assert (done["amount"], done["balance"]) == ("1234567.50", "1234567.50")
 
 
 def test_a_revoked_key_is_denied_gone_from_the_snapshot_and_stays_so(house: House) -> None:

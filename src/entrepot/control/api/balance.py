@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from entrepot.control.amount import exact
 from entrepot.control.house import House, house
-from entrepot.control.problem import NotFound
+from entrepot.control.problem import AMOUNT, CURRENCY, NotFound
 from entrepot.kernel.instants import show
 from entrepot.ledger import tables as ledger
 from entrepot.limits.tables import all_leases, outstanding
@@ -23,8 +23,8 @@ class TopUp(BaseModel):
     """Money that moved outside and is booked here, once per id."""
 
     model_config = ConfigDict(extra="forbid")
-    amount: Annotated[str, Field(pattern=r"^\d{1,18}(\.\d{1,18})?$")]
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    amount: Annotated[str, Field(pattern=AMOUNT)]
+    currency: Annotated[str, Field(pattern=CURRENCY)]
     id: Annotated[str, Field(min_length=1, max_length=128)]
     dry_run: bool = False
 
