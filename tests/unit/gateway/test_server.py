@@ -144,6 +144,7 @@ def fill(rig: Rig, payer: bytes, size: int) -> list[Wire]:
         wires[-1].feed(head(part + 1, payer))
         wires[-1].feed(bytes(part))
         size -= part
+        rig.loop.pass_time(0.01)
     return wires
 
 
@@ -176,7 +177,6 @@ def test_when_all_bodies_together_are_too_many_the_one_silent_for_longest_goes(r
     small = rig.connect()
     small.feed(head(100, b"e") + b"x")
     assert [status(wire) for wire in wires] == [503] + [0] * (len(wires) - 1)
-    assert b'"overloaded"' in wires[0].written
     small.feed(bytes(99))
     assert len(rig.app.asked) == 1
     for wire in wires:
