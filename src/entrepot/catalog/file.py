@@ -323,10 +323,11 @@ class _Reader:
             if before is not None:
                 line = self.report.places.line(before[1])
                 self.report.add(each.path, f'Project "{project}" has a deployment "{name}" already (line {line}).')
-            elif all(fit) and model:
+            elif model:
                 deployment = Deployment(project=project, name=name, model=model, output_max=output_max)
-                found[project, name] = deployment, each.path
-        self.deployed += [(path, deployment) for deployment, path in found.values()]
+                self.deployed.append((each.path, deployment))
+                if all(fit):
+                    found[project, name] = deployment, each.path
         return [deployment for deployment, _ in found.values()]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from entrepot.cli.answer import show_or_json
-from entrepot.cli.catalog_file import secrets_of, text_of
+from entrepot.cli.catalog_file import of_catalog, secrets_of, text_of
 from entrepot.cli.command import command as verb
 from entrepot.cli.command import options
 from entrepot.cli.session import Admin, AdminError, admin
@@ -31,7 +31,7 @@ def command(file: Path, dry_run: bool, yes: bool) -> None:
     try:
         secrets = secrets_of(read(text, str(file)), file)
     except CatalogBroken as broken:
-        raise Stop(broken.message, lines=broken.message) from None
+        raise of_catalog(broken) from None
     body = {"text": text, "file": str(file), "secrets": secrets}
     with admin() as api:
         planned = _ask(api, {**body, "dry_run": True})

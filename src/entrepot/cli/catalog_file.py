@@ -8,6 +8,7 @@ from entrepot.cli.terminal import MISUSED, Stop, program
 
 if TYPE_CHECKING:
     from entrepot.catalog.file import CatalogFile
+    from entrepot.catalog.issues import CatalogBroken
 
 _LONGEST_SECRET = 16 * 1024
 
@@ -21,6 +22,15 @@ def text_of(path: Path) -> str:
         raise Stop(f"there is no file {path}", do=do, exit_code=MISUSED) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(f"{path} cannot be read: {error}", exit_code=MISUSED) from None
+
+
+def of_catalog(broken: "CatalogBroken") -> Stop:
+    """The mistakes of a file in their own layout, and one by one for --json."""
+    stop = Stop(broken.message, lines=broken.message)
+    stop.code = broken.code
+    issues = [{"line": each.line, "text": each.text, "why": list(each.why)} for each in broken.issues]
+    stop.details = {"file": broken.file, "issues": issues}
+    return stop
 
 
 def secrets_of(file: "CatalogFile", path: Path) -> dict[str, str]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from entrepot.cli.answer import show_or_json
-from entrepot.cli.catalog_file import secrets_of, text_of
+from entrepot.cli.catalog_file import of_catalog, secrets_of, text_of
 from entrepot.cli.command import command as verb
-from entrepot.cli.terminal import Stop, program
+from entrepot.cli.terminal import program
 
 if TYPE_CHECKING:
     from entrepot.catalog.contents import Catalog
@@ -31,7 +31,9 @@ def command(file: Path) -> None:
         found = read(text_of(file), str(file))
         check(found, Catalog(), time.time_ns() // 1000)
     except CatalogBroken as broken:
-        raise Stop(broken.message, lines=broken.message.replace(", nothing was changed", "", 1)) from None
+        stop = of_catalog(broken)
+        stop.message = stop.lines = broken.message.replace(", nothing was changed", "", 1)
+        raise stop from None
     show_or_json(_facts(found.catalog, secrets_of(found, file)), lambda facts: _text(facts, file))
 
 

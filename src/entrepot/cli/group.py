@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from entrepot.cli.command import Noun, options
+from entrepot.cli.command import Noun
 from entrepot.cli.terminal import DONE, MISUSED, REFUSED, Stop, error_text
 from entrepot.kernel.errors import EntrepotError
-from entrepot.kernel.text import plain_lines
+from entrepot.kernel.text import plain_json, plain_lines
 
 #: In the order of `--help`, with the words it shows: loading thirty files to read theirs would take longer than the
 #: answer may. A name is listed when `entrepot/cli/NAME.py` exists, which holds `command`; a test compares the words.
@@ -87,18 +87,18 @@ def entrepot() -> None:
 
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns its exit code. Everything a person reads about a failure is printed here."""
-    debug = "--debug" in arguments
+    debug, as_data = "--debug" in arguments, "--json" in arguments
     try:
-        with entrepot.make_context("entrepot", arguments) as context:
-            debug = debug or options().debug
+        with entrepot.make_context("entrepot", list(arguments)) as context:
             entrepot.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.UsageError as error:
         where = f"{error.ctx.command_path} --help" if error.ctx else ""
-        click.echo(error_text(error.format_message(), where), err=True)
-        return MISUSED
+        misused = Stop(error.format_message(), do=where, exit_code=MISUSED)
+        misused.code = "wrong_use"
+        return _failed(misused, as_data)
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nstopped", err=True)
         return REFUSED
@@ -106,19 +106,34 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its exit
         return DONE
     except Stop as stop:
-        click.echo(plain_lines(stop.lines) or error_text(stop.message, stop.do), err=True)
         _trace(debug)
-        return stop.exit_code
+        return _failed(stop, as_data)
     except EntrepotError as error:
-        click.echo(error_text(error.message), err=True)
+        message, _, do = error.message.partition("\n  do    ")
+        refused = Stop(message, do=do)
+        refused.code = error.code
         _trace(debug)
-        return REFUSED
+        return _failed(refused, as_data)
     except Exception as error:  # noqa: BLE001  the command line: a person gets one line, the trace on request
-        what = f"{type(error).__name__}: {error}"
-        click.echo(error_text(what, "the same command with --debug shows where"), err=True)
+        unknown = Stop(f"{type(error).__name__}: {error}", do="the same command with --debug shows where")
+        unknown.code = "internal_error"
         _trace(debug)
-        return REFUSED
+        return _failed(unknown, as_data)
     return DONE
+
+
+def _failed(stop: Stop, as_data: bool) -> int:
+    """Say what stopped the command, on standard error; with --json as the admin API says it."""
+    if as_data:
+        import json
+
+        message, _, do = stop.message.partition("\n  do    ")
+        error = {**stop.details, "code": stop.code, "message": message}
+        error.update({"do": stop.do or do} if stop.do or do else {})
+        click.echo(plain_json(json.dumps({"error": error}, indent=2, ensure_ascii=False)), err=True)
+    else:
+        click.echo(plain_lines(stop.lines) or error_text(stop.message, stop.do), err=True)
+    return stop.exit_code
 
 
 def _trace(debug: bool) -> None:

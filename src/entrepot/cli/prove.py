@@ -8,12 +8,15 @@ from entrepot.cli.terminal import DONE, REFUSED
 _SHOWN = 20
 
 
-@click.group(short_help="a promise's own test, here, with figures")
+@click.group(short_help="a promise's own test, here, with figures", invoke_without_command=True)
 def command() -> None:
     """Test a promise on this machine: real processes, a fake vendor with a ledger of its own, a data folder of its own.
 
     Nothing of yours is touched.
     """
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @command.command("crash", cls=Command, short_help="kill -9 under load, then compare two ledgers")

@@ -1,6 +1,7 @@
 """`entrepot serve`: everything on this machine."""
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -9,11 +10,11 @@ import click
 
 from entrepot.cli.command import command as verb
 from entrepot.cli.command import options
-from entrepot.cli.terminal import Stop, program
+from entrepot.cli.terminal import MISUSED, Stop, program
 from entrepot.serve import settings as known
 from entrepot.serve.house import House
-from entrepot.serve.parent import Parent
-from entrepot.serve.ports import PortTaken
+from entrepot.serve.parent import Parent, StartFailed
+from entrepot.serve.ports import HostUnknown, PortTaken
 from entrepot.storage.folder import FolderInUse
 
 
@@ -27,7 +28,11 @@ def command(**given: str | int | None) -> None:
     values = known.read({**given, "data": str(options().data)})
     catalog = Path(str(values["catalog"]))
     if given["catalog"] and not catalog.is_file():
-        raise Stop(f"there is no catalog file {catalog}", do=f"{program()} serve --catalog examples/demo.toml")
+        raise Stop(
+            f"there is no catalog file {catalog}",
+            do=f"{program()} serve --catalog examples/demo.toml",
+            exit_code=MISUSED,
+        )
     values["catalog"] = str(catalog.absolute()) if catalog.is_file() else ""
     house = House(values, sys.stdout, program())
     try:
@@ -36,8 +41,26 @@ def command(**given: str | int | None) -> None:
         raise Stop(taken.message, do=_elsewhere(taken)) from None
     except FolderInUse as used:
         raise Stop(used.message, do=f"{program()} status      or another folder: {_again('data', 'data2')}") from None
+    except HostUnknown as unknown:
+        raise Stop(unknown.message, do=_again("host", "127.0.0.1"), exit_code=MISUSED) from None
+    except StartFailed as failed:
+        raise _explained(failed) from None
     finally:
         house.close()
+
+
+def _explained(failed: StartFailed) -> Stop:
+    """The mistakes of a catalog have a layout of their own, and their way out is this start, once more."""
+    again = f"\n\n  do    correct them, then again: {_same()}"
+    lines = failed.message + again if failed.code == "catalog_broken" else ""
+    stop = Stop(failed.message, lines=lines)
+    stop.code = failed.code
+    return stop
+
+
+def _same() -> str:
+    """This start, as it was typed."""
+    return "make serve" if os.environ.get("MAKELEVEL") else f"{program()} {shlex.join(sys.argv[1:])}"
 
 
 def _elsewhere(taken: PortTaken) -> str:

@@ -25,7 +25,7 @@ SETTLE_S = 5.0  # for a server that starts, or another command that holds the lo
 
 
 class AdminError(Stop):
-    """What the admin API answered; `error` is its JSON."""
+    """What the admin API answered; `details` is the rest of its JSON."""
 
     def __init__(self, status: int, error: dict[str, Any]) -> None:
         codes = {400: MISUSED, 401: MISUSED, 403: MISUSED, 405: MISUSED, 503: UNREACHABLE}
@@ -33,7 +33,7 @@ class AdminError(Stop):
         super().__init__(message, exit_code=codes.get(status, REFUSED))
         self.code = str(error.get("code", "internal_error"))
         self.status = status
-        self.error = error
+        self.details = {name: value for name, value in error.items() if name not in {"code", "message"}}
 
 
 class Unreachable(Stop):

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -27,6 +27,7 @@ class Stop(EntrepotError):
         self.do = do
         self.exit_code = exit_code
         self.lines = lines
+        self.details: dict[str, Any] = {}  # beside code and message, for --json
 
 
 def coloured(stream: TextIO) -> bool:

@@ -81,6 +81,7 @@ class Refused(EntrepotError):
 
 _STATUS = {
     "bad_request": 400, "invalid_token": 401, "not_permitted": 403, "host_not_allowed": 403, "not_found": 404,
+    "usage_question": 400,
     "keeper_unreachable": 503, "database_unavailable": 503, "internal_error": 500,
 }  # fmt: skip
 

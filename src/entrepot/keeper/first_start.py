@@ -12,6 +12,7 @@ from entrepot.catalog.file import read as read_file
 from entrepot.customers.tables import read_keys
 from entrepot.keeper import state
 from entrepot.keeper.commands import CommandRefused, Facts, execute
+from entrepot.keeper.secrets import CredentialMissing
 from entrepot.kernel.instants import Instant
 from entrepot.pricing import book as books
 from entrepot.storage.database import read, write
@@ -32,9 +33,14 @@ def first_start(engine: Engine, folder: Folder, catalog_path: Path, now: Instant
     make_secrets(folder)
     if folder.read_credentials().get("api_key"):
         return {"first_start": False}
-    text, name = _read(catalog_path), catalog_path.name
+    name = _shown(catalog_path)
+    text = _read(catalog_path, name)
     given = gather(read_file(text, name).catalog, os.environ, lambda path: (catalog_path.parent / path).read_text())
-    execute(engine, folder, "apply", {"text": text, "file": name, "secrets": given}, now)
+    try:
+        execute(engine, folder, "apply", {"text": text, "file": name, "secrets": given}, now)
+    except CredentialMissing as missing:  # there is no server yet to apply anything to
+        again = missing.message.replace(f"entrepot apply {name}", f"entrepot serve --catalog {name}")
+        raise CredentialMissing(again) from None
     currency = _demo(engine, now)
     top_up = {"customer": DEMO, "amount": DEMO_CREDIT, "currency": currency, "id": DEMO_TOP_UP}
     execute(engine, folder, "balance.top_up", top_up, now)
@@ -49,11 +55,19 @@ def first_start(engine: Engine, folder: Folder, catalog_path: Path, now: Instant
     return {"first_start": True, "customer": DEMO, "model": model, "currency": currency, "credit": DEMO_CREDIT}
 
 
-def _read(path: Path) -> str:
+def _shown(path: Path) -> str:
+    """As a person would write it from here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _read(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
-        raise CommandRefused(f"the catalog {path} cannot be read: {error}; name another with --catalog") from None
+        raise CommandRefused(f"the catalog {name} cannot be read: {error}; name another with --catalog") from None
 
 
 def make_secrets(folder: Folder) -> None:

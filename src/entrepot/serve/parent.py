@@ -189,7 +189,9 @@ class Parent:
             remedy = process.error or f"see {self._log(process)}"
             process.ready = {"available": False, "why": f"{process.role.name} does not start", "remedy": remedy}
             return
-        raise StartFailed(process.error or f"{process.role.name} does not start:\n{_tail(self._log(process))}")
+        if process.error:
+            raise StartFailed(process.error, code=process.error_code)
+        raise StartFailed(f"{process.role.name} does not start:\n{_tail(self._log(process))}")
 
     def _complete_credentials(self) -> None:
         """The keeper's first start wrote key and token; the addresses are ours and may differ from start to start."""

@@ -33,6 +33,7 @@ class Process:
         self.telling = False  # its end of the facts pipe is open
         self.ready: dict[str, Any] | None = None  # first facts of the present process
         self.error: str = ""  # why the last one said that it cannot start
+        self.error_code = ""
         self.started_at = 0.0
         self.next_start_at = 0.0
         self.failures = 0  # exits in a row that came at once or before it was ready
@@ -90,7 +91,7 @@ class Process:
         for line in lines:
             facts: dict[str, Any] = json.loads(line)
             if "error" in facts:
-                self.error = str(facts["error"]["message"])
+                self.error, self.error_code = str(facts["error"]["message"]), str(facts["error"]["code"])
             elif self.ready is None:
                 self.ready, self._ready_at = facts, time.monotonic()
             told.append(facts)

@@ -158,3 +158,12 @@ def test_what_the_file_does_not_name_stays() -> None:
     changed = read('format = 1\nmodel.m = { routes = ["maker/m"], context = 200 }\n', "x").catalog
     (change,) = difference(standing(), changed)
     assert str(change) == "~ model m   context: 100 → 200; output_max: 100 → 200"
+
+
+def test_a_deployment_with_a_bad_name_keeps_the_check_of_its_model() -> None:
+    text = 'format = 1\n[customer.acme]\ndeployments = [{ project = "p", name = "a b", model = "no-such" }]\n'
+    with pytest.raises(CatalogBroken) as caught:
+        check(read(text, "shop.toml"), Catalog(), NOW)
+    said = " ".join(" ".join(issue.why) for issue in caught.value.issues)
+    assert '"a b" cannot be a name here' in said
+    assert "No model has this name" in said

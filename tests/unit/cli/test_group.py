@@ -1,5 +1,6 @@
 """The one command line: what it lists, its exit codes, its errors."""
 
+import json
 from pathlib import Path
 
 import click
@@ -112,3 +113,60 @@ def test_the_line_wins_over_the_environment(
     for words, seen in ((["usage"], "env"), (["--data", str(tmp_path / "a"), "usage"], "a")):
         assert run(words) == 3
         assert f"{tmp_path}/{seen}/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        (["usage", "--no-such"], "wrong_use", 2),
+        (["balance", "top-up", "a", "NaN", "USD", "--id", "1"], "command_stopped", 2),
+        (["usage"], "server_unreachable", 3),
+    ],
+)
+def test_with_json_an_error_is_data_too(
+    words: list[str], code: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--json", "--data", str(tmp_path / "none")]) == status
+    out, err = capsys.readouterr()
+    error = json.loads(err)["error"]
+    assert (out, error["code"]) == ("", code)
+    assert error["message"]
+    assert error["do"]
+
+
+def test_with_json_the_mistakes_of_a_file_come_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shop.toml").write_text('format = 1\n[model]\na = { routes = ["x/y"], context = 1 }\nb = 1\n')
+    assert run(["check", str(tmp_path / "shop.toml"), "--json"]) == 1
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "catalog_broken"
+    assert [issue["line"] for issue in error["issues"]] == [3, 4]
+
+
+def test_bare_prove_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prove"]) == 0
+    assert "crash" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--host", "192.0.2.1"], "cannot listen on"), (["--catalog", "no-file.toml"], "there is no catalog file")],
+)
+def test_a_start_with_a_wrong_setting_is_wrong_use(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", *words, "--data", str(tmp_path / "data"), "--port", "0", "--admin-port", "0"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [("NaN", "USD", "'NaN' is not"), ("9" * 25, "USD", "at most 18 digits"), ("1", "DOLLARS", "is no currency")],
+)
+def test_money_that_cannot_be_is_told_in_words_before_anyone_is_asked(
+    amount: str, currency: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "entrepot.sqlite").touch()
+    assert run(["balance", "top-up", "a", amount, currency, "--id", "1", "--data", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert "\n  do    " in errors

@@ -158,3 +158,17 @@ def test_a_row_of_the_lake_is_the_record_it_was(tmp_path: Path) -> None:
     for record in records:
         (row,) = lake.find([tmp_path / "a" / "b" / "c.parquet"], record.request)
         assert trace.ending_of(row) == record
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("by=nonsense", "usage is not kept by 'nonsense'; known are customer"),
+        ("from=2026-11-20&until=2026-11-19", "until 2026-11-19 is not after from 2026-11-20; nothing is between them"),
+        ("until=2020-01-01", "which is today without a from"),
+    ],
+)
+def test_a_question_about_usage_that_makes_no_sense_is_wrong_use(call: Call, query: str, said: str) -> None:
+    status, body = call("GET", f"/admin/usage?{query}")
+    assert status == 400
+    assert said in body["error"]["message"]

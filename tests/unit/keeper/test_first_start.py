@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 import entrepot.keeper.first_start as first
+from entrepot.catalog.issues import CatalogBroken
 from entrepot.customers.key import parse
 from entrepot.customers.tables import read_keys
 from entrepot.keeper.commands import CommandRefused
@@ -105,3 +106,19 @@ def test_a_catalog_that_cannot_be_read_or_sells_nothing_says_so(
     (tmp_path / "empty.toml").write_text("format = 1\n")
     with pytest.raises(CommandRefused, match="no list book"):
         first_start(database, folder, tmp_path / "empty.toml", NOW)
+
+
+def test_a_catalog_with_mistakes_is_named_as_it_was_given_and_a_credential_asked_for_with_the_way_to_start(
+    database: Engine, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "shops").mkdir()
+    (tmp_path / "shops" / "a.toml").write_text("format = 7\n")
+    with pytest.raises(CatalogBroken) as broken:
+        first_start(database, folder, tmp_path / "shops" / "a.toml", NOW)
+    assert broken.value.message.startswith("shops/a.toml: 1 mistake, nothing was changed")
+    (tmp_path / "shops" / "b.toml").write_text((EXAMPLES / "openai.toml").read_text())
+    with pytest.raises(CredentialMissing) as missing:
+        first_start(database, folder, tmp_path / "shops" / "b.toml", NOW)
+    assert missing.value.message.endswith("then: entrepot serve --catalog shops/b.toml")

@@ -35,6 +35,10 @@ async def usage(  # noqa: PLR0917  FastAPI passes query parameters by name
     names = [name.strip() for name in by.split(",") if name.strip()]
     since = _instant(from_, "from") or day_of(asked_at)
     ends = _instant(until, "until")
+    if ends is not None and ends <= since:
+        began = "" if from_ else ", which is today without a from"
+        start = show(since).removesuffix("T00:00:00Z")
+        raise Mistaken(f"until {until} is not after from {start}{began}; nothing is between them")
     if state and state not in STATES:
         raise Mistaken(f"state {state!r} is not one of {', '.join(STATES)}")
     fresh = await where.freshen()
