@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from entrepot.gateway import heads
 from entrepot.gateway.ending import Bill, Verdict
-from entrepot.gateway.problem import Problem
+from entrepot.gateway.problem import Problem, upstream_failed, upstream_limited
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT_SIDE
+from entrepot.kernel.ids import made_at_ms
 from entrepot.kernel.instants import SECOND, Instant
 from entrepot.kernel.money import show
 
@@ -13,7 +15,22 @@ if TYPE_CHECKING:
     from entrepot.gateway.attempt import Attempt
 
 CALLS_A_SECOND = 20
+_LIMITED = (429, 529)
 _NAME_MOST = 200  # of what a customer called a model that is not there
+
+
+def answered(status: int, reason: str, *, begun: bool) -> int:
+    """What the client got: the vendor's `status`, unless that is not for its eyes or there was no answer to pass on."""
+    kind, _, word = reason.partition("_")
+    if begun or not reason:
+        return status or 200
+    if kind != "upstream":
+        return 500 if reason == "internal_error" else status or 502
+    if not word.isdigit():
+        return upstream_failed(word).status
+    if status in heads._PASSED_ON:
+        return status
+    return upstream_limited(None).status if status in _LIMITED else upstream_failed("error").status
 
 
 class Ticker:
@@ -37,22 +54,26 @@ class Ticker:
         self._charges[terms.currency] = self._charges.get(terms.currency, 0) + billed.charge
         if self._calls + self._refused <= CALLS_A_SECOND:
             self._facts.append({
-                "at": now, "status": exchange.facts.status or 502, "customer": terms.customer,
+                "at": now, "customer": terms.customer,
+                "status": answered(exchange.facts.status, verdict.reason, begun=getattr(exchange, "started", False)),
                 "model": terms.deployment,
                 "input": sum(quantities[b] for b in INPUT_SIDE), "output": sum(quantities[b] for b in OUTPUT_SIDE),
                 "charge": f"{show(billed.charge, terms.currency)} {terms.currency}", "state": verdict.state,
                 "ms": (now - exchange.admitted_at) // 1000, "request": exchange.request_id,
             })  # fmt: skip
 
-    def refused(self, now: Instant, customer: str, model: str, trouble: Problem, request_id: str) -> None:
-        """A request of a known key was refused."""
+    def refused(  # noqa: PLR0917 the facts of one line
+        self, now: Instant, customer: str, model: str, trouble: Problem, request_id: str, currency: str = ""
+    ) -> None:
+        """A request of a known key was refused; its id says when it was made."""
         if now // SECOND != self._second:
             self._turn(now // SECOND)
         self._refused += 1
         if self._calls + self._refused <= CALLS_A_SECOND:
             self._facts.append({
                 "at": now, "status": trouble.status, "customer": customer, "model": model[:_NAME_MOST] or "-",
-                "refused": trouble.code, "ms": 0, "request": request_id,
+                "refused": trouble.code, "charge": f"0 {currency}".rstrip(), "request": request_id,
+                "ms": max(1, now // 1000 - made_at_ms(request_id)),
             })  # fmt: skip
 
     def _turn(self, second: int) -> None:

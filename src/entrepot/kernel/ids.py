@@ -33,6 +33,14 @@ def attempt_from_text(text: str) -> AttemptId:
     return AttemptId(int(slot[1:]), int(epoch), int(seq))
 
 
+def made_at_ms(request: str) -> int:
+    """Milliseconds at which a request id was made: the part of it that no key hides."""
+    number = 0
+    for letter in request[4:14]:
+        number = number << 5 | _VALUES[letter]
+    return number
+
+
 class RequestIds:
     """Makes and reads request ids under one key (`DATA/secrets/request-ids`, 32 bytes)."""
 
