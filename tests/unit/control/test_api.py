@@ -8,6 +8,7 @@ import pytest
 
 from endings import ending, terms
 from entrepot.cli.explain import explain_text
+from entrepot.cli.group import run
 from entrepot.cli.usage import usage_text
 from entrepot.control import trace
 from entrepot.control.amount import line_amount, per_million
@@ -172,3 +173,11 @@ def test_a_question_about_usage_that_makes_no_sense_is_wrong_use(call: Call, que
     status, body = call("GET", f"/admin/usage?{query}")
     assert status == 400
     assert said in body["error"]["message"]
+
+
+def test_status_ends_with_a_whole_line(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["--json"]):
+        assert run(["status", "--data", str(folder.root), *more]) == 0
+        text = capsys.readouterr().out
+        assert text.endswith("\n")
+        assert not text.endswith("\n\n")
