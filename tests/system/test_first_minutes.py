@@ -215,8 +215,9 @@ def test_a_broken_catalog_stops_the_first_start_and_says_why(tmp_path: Path) -> 
         cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "error: " in done.stderr
-    assert "shop.toml" in done.stderr
+    assert re.match(r"shop\.toml: \d mistakes, nothing was changed\n\n  line 4 ", done.stderr)
+    assert re.search(r"\n  do    correct them, then again: .*serve .*--catalog shop\.toml\n$", done.stderr)
+    assert "error: " not in done.stderr
     assert "Traceback" not in done.stderr
 
 
