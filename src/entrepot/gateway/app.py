@@ -154,14 +154,17 @@ class Gateway:
         """Count a refusal; that of a known key is remembered with its id for a while."""
         caller = connection.caller
         key: KeyEntry | None = None
+        currency = ""
         if isinstance(caller, tuple):
-            key = caller[0]
+            key, currency = caller[0], caller[1].currency
         mark = f"{key.id if key else '-'} {trouble.code}"
         if mark in self._tally or len(self._tally) < 1_000:
             self._tally[mark] = self._tally.get(mark, 0) + 1
         if key is not None:
             self.refusals.add(request_id, self.now(), key, route.deployment if route else "", trouble)
-            self._ticker.refused(self.now(), key.customer, route.deployment if route else "", trouble, request_id)
+            self._ticker.refused(
+                self.now(), key.customer, route.deployment if route else "", trouble, request_id, currency
+            )
 
     def handle(self, connection: Connection, route: Route, head: RequestHead, body: bytes) -> None:
         """A whole request of a known caller."""
