@@ -157,12 +157,12 @@ class Relay:
                 return len(data)
         except _FAULTS:
             pass
-        at = lines.index(line)  # an equal line before it would have stopped us there
+        at = stopped = lines.index(line)  # an equal line before it would have stopped us there
         while at and lines[at - 1]:
             at -= 1
         before = lines[:at]
-        if any(before):
-            self._note(sum(_content(line) is not None for line in before))
+        if any(before):  # what was counted is theirs, unless the event that stopped us has lines before this one
+            self._note(bearing if at == stopped else sum(_content(line) is not None for line in before))
         return sum(map(len, before)) + at * len(line_end)
 
     def _note(self, bearing: int) -> None:
