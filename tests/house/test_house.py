@@ -25,7 +25,10 @@ FORBIDDEN_NAME = re.compile(r"(_v2|_helper|_util|Manager|Helper|Utils?)$")
 #: Words that say something else here than where they came from: docs/glossary.md.
 FORBIDDEN_WORDS = re.compile(r"\b(finalise|finalize|catalogue)", re.IGNORECASE)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|root|Users|work|mnt|opt)/\w")
-REGISTRY = re.compile(r"(pypi\.org/simple|files\.pythonhosted\.org|--index-url|--extra-index-url|--find-links)")
+#: In two halves each, or this file would be the first to hold one.
+REGISTRY = re.compile(
+    "|".join(("py" + "pi[.]org/simple", "python" + "hosted", "--(extra-)?index-" + "url", "--find-" + "links"))
+)
 
 
 def _tracked() -> list[Path]:
