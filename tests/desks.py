@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from entrepot.customers.key import hmac_of, make
-from entrepot.gateway.admit import Desk
+from entrepot.gateway.desk import Desk
 from entrepot.limits.lease import Lease
 from entrepot.snapshot import (
     CustomerEntry,

@@ -1,79 +1,16 @@
-"""May this call go out, where to, and what is held for it?
+"""May this call go out, and what is held for it?
 
-A plain function of (snapshot, counters, request): it waits for nothing and returns a Plan, a Problem or a Need, which
-the gateway carries out. What depends only on (key, deployment) is worked out once per snapshot and kept as an Offer.
+A plain function of (offer, counters, request): it waits for nothing and returns a Plan, a Problem or a Need, which the
+gateway carries out.
 """
-
-import hmac
-from collections.abc import Callable
-from difflib import get_close_matches
 
 import msgspec
 
-from entrepot.customers.key import KeyBroken, hmac_of, parse
 from entrepot.gateway import problem
+from entrepot.gateway.desk import Offer
 from entrepot.gateway.problem import Problem
-from entrepot.kernel.buckets import INPUT, INPUT_SIDE, OUTPUT, OUTPUT_SIDE
-from entrepot.kernel.instants import Instant
 from entrepot.kernel.money import show
-from entrepot.limits.lease import Lease
-from entrepot.metering.record import Terms
-from entrepot.snapshot import (
-    CustomerEntry,
-    DeploymentEntry,
-    KeyEntry,
-    ModelEntry,
-    PriceEntry,
-    PriceVersion,
-    Snapshot,
-    UpstreamEntry,
-)
 from entrepot.wire.openai import ChatCall
-
-_FOREVER: Instant = 1 << 62
-_OFFERS_KEPT = 20_000
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class Offer:
-    """One deployment as one key may call it, until `valid_until` or the next snapshot."""
-
-    __slots__ = (
-        "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "lease", "model", "output_cap",
-        "output_max", "output_rate", "raw_terms", "terms", "upstream", "valid_until", "vendor_model", "write_cap",
-    )  # fmt: skip
-
-    def __init__(  # noqa: PLR0917 the one place that puts an offer together
-        self,
-        key: KeyEntry,
-        customer: CustomerEntry,
-        deployment: DeploymentEntry,
-        model: ModelEntry,
-        upstream: UpstreamEntry,
-        vendor_model: str,
-        terms: Terms,
-        valid_until: Instant,
-        lease: Lease,
-    ) -> None:
-        self.key = key
-        self.customer = customer
-        self.deployment = deployment
-        self.model = model
-        self.upstream = upstream
-        self.vendor_model = vendor_model
-        self.terms = terms
-        self.raw_terms = msgspec.Raw(_encode(terms))
-        self.valid_until = valid_until
-        self.lease = lease
-        self.den = terms.den
-        self.input_rate = max(terms.rates[b] for b in INPUT_SIDE)
-        self.output_rate = max(terms.rates[b] for b in OUTPUT_SIDE)
-        self.context = model.context
-        self.output_max = model.output_max
-        self.output_cap = deployment.output_cap or model.output_max
-        # a cap that only we know must be said to the vendor; the built-in engine has none of its own
-        self.write_cap = bool(deployment.output_cap) or upstream.dialect == "builtin"
-        self.cap_field = "max_tokens" if upstream.dialect == "builtin" else "max_completion_tokens"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -92,144 +29,6 @@ class Need(msgspec.Struct, frozen=True):
     hold: int
     input_bound: int
     output_cap: int
-
-
-class Desk:
-    """What admission looks at: a snapshot, this worker's leases, the deny list, and what was worked out from them."""
-
-    def __init__(self, snapshot: Snapshot, pepper: bytes, lease_of: Callable[[str], Lease]) -> None:
-        self.snapshot = snapshot
-        self.pepper = pepper
-        self.lease_of = lease_of
-        self.denied: set[str] = set()
-        self.generation = 0  # of what keys are judged by: a new one ends every earlier judgement
-        self._keys: dict[bytes, tuple[KeyEntry, CustomerEntry, Instant]] = {}
-        self._offers: dict[tuple[str, str, int], Offer] = {}
-
-    def renew(self, snapshot: Snapshot) -> None:
-        """Answer from this snapshot from now on."""
-        self.snapshot = snapshot
-        self.generation += 1
-        self._keys.clear()
-        self._offers.clear()
-
-    def deny(self, key_ids: list[str]) -> None:
-        """Refuse these keys, whatever the snapshot says."""
-        self.denied.update(key_ids)
-        self.generation += 1
-        self._keys.clear()
-
-    def authenticate(self, presented: bytes, now: Instant) -> tuple[KeyEntry, CustomerEntry] | Problem:
-        """The key behind a credential. Checksum before any look-up; the MAC is compared in constant time.
-
-        A credential found good is remembered until the next snapshot, so that a call does not pay for a MAC again.
-        """
-        known = self._keys.get(presented)
-        if known is not None and now < known[2]:
-            return known[0], known[1]
-        try:
-            parsed = parse(presented.decode("ascii", "replace"))
-        except KeyBroken as broken:
-            return problem.bad_key(broken.message)
-        wrong = problem.bad_key(
-            f"Incorrect API key provided: ep_live_{parsed.id[:4]}…. It is unknown here or was revoked."
-        )
-        key = self.snapshot.key(parsed.id)
-        if key is None or key.id in self.denied:
-            return wrong
-        mac = hmac_of(self.pepper, parsed.secret)
-        until = 0
-        for secret in key.secrets:
-            if hmac.compare_digest(secret.hmac, mac):
-                until = secret.expires_at or _FOREVER
-        if not until:
-            return wrong
-        until = min(until, key.expires_at or _FOREVER)
-        if now >= until:
-            return problem.bad_key(
-                f"The API key ep_live_{key.id[:4]}… has expired. Ask for a new one.", code="expired_api_key"
-            )
-        customer = self.snapshot.customer(key.customer)
-        if customer is None:
-            return wrong
-        if len(self._keys) >= _OFFERS_KEPT:
-            self._keys.clear()
-        self._keys[presented] = (key, customer, until)
-        return key, customer
-
-    def good_until(self, presented: bytes) -> Instant:
-        """When the credential that was just found good ends."""
-        known = self._keys.get(presented)
-        return known[2] if known is not None else 0
-
-    def usable(self, key: KeyEntry) -> list[DeploymentEntry]:
-        """The deployments of the key's project that its scope allows."""
-        found = self.snapshot.deployments(key.customer, key.project)
-        return found if key.models is None else [d for d in found if d.name in key.models]
-
-    def offer(self, key: KeyEntry, customer: CustomerEntry, name: str, at: Instant, route: int = 0) -> Offer | Problem:
-        """The offer behind a deployment name, or why there is none (unpriced: a Problem without request id)."""
-        mark = (key.id, name, route)
-        offer = self._offers.get(mark)
-        if offer is not None and at < offer.valid_until:
-            return offer
-        found = self._work_out(key, customer, name, at, route)
-        if isinstance(found, Offer):
-            if len(self._offers) >= _OFFERS_KEPT:
-                self._offers.clear()
-            self._offers[mark] = found
-        return found
-
-    def offer_anew(self, offer: Offer, at: Instant, route: int) -> Offer | Problem:
-        """The same deployment on another route, by what is known of key and customer now."""
-        key = self.snapshot.key(offer.key.id)
-        customer = self.snapshot.customer(offer.customer.id)
-        if key is None or customer is None or key.id in self.denied:
-            return problem.upstream_failed("connect")
-        return self.offer(key, customer, offer.deployment.name, at, route)
-
-    def _work_out(self, key: KeyEntry, customer: CustomerEntry, name: str, at: Instant, route: int) -> Offer | Problem:
-        snapshot = self.snapshot
-        deployment = None
-        if key.models is None or name in key.models:
-            deployment = snapshot.deployment(key.customer, key.project, name)
-        model = snapshot.model(deployment.model) if deployment else None
-        if deployment is None or model is None:
-            names = [d.name for d in self.usable(key)]
-            close = get_close_matches(name[:100], names, n=1)
-            return problem.unknown_model(name[:100], names, close[0] if close else None)
-        if route >= len(model.routes):
-            return problem.upstream_failed("connect")
-        upstream_id, vendor_model = model.routes[route]
-        upstream = snapshot.upstream(upstream_id)
-        prices = snapshot.prices(customer.book, model.id)
-        version, until = _in_force(prices, at)
-        if upstream is None or version is None or version.rates[INPUT] < 0 or version.rates[OUTPUT] < 0:
-            return problem.not_priced(name, "")
-        cost, cost_until = (
-            _in_force(snapshot.prices(upstream.cost_book, model.id), at) if upstream.cost_book else (None, _FOREVER)
-        )
-        terms = Terms(
-            key=key.id, customer=customer.id, project=key.project, deployment=deployment.name, model=model.id,
-            upstream=upstream.id, vendor=upstream.vendor, zone=upstream.zone, balance=customer.balance,
-            currency=version.currency, price_version=version.id, den=version.den, rates=version.rates,
-            cost_version=cost.id if cost else "", cost_currency=cost.currency if cost else "",
-            cost_den=cost.den if cost else 1, cost_rates=cost.rates if cost else (-1,) * 8,
-        )  # fmt: skip
-        return Offer(
-            key, customer, deployment, model, upstream, vendor_model, terms, min(until, cost_until),
-            self.lease_of(customer.balance),
-        )  # fmt: skip
-
-
-def _in_force(prices: PriceEntry | None, at: Instant) -> tuple[PriceVersion | None, Instant]:
-    """The version valid at `at`, and the instant at which another one takes over."""
-    found: PriceVersion | None = None
-    for version in prices.versions if prices else ():
-        if version.valid_from > at:
-            return found, version.valid_from
-        found = version
-    return found, _FOREVER
 
 
 def admit(offer: Offer, call: ChatCall) -> Plan | Need | Problem:

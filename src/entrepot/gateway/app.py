@@ -8,9 +8,10 @@ from difflib import get_close_matches
 import msgspec
 
 from entrepot.gateway import problem
-from entrepot.gateway.admit import Desk, Need, Offer, admit, short_of_money
+from entrepot.gateway.admit import Need, admit, short_of_money
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.count import Counter
+from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.ending import Bill, Verdict
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.problem import Problem

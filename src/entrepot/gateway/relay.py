@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from entrepot.gateway import problem
-from entrepot.gateway.admit import Need, Offer, Plan
+from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.attempt import Attempt
+from entrepot.gateway.desk import Offer
 from entrepot.gateway.ending import Facts, Verdict
 from entrepot.gateway.heads import answer_head, passes_on, retry_after_ms, stream_head
 from entrepot.gateway.problem import Dialect, Problem
@@ -36,8 +37,7 @@ class Exchange(Attempt):
     """One call between its client and the vendor. Every path of an attempt ends in `_end`, exactly once."""
 
     __slots__ = (
-        "_final", "_gone_at", "_held", "client", "connection", "dialect", "draining", "ended_at", "on_route",
-        "started",
+        "_final", "_gone_at", "_held", "client", "connection", "dialect", "draining", "ended_at", "on_route", "started",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 made once, by the app

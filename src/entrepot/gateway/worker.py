@@ -17,8 +17,8 @@ from typing import Any
 
 import uvloop
 
-from entrepot.gateway.admit import Desk
 from entrepot.gateway.app import Gateway, Upstream
+from entrepot.gateway.desk import Desk
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.server import Connection
 from entrepot.gateway.status import serve_status

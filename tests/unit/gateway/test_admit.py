@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from desks import KEY, KEY_ID, PEPPER, RATES, desk, price
 from entrepot.customers.key import hmac_of, make
-from entrepot.gateway.admit import Desk, Need, Offer, Plan, admit, short_of_money
+from entrepot.gateway.admit import Need, Plan, admit, short_of_money
+from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.problem import Dialect, Problem, body_of
 from entrepot.pricing.charge import charge
 from entrepot.snapshot import DeploymentEntry, KeyEntry, KeySecret
