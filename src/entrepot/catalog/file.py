@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from entrepot.catalog.buyers import Buyers
 from entrepot.catalog.contents import (
     PER_DEFAULT,
     BookVersion,
     Catalog,
     ClientGone,
-    Contract,
-    Customer,
     Deployment,
     Dialect,
     Model,
@@ -44,10 +43,6 @@ _LATER_PRICE = (
     "request_over", "tier", "zone", "hours", "cost_plus_percent", "cost_plus", "percent_of_matching_standard", "steps",
     "product", "by", "includes", "tokens", "price", "request", "included",
 )  # fmt: skip
-_LATER_CONTRACT = ("discount_percent", "notice_days", "minimum", "retention", "prices")
-_LATER_PAYS = ("credit_limit", "warn_below", "format", "due_days")
-_LATER_DEPLOYMENT = ("units", "spill_to", "tpm", "rpm", "zone")
-_LATER_CUSTOMER = ("commitment", "budgets", "seats", "limits", "credits", "support")
 
 
 class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +84,7 @@ class _Reader:
         self.report, self.name = report, name
         self.root = Fields(report, (), data)
         self.priced: list[tuple[Path, str]] = []
-        self.deployed: list[tuple[Path, Deployment]] = []
+        self.buyers = Buyers(report)
 
     def file(self) -> CatalogFile:
         if self.root.whole("format", required=True) not in (0, 1):
@@ -99,7 +94,7 @@ class _Reader:
         upstreams = {name: self._upstream(name, each) for name, each in self._named("upstream").items()}
         models = {name: self._model(name, each) for name, each in self._named("model").items()}
         versions = self._books()
-        customers = {name: self._customer(name, each) for name, each in self._named("customer").items()}
+        customers = {name: self.buyers.customer(name, each) for name, each in self._named("customer").items()}
         self.root.done("settlement", "product", "policy", "tax", "fx", "user")
         if self.root.has("operator"):
             self._check_operator(facts)
@@ -112,7 +107,7 @@ class _Reader:
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
             version_paths=tuple(path for path, _ in versions), priced=tuple(self.priced),
-            deployed=tuple(self.deployed),
+            deployed=tuple(self.buyers.deployed),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
 
@@ -278,57 +273,6 @@ class _Reader:
         if currency and currency not in SCALES:
             self.report.add(fields.at("currency"), f"No account is kept in it. Known are {', '.join(sorted(SCALES))}.")
         return currency
-
-    def _customer(self, name: str, fields: Fields) -> Customer:
-        about, address = fields.facts("about"), fields.facts("address")
-        terms = fields.inner("contract")
-        contract = Contract(book="list")
-        if terms:
-            contract = Contract(
-                book=terms.text("book", "list"), id=terms.text("id"), starts_at=terms.instant("from"),
-                ends_at=terms.instant("until"),
-            )  # fmt: skip
-            if 0 < contract.ends_at <= contract.starts_at:
-                self.report.add(terms.at("until"), "until is after from.")
-            terms.done(*_LATER_CONTRACT)
-        pays = fields.inner("pays")
-        if pays:
-            pays.choice("by", "prepaid", ("prepaid",), ("invoice",))
-            pays.done(*_LATER_PAYS)
-        projects = []
-        for path, project in fields.texts("projects"):
-            if project in projects:
-                self.report.add(path, f'"{project}" stands here twice.')
-            elif good_name(self.report, path, project):
-                projects.append(project)
-        deployments = self._deployments(fields)
-        fields.done(*_LATER_CUSTOMER)
-        return Customer(
-            id=name, contract=contract, about=about, address=address, projects=tuple(projects),
-            deployments=tuple(deployments),
-        )  # fmt: skip
-
-    def _deployments(self, fields: Fields) -> list[Deployment]:
-        found: dict[tuple[str, str], tuple[Deployment, Path]] = {}
-        for each in fields.rows("deployments"):
-            project = each.text("project", "default")
-            model = each.text("model", required=True)
-            name = each.text("name", model)
-            output_max = each.whole("output_max", 0, least=1)
-            each.choice("kind", "standard", ("standard",), ("provisioned", "batch", "global", "priority"))
-            each.done(*_LATER_DEPLOYMENT)
-            pairs = (("project", project), ("name", name))
-            fit = [good_name(self.report, each.at(key), text) for key, text in pairs if text]
-            before = found.get((project, name))
-            if before is not None:
-                line = self.report.places.line(before[1])
-                self.report.add(each.path, f'Project "{project}" has a deployment "{name}" already (line {line}).')
-            elif model:
-                deployment = Deployment(project=project, name=name, model=model, output_max=output_max)
-                self.deployed.append((each.path, deployment))
-                if all(fit):
-                    found[project, name] = deployment, each.path
-        return [deployment for deployment, _ in found.values()]
 
 
 def _syntax(text: str, message: str) -> Issue:
