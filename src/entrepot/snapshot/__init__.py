@@ -7,10 +7,12 @@ writer. Retry: publishing the same tables again writes nothing.
 """
 
 from entrepot.snapshot.entries import (
+    BudgetEntry,
     CustomerEntry,
     DeploymentEntry,
     KeyEntry,
     KeySecret,
+    LimitEntry,
     ModelEntry,
     PriceEntry,
     PriceVersion,
@@ -20,6 +22,7 @@ from entrepot.snapshot.files import Changes, SnapshotBroken, Tables, publish, wr
 from entrepot.snapshot.view import Snapshot
 
 __all__ = [
-    "Changes", "CustomerEntry", "DeploymentEntry", "KeyEntry", "KeySecret", "ModelEntry", "PriceEntry", "PriceVersion",
-    "Snapshot", "SnapshotBroken", "Tables", "UpstreamEntry", "publish", "write_base", "write_delta",
+    "BudgetEntry", "Changes", "CustomerEntry", "DeploymentEntry", "KeyEntry", "KeySecret", "LimitEntry", "ModelEntry",
+    "PriceEntry", "PriceVersion", "Snapshot", "SnapshotBroken", "Tables", "UpstreamEntry", "publish", "write_base",
+    "write_delta",
 ]  # fmt: skip

@@ -6,6 +6,10 @@ import msgspec
 
 from entrepot.kernel.buckets import Quantities
 from entrepot.kernel.instants import Instant
+from entrepot.limits.budget import Budget
+
+#: A budget as a gateway knows it is the budget itself.
+BudgetEntry = Budget
 
 
 class KeySecret(msgspec.Struct, frozen=True, array_like=True):
@@ -13,6 +17,24 @@ class KeySecret(msgspec.Struct, frozen=True, array_like=True):
 
     hmac: bytes  # HMAC-SHA-256(pepper, secret)
     expires_at: Instant  # 0: never
+
+
+class LimitEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Requests and tokens per time, and calls at once; 0: not limited. `id` is unique in the house.
+
+    `customer` counts all calls of the customer, `project` those of one project, `each_key` those of every key for
+    itself, `pool` those of a model (and zone, "" any) over all deployments; `key` and `deployment` stand at theirs.
+    """
+
+    id: str
+    scope: Literal["customer", "project", "each_key", "pool", "key", "deployment"]
+    project: str = ""
+    model: str = ""
+    zone: str = ""
+    tokens: int = 0  # per minute, estimated at admission
+    requests: int = 0  # per `window_s`
+    window_s: int = 60  # 1, 10 or 60
+    concurrent: int = 0
 
 
 class KeyEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -24,6 +46,8 @@ class KeyEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     secrets: tuple[KeySecret, ...]
     models: tuple[str, ...] | None  # deployment names this key may use; None: all of the project
     expires_at: Instant  # 0: never
+    limit: LimitEntry | None = None
+    budget: BudgetEntry | None = None  # beside those of the customer
 
 
 class CustomerEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -35,6 +59,10 @@ class CustomerEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     balance: str  # id of the balance its calls draw on
     currency: str
     open: bool  # no declared deployments: every priced model is one, under the model's name
+    budgets: tuple[BudgetEntry, ...] = ()
+    limits: tuple[LimitEntry, ...] = ()
+    starts_at: Instant = 0  # of the contract, 0: not given
+    ends_at: Instant = 0
 
 
 class DeploymentEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -45,6 +73,7 @@ class DeploymentEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True
     name: str
     model: str
     output_cap: int  # 0: the model's maximum
+    limit: LimitEntry | None = None
 
 
 class ModelEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
