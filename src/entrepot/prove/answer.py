@@ -3,9 +3,10 @@
 import gzip
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from entrepot.prove import shapes
 from entrepot.prove.script import Call
 
 Piece = tuple[float, bytes]  # wait so many ms, then write these bytes
@@ -76,6 +77,8 @@ def _usage(call: Call) -> dict[str, object] | None:
         prompt, completion = -prompt, -completion
     elif fault == "usage_huge":
         prompt, completion = 10**15, 10**18
+    if call.operation == "embedding":
+        return {"prompt_tokens": prompt, "total_tokens": prompt}
     usage: dict[str, object] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -104,10 +107,7 @@ def _unary(call: Call, identity: str) -> Iterator[Piece]:
     text = _text(call, call.completion)
     if fault == "big_event":
         text = "x" * (script.fault_number(10) << 20)
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    fields: dict[str, object] = {
-        "id": identity, "object": "chat.completion", "created": 1_700_000_000, "model": call.model, "choices": [choice],
-    }  # fmt: skip
+    fields = shapes.whole(call, identity, text)
     usage = _usage(call)
     if usage is not None:
         fields["usage"] = usage
@@ -152,29 +152,33 @@ def _chunk(data: bytes) -> bytes:
 def _events(call: Call, identity: str) -> Iterator[Piece]:
     script = call.script
     fault = script.fault_name
-    base = {"id": identity, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": call.model}
+    base = shapes.base(call, identity, chunk=True)
 
-    def event(choices: list[object], usage: object = None) -> bytes:
+    def event(choices: Sequence[object], usage: object = None) -> bytes:
         extra = {"usage": usage} if call.include_usage else {}
         return b"data: " + _dump({**base, "choices": choices, **extra}) + b"\n\n"
 
-    def delta(text: str, finish: str | None = None) -> bytes:
-        return event([{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}])
+    def delta(text: str, number: int) -> bytes:
+        return event(shapes.delta(call, number % call.n, text, first=number < call.n))
 
-    events = max(script.events, 1)
-    share, rest = divmod(call.completion, events)
+    ordered = list(shapes.made_to_order(call)) if call.tools or call.text else []
+    for choices in ordered:
+        yield script.delay_ms, event(choices)
+    events = 0 if ordered else max(script.events, 1)
+    share, rest = divmod(call.completion, max(events, 1))
     for number in range(events):
         if fault == "error_event" and number == script.fault_number(2):
             yield script.delay_ms, b"data: " + error_body("the engine broke", "server_error", "engine_error") + b"\n\n"
             return
         if fault == "half_json" and number == events // 2:
-            yield script.delay_ms, delta(_text(call, share))[:40]
+            yield script.delay_ms, delta(_text(call, share), number)[:40]
             return
         if fault == "big_event" and number == 1 % events:
-            yield script.delay_ms, delta("x" * (script.fault_number(10) << 20))
+            yield script.delay_ms, delta("x" * (script.fault_number(10) << 20), number)
             continue
-        yield script.delay_ms, delta(_text(call, share + (number < rest)))
-    yield 0.0, delta("", "stop")
+        yield script.delay_ms, delta(_text(call, share + (number < rest)), number)
+    for index in range(call.n):
+        yield 0.0, event(shapes.finish(call, index))
     usage = _usage(call)
     if call.include_usage and usage is not None:
         if fault == "usage_twice":

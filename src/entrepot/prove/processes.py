@@ -49,9 +49,12 @@ class Running:
         end(self.process)
 
 
-def start_vendor(ledger: Path, *, mode: str = "last", port: int = 0, core: int | None = None) -> Running:
-    """The fake vendor with its ledger."""
+def start_vendor(
+    ledger: Path, *, mode: str = "last", port: int = 0, core: int | None = None, tape: Path | None = None
+) -> Running:
+    """The fake vendor with its ledger, and what it plays back."""
     arguments = ["-m", "entrepot.prove.vendor", "--ledger", str(ledger), "--mode", mode, "--port", str(port)]
+    arguments += ["--tape", str(tape)] if tape else []
     return Running(arguments, core=core)
 
 

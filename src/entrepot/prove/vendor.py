@@ -20,7 +20,8 @@ import uvloop
 
 from entrepot.prove.answer import Answer, Close, answer, error_body, plain
 from entrepot.prove.books import Accepted, Books, Ended
-from entrepot.prove.script import ParserMode, ScriptBroken, read_call
+from entrepot.prove.script import Operation, ParserMode, ScriptBroken, read_call
+from entrepot.prove.tape import Heard, Tape
 
 _BODY_LIMIT = 64 * 1024 * 1024
 _RST = struct.pack("ii", 1, 0)
@@ -29,9 +30,10 @@ _RST = struct.pack("ii", 1, 0)
 class Connection(asyncio.Protocol):
     """One connection of a caller: one request at a time, keep-alive."""
 
-    def __init__(self, books: Books, mode: ParserMode, numbers: Iterator[int]) -> None:
+    def __init__(self, books: Books, mode: ParserMode, numbers: Iterator[int], tape: Tape) -> None:
         self._books = books
         self._mode = mode
+        self._tape = tape
         self._numbers = numbers
         self._buffer = bytearray()
         self._transport: asyncio.Transport
@@ -96,12 +98,14 @@ class Connection(asyncio.Protocol):
             self._plain(200, "OK", listed)
             return
         try:
-            call = read_call(body, self._mode)
-        except ScriptBroken as broken:
+            words = self._tape.asked(body)
+            call = read_call(body, self._mode, _operation(target))
+            played = self._tape.play(words, _heard(method, target, headers, body)) if words else None
+        except (ScriptBroken, KeyError) as broken:
             self._plain(400, "Bad Request", error_body(str(broken), "invalid_request_error", "bad_request"))
             return
         number = next(self._numbers)
-        result = answer(call, f"chatcmpl-{number}")
+        result = played or answer(call, f"chatcmpl-{number}")
         row = Accepted(
             n=number,
             at=time.time(),
@@ -162,13 +166,25 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def serve(port: int, ledger: Path, mode: ParserMode, ready: Callable[[int], None]) -> None:
+def _operation(target: bytes) -> Operation:
+    path = target.partition(b"?")[0]
+    if path.endswith(b"/embeddings"):
+        return "embedding"
+    return "completion" if path.endswith(b"/completions") and not path.endswith(b"/chat/completions") else "chat"
+
+
+def _heard(method: bytes, target: bytes, headers: dict[bytes, bytes], body: bytes) -> Heard:
+    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    return Heard(method=method.decode("latin-1"), target=target.decode("latin-1"), headers=named, body=body.decode())
+
+
+async def serve(port: int, ledger: Path, mode: ParserMode, tape: Tape, ready: Callable[[int], None]) -> None:
     """Serve until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     first = len(ledger.read_bytes().splitlines()) + 1 if ledger.exists() else 1
     books = Books(ledger, loop)
     numbers = itertools.count(first)
-    server = await loop.create_server(lambda: Connection(books, mode, numbers), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: Connection(books, mode, numbers, tape), "127.0.0.1", port, backlog=4096)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
@@ -183,10 +199,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--mode", choices=("last", "first", "fold"), default="last", help="which duplicate field wins")
+    parser.add_argument("--tape", type=Path, help="answers to play back: a JSON object a line (tape.py)")
     chosen = parser.parse_args()
-    uvloop.run(
-        serve(chosen.port, chosen.ledger, chosen.mode, lambda port: print(json.dumps({"port": port}), flush=True))
-    )
+    tape = Tape(chosen.tape)
+
+    def ready(port: int) -> None:
+        print(json.dumps({"port": port}), flush=True)
+
+    uvloop.run(serve(chosen.port, chosen.ledger, chosen.mode, tape, ready))
 
 
 if __name__ == "__main__":
