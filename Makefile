@@ -34,9 +34,10 @@ unit: .venv/dev.stamp
 test: lint types .venv/dev.stamp .venv/clients.stamp  ## everything: under 15 minutes
 	$(PYTEST) tests
 
-prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage
+prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage, 100 dollars
 	$(BIN)/entrepot prove crash --kills $(or $(KILLS),500)
 	$(BIN)/entrepot prove outage --minutes $(or $(MINUTES),10)
+	$(BIN)/entrepot prove budget --rounds $(or $(ROUNDS),100)
 
 bench: .venv/dev.stamp            ## side by side with nginx: docs in bench/
 	$(BIN)/python -m bench

@@ -2,7 +2,6 @@
 second gateway that is played by the test."""
 
 import asyncio
-import http.client
 import json
 import socket
 import time
@@ -118,25 +117,8 @@ class Trial:
         return Customer(self, f"c{self._next}")
 
     def admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """The admin API; waits for a control process that is just being started."""
-        headers = {"Authorization": f"Bearer {self.house.folder.read_credentials()['admin_token']}"}
-        headers["Content-Type"] = "application/json"
-        until = time.monotonic() + 30
-        while True:
-            line = http.client.HTTPConnection("127.0.0.1", self.house.admin_port, timeout=60)
-            try:
-                line.request(method, f"/admin/{path}", json.dumps(body) if body is not None else None, headers)
-                answer = line.getresponse()
-                facts: dict[str, Any] = json.loads(answer.read())
-                if answer.status < 400:
-                    return facts
-                assert answer.status == 503, facts
-            except (OSError, http.client.HTTPException):
-                pass
-            finally:
-                line.close()
-            assert time.monotonic() < until, f"{method} {path}"
-            time.sleep(0.1)
+        facts: dict[str, Any] = self.house.admin(method, path, body)
+        return facts
 
     def gateway(self) -> dict[str, Any]:
         """The gateway's own status."""

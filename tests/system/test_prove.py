@@ -4,11 +4,13 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from entrepot.prove.books import Accepted, Ended, read_books
+from entrepot.prove.budget import run_budget
 from entrepot.prove.client import chat_body
 from entrepot.prove.compare import compare
 from entrepot.prove.crash import run_crash
@@ -148,3 +150,13 @@ def test_calls_go_on_without_keeper_and_control() -> None:
     report = run_outage(minutes=0.2, seed=3, say=lambda _line: None)
     assert report.failures() == []
     assert all(phase.calls > 50 for phase in report.phases)
+
+
+def test_callers_at_once_never_spend_more_than_there_is() -> None:
+    report = run_budget(
+        rounds=2, connections=600, workers=(1,), balance=Decimal("0.20"), kills=0, seed=3, say=lambda _line: None
+    )
+    assert report.failures() == []
+    (run,) = report.runs
+    assert all(each.rushed > each.limit * 9 // 10 for each in run.rounds), "too few calls to tempt anybody"
+    assert all(each.refused for each in run.rounds)

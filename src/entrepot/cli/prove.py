@@ -1,5 +1,7 @@
 """`entrepot prove`: the promises' own tests, here, with figures."""
 
+import re
+
 import click
 
 from entrepot.cli.command import Command
@@ -44,6 +46,39 @@ def outage(minutes: float, seed: int, keep: bool) -> None:
     click.echo(f"prove outage: keeper, control, both gone for {minutes:g} min each, seed {seed}")
     report = run_outage(minutes=minutes, seed=seed, say=_say, keep=keep)
     show_outage(report, _say)
+    _verdict(report.failures())
+
+
+@command.command("budget", cls=Command, short_help="a thousand callers at once against one dollar")
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=10, help="How many sums of money [10].")
+@click.option("--connections", type=click.IntRange(1, 10_000), default=1_000, help="Callers at once [1000].")
+@click.option("--workers", default="1", metavar="N,N,…", help="Numbers of workers, one after the other [1].")
+@click.option("--balance", default="1.00", metavar="USD", help="The sum of each round [1.00].")
+@click.option(
+    "--kills", type=click.IntRange(0, 10_000), default=0, help="Kills of a worker or the keeper meanwhile [0]."
+)
+@click.option("--seed", type=int, default=1, help="Which script [1].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def budget(  # noqa: PLR0917 one parameter an option
+    rounds: int, connections: int, workers: str, balance: str, kills: int, seed: int, keep: bool
+) -> None:
+    """Call from a thousand connections until one dollar is spent; never more is, by the vendor's ledger."""
+    from decimal import Decimal
+
+    from entrepot.prove.budget import run_budget, show_budget
+
+    if not re.fullmatch(r"[1-9][0-9]?(,[1-9][0-9]?)*", workers):
+        raise click.BadParameter(
+            f"{workers!r} is no list of numbers from 1 to 99, such as 1,2,4", param_hint="--workers"
+        )
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", balance) or Decimal(balance) < Decimal("0.1"):
+        raise click.BadParameter(f"{balance!r} is no amount of at least 0.10 USD, such as 1.00", param_hint="--balance")
+    click.echo(f"prove budget: {rounds} rounds of {connections:,} connections against {balance} USD, seed {seed}")
+    report = run_budget(
+        rounds=rounds, connections=connections, workers=tuple(map(int, workers.split(","))), balance=Decimal(balance),
+        kills=kills, seed=seed, say=_say, keep=keep,
+    )  # fmt: skip
+    show_budget(report, _say)
     _verdict(report.failures())
 
 

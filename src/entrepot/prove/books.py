@@ -25,6 +25,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted", tag_fi
     completion: int
     billed: bool
     fault: str
+    cached: int = 0
+    tag: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", tag_field="row"):
@@ -87,3 +89,40 @@ def read_books(path: Path) -> list[Row]:
 
 def accepted(path: Path) -> list[Accepted]:
     return [row for row in read_books(path) if isinstance(row, Accepted)]
+
+
+class Tail:
+    """Another process's books, read while they grow. Calls whose tag is `group/name` are kept by their group."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self._groups: dict[str, list[Accepted]] = {}
+        self._open: dict[int, str] = {}  # group of a call that has not ended
+        self._unended: dict[str, int] = {}
+
+    def look(self) -> None:
+        """Take the whole rows that have come."""
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            row = _decoder.decode(line)
+            if isinstance(row, Ended):
+                group = self._open.pop(row.n, None)
+                if group is not None:
+                    self._unended[group] -= 1
+            else:
+                group = row.tag.rpartition("/")[0]
+                self._groups.setdefault(group, []).append(row)
+                self._open[row.n] = group
+                self._unended[group] = self._unended.get(group, 0) + 1
+
+    def rows(self, group: str) -> list[Accepted]:
+        return self._groups.get(group, [])
+
+    def unended(self, group: str) -> int:
+        """Calls that the vendor has accepted and not yet ended."""
+        return self._unended.get(group, 0)

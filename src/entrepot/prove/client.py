@@ -26,7 +26,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     request: str = ""  # our id, from the answer's head
 
 
-def chat_body(model: str, *, stream: bool = False, max_tokens: int = 64, **script: Any) -> bytes:
+def chat_body(model: str, *, stream: bool = False, max_tokens: int = 64, n: int = 1, **script: Any) -> bytes:
     """A chat call that carries the vendor's script."""
     fields: dict[str, Any] = {
         "model": model,
@@ -35,6 +35,8 @@ def chat_body(model: str, *, stream: bool = False, max_tokens: int = 64, **scrip
     }
     if stream:
         fields["stream"] = True
+    if n > 1:
+        fields["n"] = n
     return json.dumps(fields).encode()
 
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 from entrepot.journal.files import scan, streams
@@ -49,13 +50,17 @@ client_gone = {{ do = "drain", seconds = 30 }}
 buys_from = "fake"
 currency = "USD"
 valid_from = 2026-01-01T00:00:00Z
-prices = [{{ model = "{model}", input = 0.08, cached = 0.04, output = 0.32 }}]
+prices = [{{ model = "{model}", input = {cost[0]}, cached = {cost[1]}, output = {cost[2]} }}]
 
 [[book.list]]
 currency = "USD"
 valid_from = 2026-01-01T00:00:00Z
-prices = [{{ model = "{model}", input = 0.10, cached = 0.05, output = 0.40 }}]
+prices = [{{ model = "{model}", input = {price[0]}, cached = {price[1]}, output = {price[2]} }}]
 """
+
+
+#: USD for a million tokens: input, cached, output.
+Prices = tuple[str, str, str]
 
 
 class House:
@@ -69,8 +74,11 @@ class House:
         core: int | None = None,
         environment: dict[str, str] | None = None,
         launch: Sequence[str] | None = None,
+        price: Prices = ("0.10", "0.05", "0.40"),
+        options: Sequence[str] = (),
     ) -> None:
-        """`launch` starts the server in place of `entrepot` (a test's own roles); commands are always the real one."""
+        """`launch` starts the server in place of `entrepot` (a test's own roles); commands are always the real one.
+        `options` are more words for `entrepot serve`."""
         self.root = Path(tempfile.mkdtemp(prefix="entrepot-trial-"))
         self.folder = Folder(self.root / "data")
         self.folder.create()
@@ -78,19 +86,22 @@ class House:
         self.port, self.admin_port = free_port(), free_port()
         self.model = model
         self.catalog = self.root / "catalog.toml"
-        self.catalog.write_text(_CATALOG.format(port=vendor_port, model=model))
+        cost = ("0.08", "0.04", "0.32")
+        self.catalog.write_text(_CATALOG.format(port=vendor_port, model=model, price=price, cost=cost))
         (self.root / "vendor.key").write_text("fake-vendor-key\n")
         self.log = self.root / "serve.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self._core = core
+        self._options = options
         self._launch = launch or [sys.executable, *_LAUNCH]
         self._environment = {**os.environ, "NO_COLOR": "1", **(environment or {})}
 
     def start(self) -> None:
         """Launch the parent; returns at once. `first_answer` waits."""
         pinned = [] if self._core is None else ["taskset", "-c", str(self._core)]
-        options = ("--port", str(self.port), "--admin-port", str(self.admin_port), "--catalog", str(self.catalog))
+        ports = ("--port", str(self.port), "--admin-port", str(self.admin_port))
+        options = (*ports, "--catalog", str(self.catalog), *self._options)
         with self.log.open("ab") as log:
             self.started_at = time.monotonic()
             self.process = subprocess.Popen(
@@ -152,6 +163,27 @@ class House:
             raise RigBroken(f"entrepot {' '.join(words)}: exit {done.returncode}: {done.stdout}{done.stderr}")
         return json.loads(done.stdout)
 
+    def admin(self, method: str, path: str, body: Any = None, *, seconds: float = 30.0) -> Any:
+        """The admin API; waits for a control process or a keeper that is just being started. RigBroken if refused."""
+        headers = {"Authorization": f"Bearer {self.folder.read_credentials()['admin_token']}"}
+        headers["Content-Type"] = "application/json"
+        until = time.monotonic() + seconds
+        while True:
+            line = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=60)
+            try:
+                line.request(method, f"/admin/{path}", json.dumps(body) if body is not None else None, headers)
+                answer = line.getresponse()
+                status, text = answer.status, answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                status, text = 503, repr(error).encode()
+            finally:
+                line.close()
+            if status < 400:
+                return json.loads(text)
+            if status != 503 or time.monotonic() > until:
+                raise RigBroken(f"{method} {path}: {status} {text[:500].decode('utf-8', 'replace')}")
+            time.sleep(0.1)
+
     def top_up(self, amount: str = "100000", *, identity: str = "trial") -> None:
         done = self.command("balance", "top-up", "demo", amount, "USD", "--id", identity)
         if done.returncode:
@@ -178,6 +210,11 @@ class House:
         else:
             victims = self.pids(_ROLE[target])
         return sum(send(pid, signal.SIGKILL) for pid in victims)
+
+    def kill_one(self, target: Literal["worker", "keeper"], chance: Random) -> int:
+        """SIGKILL one process of several that play a role; 0 if there is none."""
+        victims = self.pids(_ROLE[target])
+        return send(chance.choice(victims), signal.SIGKILL) if victims else 0
 
     def hold(self, role: str) -> None:
         """The parent does not start this role until `release`."""

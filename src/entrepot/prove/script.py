@@ -62,6 +62,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 5
     delay_ms: float = 0.0
     fault: str = ""
+    tag: str = ""  # the caller's own name for the call; the vendor's ledger repeats it
 
     @property
     def fault_name(self) -> str:

@@ -116,6 +116,8 @@ class Connection(asyncio.Protocol):
             completion=result.completion,
             billed=result.billed,
             fault=call.script.fault,
+            cached=call.script.cached,
+            tag=call.script.tag,
         )
         self._busy = True
         self._books.write(row, lambda: self._start(number, result))
