@@ -51,7 +51,8 @@ def test_no_tool_is_called_where_none_is_wanted_or_its_result_has_come(more: dic
 
 def test_a_schema_gets_its_json() -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "p", "schema": TOOL["function"]["parameters"]}}
-    assert json.loads(whole({**CHAT, "response_format": wanted})["choices"][0]["message"]["content"]) == {"port": "word"}
+    said = whole({**CHAT, "response_format": wanted})["choices"][0]["message"]["content"]
+    assert json.loads(said) == {"port": "word"}
     parts = [e["choices"][0]["delta"].get("content", "") for e in events({**CHAT, "response_format": wanted})]
     assert json.loads("".join(parts)) == {"port": "word"}
 
@@ -89,7 +90,8 @@ def test_an_instance_follows_references_and_choices() -> None:
 
 def test_the_tape_plays_the_same_bytes_however_they_are_cut(tmp_path: Path) -> None:
     file = tmp_path / "tape"
-    file.write_text(json.dumps({"name": "a", "stream": True, "pieces": [[0, "data: x\n\n"], [0, "data: é\n\n"]]}) + "\n")
+    pieces = [[0, "data: x\n\n"], [0, "data: é\n\n"]]
+    file.write_text(json.dumps({"name": "a", "stream": True, "pieces": pieces}) + "\n")
     tape = Tape(file)
     heard = Heard(method="POST", target="/", headers={}, body="")
     asked = tape.asked(b'{"model":"m","user":"tape a random 3"}')

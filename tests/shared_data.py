@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[4] / "shared"))
+SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[2] / "shared"))
 
 
 def rows(name: str) -> Iterator[dict[str, Any]]:
