@@ -1,7 +1,7 @@
 """What a gateway and the keeper say to each other over `DATA/run/keeper.sock`.
 
-Each message is a 4-byte big-endian length and a msgpack map with a `type`; at most 16 MiB. Money messages carry totals
-that only grow, so a lost, repeated or reordered one is harmless.
+Each message is a 4-byte big-endian length and a msgpack map with a `type`; at most 16 MiB. Money and shares are told as
+totals that only grow, so a lost, repeated or reordered message is harmless.
 """
 
 from typing import Literal
@@ -9,6 +9,8 @@ from typing import Literal
 import msgspec
 
 from entrepot.kernel.errors import EntrepotError
+from entrepot.limits.rate import Schedule
+from entrepot.limits.share import Held
 
 LENGTH_BYTES = 4
 LARGEST = 16 * 1024 * 1024
@@ -27,6 +29,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", kw_only=True):
     epoch: int
     pid: int
     snapshot: int
+    shares: tuple[Held, ...] = ()
 
 
 class Want(msgspec.Struct, frozen=True, tag="want", kw_only=True):
@@ -64,6 +67,32 @@ class Command(msgspec.Struct, frozen=True, tag="command", kw_only=True):
     args: bytes
 
 
+class Ask(msgspec.Struct, frozen=True, tag="ask", kw_only=True):
+    """A share of a limit is too small: `need` more than is free in it, better `wish` (all that waits)."""
+
+    held: Held
+    need: int
+    wish: int
+
+
+class Ceded(msgspec.Struct, frozen=True, tag="ceded"):
+    """What of a share was not used is given back: the answer to `cede`, or of the worker's own accord."""
+
+    held: Held
+
+
+class Using(msgspec.Struct, frozen=True, tag="using"):
+    """Once a second, of what moved: (meter, used in its window, µs until that is free again). May be lost."""
+
+    rows: tuple[tuple[str, int, int], ...]
+
+
+class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
+    """The worker takes no call any more: what its windows hold runs off as said, the rest of its shares is free."""
+
+    shares: tuple[Held, ...]
+
+
 class Granted(msgspec.Struct, frozen=True, tag="granted", kw_only=True):
     """Total ever granted to this slot, and what stands behind a refusal if it is still too little.
 
@@ -83,6 +112,30 @@ class Recall(msgspec.Struct, frozen=True, tag="recall"):
     balance: str
 
 
+class Share(msgspec.Struct, frozen=True, tag="share", kw_only=True):
+    """Total ever given to this worker in this life of the meter. `short`: it is too little, and `elsewhere` says when
+    what others have is free again."""
+
+    meter: str
+    life: int
+    given: int
+    short: bool = False
+    elsewhere: Schedule = ()
+
+
+class Cede(msgspec.Struct, frozen=True, tag="cede"):
+    """Give up what of this share is not used now; `keep` ≥ 0: come down to that (the limit was lowered)."""
+
+    meter: str
+    keep: int = -1
+
+
+class Others(msgspec.Struct, frozen=True, tag="others"):
+    """(meter, used by others, µs until that is free again): what `remaining` is told from. May be lost."""
+
+    rows: tuple[tuple[str, int, int], ...]
+
+
 class Publish(msgspec.Struct, frozen=True, tag="publish"):
     """A snapshot of this version lies in DATA/snapshot."""
 
@@ -97,8 +150,8 @@ class Reply(msgspec.Struct, frozen=True, tag="reply", kw_only=True):
     body: bytes
 
 
-ToKeeper = Hello | Want | Returned | Seen | Command
-FromKeeper = Granted | Recall | Publish | Reply
+ToKeeper = Hello | Want | Returned | Seen | Command | Ask | Ceded | Using | Leaving
+FromKeeper = Granted | Recall | Publish | Reply | Share | Cede | Others
 
 _encode = msgspec.msgpack.Encoder().encode
 to_keeper = msgspec.msgpack.Decoder(ToKeeper)
