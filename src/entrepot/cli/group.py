@@ -87,7 +87,8 @@ def entrepot() -> None:
 
 def run(arguments: list[str]) -> int:
     """Carry out one command line; returns its exit code. Everything a person reads about a failure is printed here."""
-    debug, as_data = "--debug" in arguments, "--json" in arguments
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments  # what follows is a program's
+    debug, as_data = "--debug" in ours, "--json" in ours
     try:
         with entrepot.make_context("entrepot", list(arguments)) as context:
             entrepot.invoke(context)

@@ -18,11 +18,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @command.command("list", short_help="every key, never its secret")
 @click.option("--customer", metavar="ID", help="Only this customer's.")
-def list_(customer: str | None = None) -> None:
+@click.option("--all", "whole", is_flag=True, help="The keys of ended runs too.")
+def list_(customer: str | None = None, whole: bool = False) -> None:
     """Every key: its id, the last letters of its secrets, until when it works."""
     with admin() as api:
         facts = api.get("keys", customer=customer)
-    show_or_json(facts, _list)
+    show_or_json(facts, lambda found: _list(found, whole=whole))
 
 
 @command.command("create", short_help="a new key, shown once")
@@ -55,18 +56,22 @@ def rotate(id_: str, overlap: str) -> None:
 def revoke(id_: str) -> None:
     """Refuse this key from now on, also while everything but the gateway is down. Open streams finish."""
     key_id = _id(id_)
+    show_or_json(revoke_key(key_id), lambda _: f"{key_id} is refused from now on")
+
+
+def revoke_key(key_id: str) -> dict[str, Any]:
+    """Deny it here at once, then have the database know; the deny list alone will do for the moment."""
     denied = "" if options().url else _deny(key_id)
     try:
         with admin() as api:
-            facts = api.post("keys", key_id, "revoke", body={})
+            return api.post("keys", key_id, "revoke", body={})
     except (Unreachable, AdminError) as error:
         if not denied or error.exit_code != UNREACHABLE:  # the admin API may answer that its keeper does not
             raise
-        facts = {"id": key_id, "state": "denied", "database": False}
         note(
             f"{error.message}: the deny list has the key, the database not yet; repeat the command when the server runs"
         )
-    show_or_json(facts, lambda _: f"{key_id} is refused from now on")
+        return {"id": key_id, "state": "denied", "database": False}
 
 
 def _deny(key_id: str) -> str:
@@ -90,6 +95,16 @@ def _id(text: str) -> str:
     return found
 
 
+def key_id_of(key: str) -> str:
+    """The id within a whole key; says what is wrong with one that is damaged."""
+    from entrepot.customers.key import KeyBroken, parse
+
+    try:
+        return parse(key).id
+    except KeyBroken as broken:
+        raise Stop(broken.message, do=f"{program()} key create --customer ID", exit_code=MISUSED) from None
+
+
 def _seconds(text: str) -> int:
     number, unit = text[:-1], text[-1:]
     if not re.fullmatch("[0-9]{1,9}", number) or unit not in _UNITS:
@@ -97,7 +112,11 @@ def _seconds(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-def _list(facts: dict[str, Any]) -> str:
+def _list(facts: dict[str, Any], *, whole: bool) -> str:
+    shown = [k for k in facts["keys"] if whole or k["state"] == "active" or not k["name"].startswith("run-")]
+    hidden = len(facts["keys"]) - len(shown)
+    runs = "the key of one ended run is" if hidden == 1 else f"the keys of {hidden:,} ended runs are"
+    more = f"\n\n{runs} left out (--all)" if hidden else ""
     columns = [Column(name) for name in ("id", "customer", "project", "models", "state", "expires", "secrets", "name")]
     rows = [
         (
@@ -112,9 +131,9 @@ def _list(facts: dict[str, Any]) -> str:
             ),
             k["name"],
         )
-        for k in facts["keys"]
+        for k in shown
     ]
-    return lay_out(columns, rows) if rows else f"no keys yet; {program()} key create --customer ID makes one"
+    return lay_out(columns, rows) + more if rows else f"no keys yet; {program()} key create --customer ID makes one"
 
 
 def _rotated(key: dict[str, Any]) -> str:

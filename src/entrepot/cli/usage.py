@@ -25,6 +25,8 @@ _HINT = "--sql shows the query, --json the same as data"
 @click.option("--until", metavar="DATE", help="Excluded, UTC.")
 @click.option("--state", type=click.Choice(_STATES), help="Only attempts in this state.")
 @click.option("--customer", metavar="ID", help="Only this customer.")
+@click.option("--key", metavar="ID", help="Only this key.")
+@click.option("--run", metavar="ID", help="Only this run of `entrepot run`, from its beginning.")
 @click.option("--sql", is_flag=True, help="Show the query instead.")
 def command(**asked: Any) -> None:
     """Requests, tokens by kind and charge, up to this moment. Buckets are disjoint: they may be added."""
@@ -46,7 +48,9 @@ def usage_text(facts: dict[str, Any]) -> str:
 
 
 def _headline(facts: dict[str, Any]) -> str:
-    if facts["today"]:
+    if facts.get("run"):
+        span = f"run {facts['run']}, key {facts['key'][:4]}…"
+    elif facts["today"]:
         span = "today (UTC)"
     elif facts["until"]:
         span = f"{_short(facts['from'])} until {_short(facts['until'])} (UTC)"

@@ -14,6 +14,7 @@ from entrepot.gateway.count import Counter
 from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.ending import Bill, Verdict
 from entrepot.gateway.leases import Leases
+from entrepot.gateway.live import Live
 from entrepot.gateway.problem import Problem
 from entrepot.gateway.relay import Exchange
 from entrepot.gateway.routes import Route
@@ -99,7 +100,8 @@ class Gateway:
         self._room = room
         self._make_upstream = make_upstream
         self._ticker = ticker
-        self._tally: dict[str, int] = {}
+        self.tally: dict[str, int] = {}  # refusals of this second, by "key reason"
+        self.live = Live()
 
     def has_room(self) -> bool:
         """Whether the journal has prepared space for one more call; without it only endings are written."""
@@ -159,10 +161,11 @@ class Gateway:
         if isinstance(caller, tuple):
             key, currency = caller[0], caller[1].currency
         mark = f"{key.id if key else '-'} {trouble.code}"
-        if mark in self._tally or len(self._tally) < 1_000:
-            self._tally[mark] = self._tally.get(mark, 0) + 1
+        if mark in self.tally or len(self.tally) < 1_000:
+            self.tally[mark] = self.tally.get(mark, 0) + 1
         if key is not None:
             self.refusals.add(request_id, self.now(), key, route.deployment if route else "", trouble)
+            self.live.refused(key.customer, route.deployment if route else "")
             self._ticker.refused(
                 self.now(), key.customer, route.deployment if route else "", trouble, request_id, currency
             )
@@ -290,6 +293,11 @@ class Gateway:
         """One line on the operator's screen."""
         self.calls += 1
         self._ticker.call(exchange, verdict, billed, now)
+        terms = exchange.offer.terms
+        self.live.ended(
+            (terms.customer, terms.deployment), verdict.quantities, billed.charge, terms.currency,
+            now - exchange.admitted_at,
+        )  # fmt: skip
 
     def may_drain(self) -> bool:
         """Whether one more answer may be read to its end for a client that has gone."""
@@ -330,8 +338,9 @@ class Gateway:
         for exchange in [*self.open.values(), *self.ending.values()]:
             exchange.tick(now)
         self.leases.tick()
-        if self._tally and self.has_room():
-            tally, self._tally = self._tally, {}
+        self.live.tick(now)
+        if self.tally and self.has_room():
+            tally, self.tally = self.tally, {}
             self.append(to_bytes(Tally(self.now(), tally)), None)
 
     def status(self) -> dict[str, object]:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +12,10 @@ from entrepot.gateway.problem import Problem
 from entrepot.kernel.instants import Instant
 from entrepot.snapshot import KeyEntry
 
+if TYPE_CHECKING:
+    from entrepot.gateway.app import Gateway
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
 REFUSALS_KEPT = 10_000
 _TROUBLE_KEPT = 100
 _LINE_LIMIT = 4_096
@@ -58,7 +62,33 @@ class Refusals:
         return {"refused": self.count, "needs": list(self._needs.values()), "trouble": list(self._trouble.values())}
 
 
-async def serve_status(path: Path, status: Callable[[], dict[str, Any]], refusals: Refusals) -> asyncio.Server:
+def questions(gateway: "Gateway") -> dict[str, Answer]:
+    """What may be asked of a worker, by the word in `ask`."""
+    return {
+        "status": lambda _: gateway.status(),
+        "refusal": lambda question: gateway.refusals.find(str(question.get("id", ""))),
+        "key": lambda question: _key(gateway, str(question.get("id", ""))),
+        "live": lambda _: _live(gateway),
+    }
+
+
+def _key(gateway: "Gateway", key_id: str) -> dict[str, Any]:
+    """Whether this key's books may still move: calls under way, and refusals that are not yet in the journal."""
+    calls = (*gateway.open.values(), *gateway.ending.values())
+    untold = sum(n for mark, n in gateway.tally.items() if mark.startswith(f"{key_id} "))
+    return {"open": sum(exchange.offer.key.id == key_id for exchange in calls), "untold": untold}
+
+
+def _live(gateway: "Gateway") -> dict[str, Any]:
+    under_way: dict[tuple[str, str], int] = {}
+    for exchange in gateway.open.values():
+        terms = exchange.offer.terms
+        pair = (terms.customer, terms.deployment)
+        under_way[pair] = under_way.get(pair, 0) + 1
+    return {"slot": gateway.slot, "epoch": gateway.epoch, "at": gateway.now(), "rows": gateway.live.rows(under_way)}
+
+
+async def serve_status(path: Path, asked: Mapping[str, Answer]) -> asyncio.Server:
     """Answer one JSON line per JSON line on a local socket: {"ask": "status"} or {"ask": "refusal", "id": …}."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,11 +98,8 @@ async def serve_status(path: Path, status: Callable[[], dict[str, Any]], refusal
                     question = msgspec.json.decode(line, type=dict[str, Any])
                 except (msgspec.DecodeError, msgspec.ValidationError):
                     break
-                if question.get("ask") == "refusal":
-                    answer = refusals.find(str(question.get("id", "")))
-                else:
-                    answer = status()
-                writer.write(msgspec.json.encode(answer) + b"\n")
+                answer = asked.get(str(question.get("ask"))) or asked["status"]
+                writer.write(msgspec.json.encode(answer(question)) + b"\n")
                 await writer.drain()
         except (OSError, TimeoutError, ValueError):
             pass

@@ -21,7 +21,7 @@ from entrepot.gateway.app import Gateway, Upstream
 from entrepot.gateway.desk import Desk
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.server import Connection
-from entrepot.gateway.status import serve_status
+from entrepot.gateway.status import questions, serve_status
 from entrepot.gateway.ticker import Ticker
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.slots import Slot, seal_stream
@@ -128,9 +128,7 @@ class _Worker:
         self.leases.on_publish = lambda _version: self._refresh()
         self.leases.version = snapshot.version
         server = await loop.create_server(lambda: Connection(gateway.server), sock=self.listener, backlog=BACKLOG)
-        status = await serve_status(
-            self.folder.socket(f"gateway-w{slot.number}.sock"), gateway.status, gateway.refusals
-        )
+        status = await serve_status(self.folder.socket(f"gateway-w{slot.number}.sock"), questions(gateway))
         stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
 

@@ -19,6 +19,7 @@ class RollupKey(NamedTuple):
 
     customer: str
     project: str
+    key: str
     deployment: str
     model: str
     vendor_model: str
@@ -169,13 +170,14 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
         t = _decode_terms(terms_bytes)
         requests, attempts, charge, cost, uncosted, unrated, quantities, billed = group
         key = RollupKey(
-            t.customer, t.project, t.deployment, t.model, vendor_model, t.upstream, t.vendor, t.zone, tier,
+            t.customer, t.project, t.key, t.deployment, t.model, vendor_model, t.upstream, t.vendor, t.zone, tier,
             t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source,
         )  # fmt: skip
         sums = RollupSums(
             requests, attempts, _column_sums(quantities), _column_sums(billed), charge, cost, uncosted, unrated
         )
-        groups[key] = groups[key].plus(sums) if key in groups else sums  # two keys of one project share a group
+        # terms may differ in what the rollup does not keep
+        groups[key] = groups[key].plus(sums) if key in groups else sums
         if charge:
             charged[t.balance] = charged.get(t.balance, 0) + charge
             where = (t.balance, t.currency, t.model)

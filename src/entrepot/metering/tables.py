@@ -242,9 +242,11 @@ def unrated(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
     ]
 
 
-def refused(conn: Connection, from_: Instant = 0) -> list[tuple[Instant, str, int]]:
-    """(hour, "key reason", requests) since `from_`."""
+def refused(conn: Connection, from_: Instant = 0, key: str = "") -> list[tuple[Instant, str, int]]:
+    """(hour, "key reason", requests) since `from_`, of all keys or one."""
     query = select(refusals).where(refusals.c.hour >= from_ - from_ % HOUR).order_by(refusals.c.hour, refusals.c.name)
+    if key:
+        query = query.where(refusals.c.name.startswith(f"{key} ", autoescape=True))
     return [(row.hour, row.name, row.requests) for row in conn.execute(query)]
 
 

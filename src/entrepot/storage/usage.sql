@@ -1,7 +1,7 @@
 -- The one aggregation of usage: from attempts (view `endings`, a row per attempt) to the rollup. Plain SQL on purpose:
 -- DuckDB and Apache Spark give the same sums to the last digit.
 SELECT
-    customer, project, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
+    customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
     cost_currency, admitted_at - admitted_at % 3600000000 AS hour, state, source,
     SUM(CASE WHEN attempt = 1 THEN 1 ELSE 0 END) AS requests,
     COUNT(*) AS attempts,
@@ -18,5 +18,5 @@ SELECT
     SUM(CASE WHEN unrated = '' THEN 0 ELSE 1 END) AS unrated
 FROM endings
 GROUP BY
-    customer, project, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
+    customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
     cost_currency, admitted_at - admitted_at % 3600000000, state, source

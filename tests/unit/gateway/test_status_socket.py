@@ -11,7 +11,7 @@ from entrepot.snapshot import KeyEntry
 
 def test_only_this_user_may_ask(tmp_path: Path) -> None:
     async def mode() -> int:
-        server = await serve_status(tmp_path / "w1.sock", dict, Refusals())
+        server = await serve_status(tmp_path / "w1.sock", {})
         found = (tmp_path / "w1.sock").stat().st_mode & 0o777
         server.close()
         return found

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection, event
 
 from entrepot.control.amount import exact
+from entrepot.control.api.run import key_of_run
 from entrepot.control.house import House, house
 from entrepot.control.problem import Mistaken
+from entrepot.customers.tables import StoredKey
 from entrepot.kernel.buckets import BUCKETS
-from entrepot.kernel.instants import SECOND, Instant, day_of, parse, show
+from entrepot.kernel.instants import HOUR, SECOND, Instant, day_of, parse, show
 from entrepot.metering import tables as metering
 from entrepot.storage.database import read
 
@@ -29,11 +31,18 @@ async def usage(  # noqa: PLR0917  FastAPI passes query parameters by name
     until: Annotated[str, Query(description="excluded; default now")] = "",
     state: Annotated[str, Query(description="final, aborted, estimated or void")] = "",
     customer: Annotated[str, Query(description="only this customer")] = "",
+    key: Annotated[str, Query(description="only the key with this id")] = "",
+    run: Annotated[str, Query(description="only this run of `entrepot run`; then from is when it began")] = "",
 ) -> dict[str, Any]:
     """Sums per group and currency, hours in [from, until) by the instant of admission."""
     asked_at = where.now()
     names = [name.strip() for name in by.split(",") if name.strip()]
+    filters = {name: value for name, value in (("customer", customer), ("key", key)) if value}
     since = _instant(from_, "from") or day_of(asked_at)
+    if run:
+        of_run = await asyncio.to_thread(_run, where, run)
+        filters["key"] = of_run.id
+        since = _instant(from_, "from") or of_run.created_at - of_run.created_at % HOUR
     ends = _instant(until, "until")
     if ends is not None and ends <= since:
         began = "" if from_ else ", which is today without a from"
@@ -42,7 +51,7 @@ async def usage(  # noqa: PLR0917  FastAPI passes query parameters by name
     if state and state not in STATES:
         raise Mistaken(f"state {state!r} is not one of {', '.join(STATES)}")
     fresh = await where.freshen()
-    facts = await asyncio.to_thread(_read, where, names, (since, ends), state, customer)
+    facts = await asyncio.to_thread(_read, where, names, (since, ends), state, filters)
     up_to = asked_at if fresh else facts.pop("_last_ended")
     facts.pop("_last_ended", None)
     return {
@@ -50,6 +59,7 @@ async def usage(  # noqa: PLR0917  FastAPI passes query parameters by name
         "from": show(since),
         "until": show(ends) if ends else None,
         "today": since == day_of(asked_at) and not ends,
+        **({"run": run, "key": filters["key"]} if run else {}),
         "fresh": fresh,
         "up_to": show(up_to) if up_to else None,
         "age_s": round((where.now() - up_to) / SECOND, 1) if up_to else None,
@@ -58,9 +68,8 @@ async def usage(  # noqa: PLR0917  FastAPI passes query parameters by name
 
 
 def _read(
-    where: House, by: list[str], span: tuple[Instant, Instant | None], state: str, customer: str
+    where: House, by: list[str], span: tuple[Instant, Instant | None], state: str, filters: dict[str, str]
 ) -> dict[str, Any]:
-    filters = {"customer": customer} if customer else {}
     with read(where.engine) as connection:
         with _statements(connection) as sql:
             rows = metering.usage(connection, by, from_=span[0], until=span[1], state=state or None, filters=filters)
@@ -78,6 +87,11 @@ def _read(
         "sql": sql[0] if sql else "",
         "_last_ended": last,
     }
+
+
+def _run(where: House, run: str) -> StoredKey:
+    with read(where.engine) as connection:
+        return key_of_run(connection, run)
 
 
 def _row(row: metering.UsageRow) -> dict[str, Any]:
