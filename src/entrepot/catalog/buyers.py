@@ -1,21 +1,48 @@
-"""The customers of a catalog file: who buys, on which terms, under which names."""
+"""The customers of a catalog file: who buys, on which terms, under which names, and how much at most."""
 
-from entrepot.catalog.contents import Contract, Customer, Deployment
-from entrepot.catalog.fields import Fields, Report, good_name
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TypeVar, cast
+
+import msgspec
+
+from entrepot.catalog.contents import (
+    Contract,
+    Customer,
+    DeclaredBudget,
+    DeclaredLimit,
+    Deployment,
+    Pays,
+    PaysBy,
+    Per,
+    Quota,
+    Rates,
+)
+from entrepot.catalog.fields import Fields, Report, exact, good_name
 from entrepot.catalog.lines import Path
 
 _LATER_CONTRACT = ("discount_percent", "notice_days", "minimum", "retention", "prices")
-_LATER_PAYS = ("credit_limit", "warn_below", "format", "due_days")
-_LATER_DEPLOYMENT = ("units", "spill_to", "tpm", "rpm", "zone")
-_LATER_CUSTOMER = ("commitment", "budgets", "seats", "limits", "credits", "support")
+_LATER_PAYS = ("format",)
+_LATER_DEPLOYMENT = ("units", "spill_to", "zone")
+_LATER_CUSTOMER = ("commitment", "seats", "credits", "support")
+_PERS = ("day", "month", "total")
+_WINDOWS = (1, 10, 60)
+#: Percents of a budget that are told without `warn_at`; calls of a hard one end before it is used to the last unit.
+WARN_AT = {True: (80, 95), False: (80, 100)}
+
+
+Bound = DeclaredBudget | DeclaredLimit | Quota
+_Bound = TypeVar("_Bound", bound=Bound)
 
 
 class Buyers:
-    """Reads the customers of one file; `deployed` are their deployments with their places, those with mistakes too."""
+    """Reads the customers of one file. `deployed` are their deployments with their places, those with mistakes too;
+    `bounded` their budgets, limits and quotas."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.deployed: list[tuple[Path, Deployment]] = []
+        self.bounded: list[tuple[Path, Bound]] = []
 
     def customer(self, name: str, fields: Fields) -> Customer:
         about, address = fields.facts("about"), fields.facts("address")
@@ -29,22 +56,38 @@ class Buyers:
             if 0 < contract.ends_at <= contract.starts_at:
                 self.report.add(terms.at("until"), "until is after from.")
             terms.done(*_LATER_CONTRACT)
-        pays = fields.inner("pays")
-        if pays:
-            pays.choice("by", "prepaid", ("prepaid",), ("invoice",))
-            pays.done(*_LATER_PAYS)
         projects = []
         for path, project in fields.texts("projects"):
             if project in projects:
                 self.report.add(path, f'"{project}" stands here twice.')
             elif good_name(self.report, path, project):
                 projects.append(project)
-        deployments = self._deployments(fields)
-        fields.done(*_LATER_CUSTOMER)
-        return Customer(
+        customer = Customer(
             id=name, contract=contract, about=about, address=address, projects=tuple(projects),
-            deployments=tuple(deployments),
+            pays=self._pays(fields), deployments=tuple(self._deployments(fields)), budgets=self._budgets(fields),
+            limits=self._limits(fields), quota=self._quota(fields),
         )  # fmt: skip
+        fields.done(*_LATER_CUSTOMER)
+        return customer
+
+    def _pays(self, fields: Fields) -> Pays:
+        terms = fields.inner("pays")
+        if terms is None:
+            return Pays()
+        by = terms.choice("by", "prepaid", ("prepaid", "invoice"))
+        pays = Pays(
+            by=cast("PaysBy", by), credit_limit=self._amount(terms, "credit_limit"),
+            warn_below=self._amount(terms, "warn_below"), due_days=terms.whole("due_days", least=1),
+        )  # fmt: skip
+        if by == "prepaid":
+            for name in ("credit_limit", "due_days"):
+                if terms.has(name):
+                    self.report.add(terms.at(name), f'{name} is for customers that pay by invoice: by = "invoice".')
+        elif not terms.has("credit_limit"):
+            why = "credit_limit is missing: the most that this customer may owe, open invoices and unbilled calls."
+            self.report.add(terms.path, why)
+        terms.done(*_LATER_PAYS)
+        return pays
 
     def _deployments(self, fields: Fields) -> list[Deployment]:
         found: dict[tuple[str, str], tuple[Deployment, Path]] = {}
@@ -53,6 +96,7 @@ class Buyers:
             model = each.text("model", required=True)
             name = each.text("name", model)
             output_max = each.whole("output_max", 0, least=1)
+            rates = self._rates(each)
             each.choice("kind", "standard", ("standard",), ("provisioned", "batch", "global", "priority"))
             each.done(*_LATER_DEPLOYMENT)
             pairs = (("project", project), ("name", name))
@@ -62,8 +106,107 @@ class Buyers:
                 line = self.report.places.line(before[1])
                 self.report.add(each.path, f'Project "{project}" has a deployment "{name}" already (line {line}).')
             elif model:
-                deployment = Deployment(project=project, name=name, model=model, output_max=output_max)
+                deployment = Deployment(project=project, name=name, model=model, output_max=output_max, rates=rates)
                 self.deployed.append((each.path, deployment))
                 if all(fit):
                     found[project, name] = deployment, each.path
         return [deployment for deployment, _ in found.values()]
+
+    def _budgets(self, fields: Fields) -> tuple[DeclaredBudget, ...]:
+        found: dict[str, tuple[DeclaredBudget, Path]] = {}
+        for each in fields.rows("budgets"):
+            project = each.text("project")
+            per = each.choice("per", "month", _PERS)
+            amount = self._amount(each, "amount", required=True)
+            hard = each.flag("hard", True)
+            warn_at = self._percents(each, WARN_AT[hard])
+            name = each.text("id", f"{project or 'all'}-{per}")
+            each.done()
+            before = found.get(name)
+            if before is not None:
+                line = self.report.places.line(before[1])
+                self.report.add(each.path, f'Another budget is called "{name}" (line {line}).', "Give this one an id.")
+            elif name.startswith("key-"):
+                self.report.add(each.at("id"), 'Names with "key-" are those of keys: choose another id.')
+            elif good_name(self.report, each.at("id"), name) and amount is not None:
+                budget = DeclaredBudget(
+                    id=name, project=project, per=cast("Per", per), amount=amount, hard=hard, warn_at=warn_at
+                )
+                found[name] = budget, each.path
+        return self._kept(found.values())
+
+    def _percents(self, fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
+        value = fields.raw("warn_at")
+        if value is None:
+            return default
+        percents = value if isinstance(value, list) and len(value) <= 10 else [0]
+        if any(type(each) is not int or not 1 <= each <= 1000 for each in percents) or percents != sorted({*percents}):
+            why = "warn_at is a list of whole percents, rising, at most 10 of them: [50, 80, 100]; [] for none."
+            self.report.add(fields.at("warn_at"), why)
+            return default
+        return tuple(percents)
+
+    def _limits(self, fields: Fields) -> tuple[DeclaredLimit, ...]:
+        found: dict[tuple[str, bool, int], tuple[DeclaredLimit, Path]] = {}
+        for each in fields.rows("limits"):
+            project, every = each.text("project"), each.has("each") and each.choice("each", "key", ("key",))
+            rates = self._rates(each)
+            each.done()
+            if project and every:
+                self.report.add(each.path, "A limit is of one project or of each key: write two.")
+            if not rates:
+                self.report.add(each.path, "This limits nothing: give rpm, tpm or concurrent.")
+            before = found.setdefault(
+                (project, bool(every), rates.window),
+                (DeclaredLimit(project=project, each_key=bool(every), rates=rates), each.path),
+            )
+            if before[1] != each.path:
+                line = self.report.places.line(before[1])
+                self.report.add(each.path, f"Line {line} limits the same with the same window: make one of both.")
+        return self._kept(found.values())
+
+    def _quota(self, fields: Fields) -> tuple[Quota, ...]:
+        found: dict[tuple[str, str], tuple[Quota, Path]] = {}
+        for each in fields.rows("quota"):
+            model, zone = each.text("model", required=True), each.text("zone")
+            rates = self._rates(each)
+            each.done()
+            if not rates:
+                self.report.add(each.path, "This limits nothing: give tpm, rpm or concurrent.")
+            before = found.setdefault((model, zone), (Quota(model=model, zone=zone, rates=rates), each.path))
+            if before[1] != each.path:
+                line = self.report.places.line(before[1])
+                self.report.add(each.path, f"Line {line} has the quota of {model} {zone}".rstrip() + " already.")
+        return self._kept(found.values())
+
+    def _kept(self, found: Iterable[tuple[_Bound, Path]]) -> tuple[_Bound, ...]:
+        rows = list(found)
+        self.bounded += [(path, each) for each, path in rows]
+        return tuple(each for each, _ in rows)
+
+    def _rates(self, fields: Fields) -> Rates:
+        rates = Rates(
+            tpm=fields.whole("tpm", 0, least=1), rpm=fields.whole("rpm", 0, least=1),
+            window=fields.whole("window", 60, least=1), concurrent=fields.whole("concurrent", 0, least=1),
+        )  # fmt: skip
+        if rates.window not in _WINDOWS:
+            self.report.add(fields.at("window"), "window is 1, 10 or 60: the seconds in which requests are counted.")
+        elif fields.has("window") and not rates.rpm:
+            self.report.add(fields.at("window"), "window is the window of rpm, which is missing.")
+        elif rates.rpm * rates.window % 60:
+            why = f"A window of {rates.window} s takes its even part of a minute's requests: rpm is a multiple of "
+            self.report.add(fields.at("rpm"), f"{why}{60 // rates.window}.")
+        else:
+            return rates
+        return msgspec.structs.replace(rates, window=60)
+
+    def _amount(self, fields: Fields, name: str, *, required: bool = False) -> Decimal | None:
+        value = fields.raw(name)
+        if value is None:
+            if required:
+                self.report.add(fields.path, f"{name} is missing; it is an amount of money.")
+            return None
+        amount = exact(value)
+        if amount is None:
+            self.report.add(fields.at(name), f"{name} is an amount of money: a number of at least 0.")
+        return amount

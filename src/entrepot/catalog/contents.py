@@ -13,6 +13,8 @@ PER_DEFAULT = 1_000_000
 
 Dialect = Literal["openai", "builtin"]
 ClientGone = Literal["drain", "cancel"]
+Per = Literal["day", "month", "total"]
+PaysBy = Literal["prepaid", "invoice"]
 #: What a price is for: (model, bucket name).
 Thing = tuple[str, str]
 
@@ -98,6 +100,55 @@ class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens and requests a minute, and calls at once; 0: not limited. Requests are counted in windows of `window`
+    seconds (1, 10 or 60), each with its even part of `rpm`, which is whole."""
+
+    tpm: int = 0
+    rpm: int = 0
+    window: int = 60
+    concurrent: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.tpm or self.rpm or self.concurrent)
+
+
+class DeclaredLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates of the whole customer, of one project, or (`each_key`) of every key for itself."""
+
+    rates: Rates
+    project: str = ""
+    each_key: bool = False
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool of a model (in a zone, "" in all) that a customer's deployments are cut from."""
+
+    model: str
+    zone: str = ""
+    rates: Rates
+
+
+class DeclaredBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that calls of the customer, or of one project, may use per period. `warn_at`: percents, ascending."""
+
+    id: str
+    project: str = ""
+    per: Per
+    amount: Decimal
+    hard: bool = True
+    warn_at: tuple[int, ...] = ()
+
+
+class Pays(msgspec.Struct, frozen=True, kw_only=True):
+    """Prepaid: calls draw on a balance. By invoice: they may owe up to the credit limit. None: not given."""
+
+    by: PaysBy = "prepaid"
+    credit_limit: Decimal | None = None
+    warn_below: Decimal | None = None
+    due_days: int = 0
+
+
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """A model under a name of the customer's choice, in one project. output_max 0: the model's maximum."""
 
@@ -105,10 +156,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     model: str
     output_max: int = 0
+    rates: Rates = Rates()
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """The customer's terms; for now only the list book is acted on. An instant of 0 is not given."""
+    """The customer's terms: its list book, and [starts_at, ends_at) outside of which no call is let in. An instant of 0
+    is not given."""
 
     book: str
     id: str = ""
@@ -125,6 +178,10 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     address: Mapping[str, object] = {}
     projects: tuple[str, ...] = ()
     deployments: tuple[Deployment, ...] = ()
+    pays: Pays = Pays()
+    budgets: tuple[DeclaredBudget, ...] = ()
+    limits: tuple[DeclaredLimit, ...] = ()
+    quota: tuple[Quota, ...] = ()
 
     def all_projects(self) -> tuple[str, ...]:
         """Declared ones, then those that only deployments name; `default` where there is none."""

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, Upstream, Vendor
+from entrepot.catalog.export import as_written
 from entrepot.catalog.rules import day
 
 Noun = Literal["operator", "vendor", "upstream", "model", "book", "customer"]
@@ -55,12 +56,19 @@ def _section(noun: Noun, standing: Mapping[str, Declared], wanted: Mapping[str, 
 
 
 def _notes(before: Declared, after: Declared) -> tuple[str, ...]:
-    old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
-    return tuple(f"{name}: {_short(old[name])} → {_short(new[name])}" for name in new if old[name] != new[name])
+    found: list[str] = []
+    for name in after.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new and isinstance(new, tuple) and any(isinstance(each, msgspec.Struct) for each in (*old, *new)):
+            found += [f"- {name} {as_written(each)}" for each in old if each not in new]
+            found += [f"+ {name} {as_written(each)}" for each in new if each not in old]
+        elif old != new:
+            found.append(f"{name}: {_short(old)} → {_short(new)}")
+    return tuple(found)
 
 
 def _short(value: object) -> str:
-    text = str(value) if isinstance(value, str | int) else repr(value)
+    text = str(value) if isinstance(value, str | int) else as_written(value)
     return text if len(text) <= 60 else f"{text[:58]} …"
 
 

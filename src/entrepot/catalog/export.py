@@ -3,9 +3,23 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from entrepot.catalog.contents import PER_DEFAULT, BookVersion, Catalog, Customer, Deployment, PriceRow, Upstream
+from entrepot.catalog.contents import (
+    PER_DEFAULT,
+    BookVersion,
+    Catalog,
+    Contract,
+    Customer,
+    DeclaredBudget,
+    DeclaredLimit,
+    Deployment,
+    Pays,
+    PriceRow,
+    Quota,
+    Rates,
+    Upstream,
+)
 from entrepot.catalog.toml_text import key, string, value
-from entrepot.kernel.instants import show
+from entrepot.kernel.instants import show, to_datetime
 
 _Each = TypeVar("_Each")
 
@@ -28,6 +42,24 @@ def export(catalog: Catalog) -> str:
     parts += [_version(each) for each in sorted(catalog.versions, key=lambda each: (each.book, each.number))]
     parts += [_customer(each) for each in _by_name(catalog.customers)]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def as_written(thing: object) -> str:
+    """One thing of a customer as it stands in the file; anything else as the language shows it."""
+    match thing:
+        case Deployment():
+            return value(_deployment(thing))
+        case Pays():
+            return value(_pays(thing))
+        case DeclaredBudget():
+            return value(_budget(thing))
+        case DeclaredLimit():
+            return value(_limit(thing))
+        case Quota():
+            return value(_quota(thing))
+        case Contract():
+            return value(_contract(thing))
+    return repr(thing)
 
 
 def _by_name(group: Mapping[str, _Each]) -> list[_Each]:
@@ -71,25 +103,59 @@ def _row(row: PriceRow) -> str:
 
 
 def _customer(customer: Customer) -> list[str]:
-    contract = customer.contract
-    terms = ([f"id = {string(contract.id)}"] if contract.id else []) + [f"book = {string(contract.book)}"]
-    terms += [f"from = {show(contract.starts_at)}"] if contract.starts_at else []
-    terms += [f"until = {show(contract.ends_at)}"] if contract.ends_at else []
     lines = [f"[customer.{key(customer.id)}]"]
     lines += [f"about = {value(customer.about)}"] if customer.about else []
     lines += [f"address = {value(customer.address)}"] if customer.address else []
-    lines += [f"contract = {{ {', '.join(terms)} }}", 'pays = { by = "prepaid" }']
+    lines += [f"contract = {value(_contract(customer.contract))}", f"pays = {value(_pays(customer.pays))}"]
     lines += [f"projects = {value(customer.projects)}"] if customer.projects else []
-    if customer.deployments:
-        lines += ["deployments = [", *(f"  {_deployment(each)}," for each in customer.deployments), "]"]
+    for name, rows in (
+        ("deployments", map(_deployment, customer.deployments)),
+        ("budgets", map(_budget, customer.budgets)),
+        ("limits", map(_limit, customer.limits)),
+        ("quota", map(_quota, customer.quota)),
+    ):
+        shown = [f"  {value(row)}," for row in rows]
+        lines += [f"{name} = [", *shown, "]"] if shown else []
     return lines
 
 
-def _deployment(deployment: Deployment) -> str:
+def _contract(contract: Contract) -> dict[str, object]:
+    facts: dict[str, object] = {**({"id": contract.id} if contract.id else {}), "book": contract.book}
+    instants = {"from": contract.starts_at, "until": contract.ends_at}
+    return {**facts, **{name: to_datetime(at) for name, at in instants.items() if at}}
+
+
+def _deployment(deployment: Deployment) -> dict[str, object]:
     facts: dict[str, object] = {"project": deployment.project, "name": deployment.name, "model": deployment.model}
     if deployment.output_max:
         facts["output_max"] = deployment.output_max
-    return value(facts)
+    return {**facts, **_rates(deployment.rates)}
+
+
+def _pays(pays: Pays) -> dict[str, object]:
+    facts = {"credit_limit": pays.credit_limit, "warn_below": pays.warn_below, "due_days": pays.due_days or None}
+    return {"by": pays.by, **{name: each for name, each in facts.items() if each is not None}}
+
+
+def _budget(budget: DeclaredBudget) -> dict[str, object]:
+    facts: dict[str, object] = {"id": budget.id, **({"project": budget.project} if budget.project else {})}
+    return {**facts, "per": budget.per, "amount": budget.amount, "hard": budget.hard, "warn_at": budget.warn_at}
+
+
+def _limit(limit: DeclaredLimit) -> dict[str, object]:
+    scope = {"project": limit.project} if limit.project else {"each": "key"} if limit.each_key else {}
+    return {**scope, **_rates(limit.rates)}
+
+
+def _quota(quota: Quota) -> dict[str, object]:
+    return {"model": quota.model, **({"zone": quota.zone} if quota.zone else {}), **_rates(quota.rates)}
+
+
+def _rates(rates: Rates) -> dict[str, object]:
+    """Only what is not as it would be without a word."""
+    facts = {"tpm": rates.tpm, "rpm": rates.rpm, "concurrent": rates.concurrent}
+    found: dict[str, object] = {name: each for name, each in facts.items() if each}
+    return {**found, "window": rates.window} if rates.window != Rates().window else found
 
 
 def _grouped(number: int) -> str:

@@ -71,6 +71,10 @@ class Fields:
             return default
         return value
 
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._of(name, False, "true or false", lambda each: isinstance(each, bool))
+        return value if isinstance(value, bool) else default
+
     def choice(self, name: str, default: str, known: tuple[str, ...], later: Iterable[str] = ()) -> str:
         value = self.text(name, default)
         if value in later:

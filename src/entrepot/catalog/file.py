@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from entrepot.catalog.buyers import Buyers
+from entrepot.catalog.buyers import Bound, Buyers
 from entrepot.catalog.contents import (
     PER_DEFAULT,
     BookVersion,
@@ -55,6 +55,7 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     version_paths: tuple[Path, ...]  # of catalog.versions, in the same order
     priced: tuple[tuple[Path, str], ...]  # every model that a price row names, with its place
     deployed: tuple[tuple[Path, Deployment], ...]  # of all customers
+    bounded: tuple[tuple[Path, Bound], ...]  # their budgets, limits and quotas
     declared: Mapping[str, frozenset[str]]  # section → names that stand there, also those with mistakes
 
     def line(self, *path: str | int) -> int:
@@ -107,7 +108,7 @@ class _Reader:
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
             version_paths=tuple(path for path, _ in versions), priced=tuple(self.priced),
-            deployed=tuple(self.buyers.deployed),
+            deployed=tuple(self.buyers.deployed), bounded=tuple(self.buyers.bounded),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ Names may stand in the file or in what the house already has: what is missing in
 
 from itertools import combinations
 
+from entrepot.catalog.buyer_rules import check_buyers
 from entrepot.catalog.contents import BookVersion, Catalog, Thing
 from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
@@ -37,7 +38,7 @@ class _Rules:
         self._books()
         self._twice()
         self._published()
-        self._customers()
+        check_buyers(self.file, self.existing, self.report, self._named)
         return self.report.issues
 
     def _known(self, section: str) -> set[str]:
@@ -158,30 +159,6 @@ class _Rules:
                     "A change of a price in force starts at least 15 minutes after it is published: "
                     f"write valid_from = {show(_round_up(soon))} or later.",
                 )
-
-    def _customers(self) -> None:
-        lists = {each.book for each in (*self.existing.versions, *self.catalog.versions) if not each.buys_from}
-        currencies = {each.book: each.currency for each in (*self.catalog.versions, *self.existing.versions)}
-        for customer in self.catalog.customers.values():
-            path: Path = ("customer", customer.id)
-            book = customer.contract.book
-            at = (*path, "contract", "book")
-            if book not in lists:
-                where = at if at in self.file.places.spans else path
-                if book in self._known("book"):
-                    self.report.add(where, f'"{book}" is a cost book; a customer pays by a list book.')
-                else:
-                    self.report.add(where, f'No list book is called "{book}".{did_you_mean(book, lists)}')
-            before = self.existing.customers.get(customer.id)
-            if before is not None:
-                had, wants = currencies.get(before.contract.book), currencies.get(book)
-                if had and wants and had != wants:
-                    self.report.add(at, f"The balance of {customer.id} is in {had}; this book is in {wants}.")
-        for where, deployment in self.file.deployed:
-            self._named((*where, "model"), "model", deployment.model, "model")
-            model = self.catalog.models.get(deployment.model) or self.existing.models.get(deployment.model)
-            if model is not None and deployment.output_max > model.output_max:
-                self.report.add((*where, "output_max"), f"{model.id} answers at most {model.output_max:,} tokens.")
 
 
 def day(at: Instant) -> str:

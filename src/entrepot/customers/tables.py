@@ -1,7 +1,7 @@
 """Customers, projects, deployments and keys in the database. Takes a connection and opens none."""
 
 import json
-from typing import Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Integer,
     LargeBinary,
+    Row,
     Table,
     Text,
     delete,
@@ -21,10 +22,13 @@ from sqlalchemy import (
     update,
 )
 
-from entrepot.catalog.contents import Contract, Customer, Deployment
+from entrepot.catalog.contents import Contract, Customer, Deployment, Pays, PaysBy, Rates
 from entrepot.catalog.tables import facts_from_text, facts_to_text
+from entrepot.customers import limit_tables
+from entrepot.customers.limit_tables import amount_from_row, rates_columns, rates_from_row, rates_to_row
 from entrepot.kernel.instants import Instant
-from entrepot.storage.database import metadata
+from entrepot.kernel.money import to_scaled
+from entrepot.storage.database import Amount, metadata
 
 CustomerState = Literal["active", "suspended"]
 KeyState = Literal["active", "revoked"]
@@ -43,6 +47,10 @@ customer_table = Table(
     Column("ends_at", BigInteger, nullable=False),
     Column("about", Text, nullable=False),
     Column("address", Text, nullable=False),
+    Column("pays_by", Text, nullable=False),
+    Column("credit_limit", Amount, nullable=True),  # NULL: not given
+    Column("warn_below", Amount, nullable=True),
+    Column("due_days", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -63,6 +71,7 @@ deployment_table = Table(
     Column("position", Integer, nullable=False),
     Column("model", Text, ForeignKey("model.id"), nullable=False),
     Column("output_max", BigInteger, nullable=False),
+    *rates_columns(),
     ForeignKeyConstraint(["customer", "project"], ["project.customer", "project.name"]),
 )
 
@@ -78,6 +87,7 @@ key_table = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=False),
+    *rates_columns(),
     ForeignKeyConstraint(["customer", "project"], ["project.customer", "project.name"]),
 )
 
@@ -116,6 +126,16 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Instant
     revoked_at: Instant
     secrets: tuple[StoredSecret, ...]
+    rates: Rates = Rates()
+
+
+class StoredPays(msgspec.Struct, frozen=True, kw_only=True):
+    """How a customer pays, in ledger units of its currency; None: not given."""
+
+    by: PaysBy
+    currency: str
+    credit_limit: int | None
+    warn_below: int | None
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,17 +158,42 @@ def read_customers(connection: Connection) -> dict[str, Customer]:
     deployments: dict[str, list[Deployment]] = {}
     for row in connection.execute(select(deployment_table).order_by(deployment_table.c.position)):
         deployments.setdefault(row.customer, []).append(
-            Deployment(project=row.project, name=row.name, model=row.model, output_max=row.output_max)
-        )
+            Deployment(
+                project=row.project, name=row.name, model=row.model, output_max=row.output_max,
+                rates=rates_from_row(row),
+            )
+        )  # fmt: skip
+    customers = connection.execute(select(customer_table).order_by(customer_table.c.id)).all()
+    budgets = limit_tables.read_budgets(connection, {row.id: row.currency for row in customers})
+    limits, quota = limit_tables.read_limits(connection), limit_tables.read_quota(connection)
     return {
         row.id: Customer(
             id=row.id,
             contract=Contract(book=row.book, id=row.contract, starts_at=row.starts_at, ends_at=row.ends_at),
             about=facts_from_text(row.about), address=facts_from_text(row.address),
             projects=tuple(projects.get(row.id, ())), deployments=tuple(deployments.get(row.id, ())),
+            pays=_pays(row), budgets=budgets.get(row.id, ()), limits=limits.get(row.id, ()),
+            quota=quota.get(row.id, ()),
         )
-        for row in connection.execute(select(customer_table).order_by(customer_table.c.id))
+        for row in customers
     }  # fmt: skip
+
+
+def _pays(row: Row[Any]) -> Pays:
+    limit, warn = (
+        None if units is None else amount_from_row(units, row.currency) for units in (row.credit_limit, row.warn_below)
+    )
+    return Pays(by=cast("PaysBy", row.pays_by), credit_limit=limit, warn_below=warn, due_days=row.due_days)
+
+
+def read_pays(connection: Connection, customer: str) -> StoredPays | None:
+    """One customer's, by its id; None: there is no such customer."""
+    row = connection.execute(select(customer_table).where(customer_table.c.id == customer)).first()
+    if row is None:
+        return None
+    return StoredPays(
+        by=cast("PaysBy", row.pays_by), currency=row.currency, credit_limit=row.credit_limit, warn_below=row.warn_below
+    )
 
 
 def read_stored(connection: Connection) -> dict[str, StoredCustomer]:
@@ -170,8 +215,12 @@ def read_stored(connection: Connection) -> dict[str, StoredCustomer]:
 def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> bool:
     """Add or change a customer with its projects and deployments; True if it was added. A project stays once it is
     there (keys live in it), and the currency stays the one of the first time."""
-    contract = customer.contract
+    contract, pays = customer.contract, customer.pays
+    limit, warn = (
+        None if amount is None else to_scaled(amount, currency) for amount in (pays.credit_limit, pays.warn_below)
+    )
     facts = {
+        "pays_by": pays.by, "credit_limit": limit, "warn_below": warn, "due_days": pays.due_days,
         "book": contract.book, "contract": contract.id, "starts_at": contract.starts_at, "ends_at": contract.ends_at,
         "about": facts_to_text(customer.about), "address": facts_to_text(customer.address),
     }  # fmt: skip
@@ -189,12 +238,13 @@ def put_customer(connection: Connection, customer: Customer, currency: str, at: 
     rows = [
         {
             "customer": customer.id, "project": each.project, "name": each.name, "position": place,
-            "model": each.model, "output_max": each.output_max,
+            "model": each.model, "output_max": each.output_max, **rates_to_row(each.rates),
         }
         for place, each in enumerate(customer.deployments)
     ]  # fmt: skip
     if rows:
         connection.execute(insert(deployment_table), rows)
+    limit_tables.put_declared(connection, customer, currency)
     return added
 
 
@@ -215,6 +265,7 @@ def add_key(connection: Connection, key: StoredKey) -> None:
         insert(key_table).values(
             id=key.id, customer=key.customer, project=key.project, name=key.name, models=models, state=key.state,
             created_at=key.created_at, expires_at=key.expires_at, revoked_at=key.revoked_at,
+            **rates_to_row(key.rates),
         )
     )  # fmt: skip
     for secret in key.secrets:
@@ -255,17 +306,25 @@ def read_keys(connection: Connection, key_id: str | None = None) -> list[StoredK
             id=row.id, customer=row.customer, project=row.project, name=row.name,
             models=tuple(json.loads(row.models)) if row.models else None, state=cast("KeyState", row.state),
             created_at=row.created_at, expires_at=row.expires_at, revoked_at=row.revoked_at,
-            secrets=tuple(found.get(row.id, ())),
+            secrets=tuple(found.get(row.id, ())), rates=rates_from_row(row),
         )
         for row in connection.execute(keys.order_by(key_table.c.created_at, key_table.c.id))
     ]  # fmt: skip
 
 
-def keys_alive(
-    connection: Connection, at: Instant
-) -> dict[str, tuple[str, str, tuple[str, ...] | None, Instant, list[tuple[bytes, Instant]]]]:
-    """Key id → (customer, project, models, expires_at, [(hmac, expires_at)]) of all that may be used at `at`. Tuples:
-    every change of a key reads all of them, and there are many."""
+class AliveKey(NamedTuple):
+    """What a gateway has to know of a key; a tuple: every change of one key reads all of them, and there are many."""
+
+    customer: str
+    project: str
+    models: tuple[str, ...] | None
+    expires_at: Instant
+    secrets: list[tuple[bytes, Instant]]
+    rates: Rates | None
+
+
+def keys_alive(connection: Connection, at: Instant) -> dict[str, AliveKey]:
+    """Every key that may be used at `at`, by its id."""
     key, secret = key_table.c, key_secret_table.c
     found: dict[str, list[tuple[bytes, Instant]]] = {}
     alive = or_(secret.expires_at == 0, secret.expires_at > at)
@@ -273,12 +332,17 @@ def keys_alive(
     for key_id, hmac, expires_at in connection.execute(rows):
         found.setdefault(key_id, []).append((hmac, expires_at))
     usable = (key.state == "active", or_(key.expires_at == 0, key.expires_at > at))
-    columns = select(key.id, key.customer, key.project, key.models, key.expires_at).where(*usable)
+    columns = select(
+        key.id, key.customer, key.project, key.models, key.expires_at, key.tpm, key.rpm, key.window_s, key.concurrent
+    ).where(*usable)
     return {
-        key_id: (customer, project, tuple(json.loads(models)) if models else None, expires_at, found[key_id])
-        for key_id, customer, project, models, expires_at in connection.execute(columns)
+        key_id: AliveKey(
+            customer, project, tuple(json.loads(models)) if models else None, expires_at, found[key_id],
+            Rates(tpm=tpm, rpm=rpm, window=window, concurrent=calls) if tpm or rpm or calls else None,
+        )
+        for key_id, customer, project, models, expires_at, tpm, rpm, window, calls in connection.execute(columns)
         if key_id in found
-    }
+    }  # fmt: skip
 
 
 def _add_secret(connection: Connection, key_id: str, secret: StoredSecret) -> None:

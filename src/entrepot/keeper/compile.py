@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import structs
 from sqlalchemy import Connection
 
 from entrepot.catalog import tables as catalog_tables
-from entrepot.catalog.contents import BookVersion, Upstream
+from entrepot.catalog.contents import BookVersion, Customer, Deployment, Rates, Upstream
 from entrepot.customers import tables as customer_tables
 from entrepot.kernel.instants import HOUR, SECOND, Instant
+from entrepot.limits.declared import read_budgets
 from entrepot.pricing import book as books
 from entrepot.pricing.tables import read_versions
 from entrepot.snapshot.entries import (
@@ -15,6 +17,8 @@ from entrepot.snapshot.entries import (
     DeploymentEntry,
     KeyEntry,
     KeySecret,
+    LimitEntry,
+    LimitScope,
     ModelEntry,
     PriceEntry,
     PriceVersion,
@@ -44,28 +48,61 @@ def compile(connection: Connection, now: Instant) -> Tables:
 
 def _keys(connection: Connection, now: Instant) -> dict[str, bytes]:
     """Keys that may still be used; revoked and expired ones are unknown to a gateway."""
+    budgets = {each.key: each for rows in read_budgets(connection).values() for each in rows if each.key}
     found = {}
-    for key_id, (customer, project, models, expires_at, alive) in customer_tables.keys_alive(connection, now).items():
-        secrets = tuple(KeySecret(hmac, until) for hmac, until in alive)
+    for key_id, alive in customer_tables.keys_alive(connection, now).items():
+        limit = _limit(f"{alive.customer}/key/{key_id}", "key", alive.rates) if alive.rates is not None else None
         found[key_id] = to_bytes(
             KeyEntry(
-                id=key_id, customer=customer, project=project, secrets=secrets, models=models, expires_at=expires_at
+                id=key_id, customer=alive.customer, project=alive.project,
+                secrets=tuple(KeySecret(hmac, until) for hmac, until in alive.secrets), models=alive.models,
+                expires_at=alive.expires_at, limit=limit, budget=budgets.get(key_id),
             )
         )  # fmt: skip
     return found
 
 
 def _customers(connection: Connection) -> dict[str, bytes]:
-    stored = customer_tables.read_stored(connection)
+    stored, budgets = customer_tables.read_stored(connection), read_budgets(connection)
     return {
         each.id: to_bytes(
             CustomerEntry(
                 id=each.id, state=stored[each.id].state, book=each.contract.book, balance=each.id,
                 currency=stored[each.id].currency, open=not each.deployments,
+                budgets=tuple(budget for budget in budgets.get(each.id, ()) if not budget.key),
+                limits=limits_of(each), starts_at=each.contract.starts_at, ends_at=each.contract.ends_at,
             )
         )
         for each in customer_tables.read_customers(connection).values()
     }  # fmt: skip
+
+
+def limits_of(customer: Customer) -> tuple[LimitEntry, ...]:
+    """Declared limits and pools. An id says what is limited, not how much: a changed number is the same limit."""
+    found = []
+    for limit in customer.limits:
+        scope: LimitScope = "project" if limit.project else "each_key" if limit.each_key else "customer"
+        name = f"project/{limit.project}" if limit.project else scope
+        entry = _limit(f"{customer.id}/limit/{name}/{limit.rates.window}", scope, limit.rates)
+        found.append(structs.replace(entry, project=limit.project))
+    for quota in customer.quota:
+        entry = _limit(f"{customer.id}/pool/{quota.model}/{quota.zone}", "pool", quota.rates)
+        found.append(structs.replace(entry, model=quota.model, zone=quota.zone))
+    return tuple(found)
+
+
+def deployment_limit(customer: str, deployment: Deployment) -> LimitEntry | None:
+    if not deployment.rates:
+        return None
+    return _limit(f"{customer}/deployment/{deployment.project}/{deployment.name}", "deployment", deployment.rates)
+
+
+def _limit(id: str, scope: LimitScope, rates: Rates) -> LimitEntry:
+    """`rpm` becomes whole requests per window (the file is checked for it)."""
+    return LimitEntry(
+        id=id, scope=scope, tokens=rates.tpm, requests=rates.rpm * rates.window // 60, window_s=rates.window,
+        concurrent=rates.concurrent,
+    )  # fmt: skip
 
 
 def _deployments(connection: Connection) -> dict[str, bytes]:
@@ -73,7 +110,7 @@ def _deployments(connection: Connection) -> dict[str, bytes]:
         f"{customer.id}/{each.project}/{each.name}": to_bytes(
             DeploymentEntry(
                 customer=customer.id, project=each.project, name=each.name, model=each.model,
-                output_cap=each.output_max,
+                output_cap=each.output_max, limit=deployment_limit(customer.id, each),
             )
         )
         for customer in customer_tables.read_customers(connection).values()

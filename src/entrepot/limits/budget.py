@@ -1,15 +1,13 @@
 """A budget: how much money of its balance a customer, a project or a key may use in a day, a month, or in all."""
 
 from datetime import timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from entrepot.catalog.contents import Per
 from entrepot.kernel.instants import DAY, Instant, day_of, from_datetime, to_datetime
 
-Per = Literal["day", "month", "total"]
-#: Every `per` that a budget can have, shortest first.
-PERS: tuple[Per, ...] = ("day", "month", "total")
 #: A period without an end ends here: after every instant that a clock will show.
 NEVER: Instant = 1 << 62
 

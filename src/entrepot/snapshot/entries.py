@@ -8,6 +8,7 @@ from entrepot.kernel.buckets import Quantities
 from entrepot.kernel.instants import Instant
 from entrepot.limits.budget import Budget
 
+LimitScope = Literal["customer", "project", "each_key", "pool", "key", "deployment"]
 #: A budget as a gateway knows it is the budget itself.
 BudgetEntry = Budget
 
@@ -27,7 +28,7 @@ class LimitEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """
 
     id: str
-    scope: Literal["customer", "project", "each_key", "pool", "key", "deployment"]
+    scope: LimitScope
     project: str = ""
     model: str = ""
     zone: str = ""

@@ -143,10 +143,9 @@ LATER = {
     "row": ['tier = "batch"', "request_over = 200_000", "percent_of_matching_standard = 50", 'steps = "customer"',
             "cost_plus_percent = 20", 'product = "assistant"', 'per = "PTU-hour"', "tokens = 5"],
     "model": ["ptu = { minimum = 50 }"],
-    "customer": ["commitment = { amount = 5 }", "budgets = []", "seats = []", 'pays = { by = "invoice" }',
-                 'pays = { by = "prepaid", credit_limit = 5.0 }', "contract = { discount_percent = 8 }",
-                 'deployments = [{ model = "gpt-4o", kind = "provisioned" }]',
-                 'deployments = [{ model = "gpt-4o", tpm = 100 }]'],
+    "customer": ["commitment = { amount = 5 }", "seats = []", "contract = { discount_percent = 8 }",
+                 'pays = { by = "invoice", credit_limit = 5.0, format = "xrechnung" }',
+                 'deployments = [{ model = "gpt-4o", kind = "provisioned" }]'],
     "root": ["[settlement]\nrent = { kind = \"rent-received\" }"],
 }  # fmt: skip
 PLACES = {

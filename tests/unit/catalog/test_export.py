@@ -11,10 +11,15 @@ from entrepot.catalog.contents import (
     Catalog,
     Contract,
     Customer,
+    DeclaredBudget,
+    DeclaredLimit,
     Deployment,
     Model,
     Operator,
+    Pays,
     PriceRow,
+    Quota,
+    Rates,
     Upstream,
     Vendor,
 )
@@ -96,6 +101,18 @@ def versions_of(draw: st.DrawFn, book: str, currency: str, models: list[str]) ->
     return found
 
 
+amounts = st.decimals(0, 10**6, places=2)
+pays = st.builds(Pays, warn_below=st.none() | amounts) | st.builds(
+    Pays, by=st.just("invoice"), credit_limit=amounts, warn_below=st.none() | amounts, due_days=st.integers(0, 90)
+)
+
+
+@st.composite
+def rates_of(draw: st.DrawFn, window: int) -> Rates:
+    rpm = draw(st.integers(1, 100)) * (60 // window)
+    return Rates(tpm=draw(st.integers(0, 10**6)), rpm=rpm, window=window, concurrent=draw(st.integers(0, 50)))
+
+
 @st.composite
 def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, int]) -> Customer:
     found: dict[tuple[str, str], Deployment] = {}
@@ -104,9 +121,29 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
         cap = draw(st.integers(0, 1))
         found[place] = Deployment(project=place[0], name=place[1], model=model, output_max=cap)
     start = draw(st.just(0) | instants)
+    projects = draw(st.lists(names, max_size=2, unique=True))
+    known = [*projects, *(project for project, _ in found)]
+    scopes = st.tuples(st.just("") | st.sampled_from(known) if known else st.just(""), st.sampled_from([1, 10, 60]))
+    limits = {
+        (project, window): DeclaredLimit(project=project, rates=draw(rates_of(window)))
+        for project, window in draw(st.lists(scopes, max_size=3))
+    }
+    budgets = {
+        each: DeclaredBudget(
+            id=each, project=draw(st.sampled_from(["", *known])), per=draw(st.sampled_from(["day", "month", "total"])),
+            amount=draw(amounts), hard=draw(st.booleans()),
+            warn_at=tuple(sorted(draw(st.sets(st.integers(1, 1000), max_size=3)))),
+        )
+        for each in draw(st.lists(names.filter(lambda name: not name.startswith("key-")), max_size=3, unique=True))
+    }
+    quota = [
+        Quota(model=model, rates=Rates(tpm=draw(st.integers(1, 10**7)), concurrent=draw(st.integers(0, 5))))
+        for model in draw(st.lists(st.sampled_from(sorted(sizes)), max_size=2, unique=True))
+    ]
     return Customer(
+        pays=draw(pays), budgets=tuple(budgets.values()), limits=tuple(limits.values()), quota=tuple(quota),
         id=name, about=draw(facts), address=draw(facts), deployments=tuple(found.values()),
-        projects=tuple(draw(st.lists(names, max_size=2, unique=True))),
+        projects=tuple(projects),
         contract=Contract(
             book=draw(st.sampled_from(books)), id=draw(st.sampled_from(["", "K-1"])), starts_at=start,
             ends_at=start + DAY if start else 0,
