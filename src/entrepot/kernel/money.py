@@ -5,6 +5,7 @@ fixed when an account is opened. Sums are Python integers and cannot overflow.
 """
 
 from decimal import Decimal
+from fractions import Fraction
 
 from entrepot.kernel.errors import EntrepotError, Fault
 
@@ -14,6 +15,9 @@ SCALES = {
     "PLN": 9, "CZK": 9, "BRL": 9, "MXN": 9, "CNY": 9, "INR": 9, "AED": 9, "KWD": 9,
     "JPY": 7, "HUF": 7, "KRW": 5, "IDR": 5, "VND": 5,
 }  # fmt: skip
+
+#: Decimal places on a document (ISO 4217), where they are not two. One table per release: CLDR differs for some.
+_MINOR = {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3}
 
 
 class MoneyError(EntrepotError):
@@ -63,3 +67,23 @@ def show(scaled: int, currency: str, *, places: int = 0) -> str:
     whole, part = divmod(abs(scaled), 10**scale)
     fraction = f"{part:0{scale}d}".rstrip("0").ljust(places, "0")
     return f"{sign}{whole:,}.{fraction}" if fraction else f"{sign}{whole:,}"
+
+
+def minor_digits(currency: str) -> int:
+    """Decimal places of an amount in this currency on a document. Raises MoneyError."""
+    scale_of(currency)
+    return _MINOR.get(currency, 2)
+
+
+def round_half_away(exact: Fraction) -> int:
+    """The nearest integer; halves go away from zero, as commerce rounds."""
+    whole, rest = divmod(abs(exact), 1)
+    rounded = int(whole) + (2 * rest >= 1)
+    return -rounded if exact < 0 else rounded
+
+
+def show_minor(minor: int, currency: str) -> str:
+    """Plain digits of a document's amount, no grouping: `1234.50`, `-0.05`, `1234` for yen."""
+    digits = minor_digits(currency)
+    whole, part = divmod(abs(minor), 10**digits)
+    return f"{'-' if minor < 0 else ''}{whole}" + (f".{part:0{digits}d}" if digits else "")

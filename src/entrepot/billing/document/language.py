@@ -1,0 +1,74 @@
+"""The words, numbers and dates of a document in one language: a TOML file beside this one."""
+
+import tomllib
+from datetime import date as Date
+from decimal import Decimal
+from functools import lru_cache
+from importlib.resources import files
+
+import msgspec
+
+from entrepot.billing.document.canonical import plain_decimal
+from entrepot.billing.invoice import InvoiceBroken, Tax
+from entrepot.kernel.money import show_minor
+
+
+class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language file as it stands."""
+
+    decimal: str
+    group: str
+    date: str  # in a letter: 3 December 2026
+    day: str  # in a table: 2026-12-03
+    months: list[str]
+    words: dict[str, str]
+    units: dict[str, str]
+    reasons: dict[str, str]
+
+    def amount(self, minor: int, currency: str) -> str:
+        """`1,234.50 EUR`, in this language's marks."""
+        return f"{self.number(show_minor(minor, currency))} {currency}"
+
+    def number(self, digits: str) -> str:
+        """Plain digits with this language's marks: `1234.5` is `1,234.5`."""
+        whole, point, part = digits.removeprefix("-").partition(".")
+        grouped = f"{int(whole):,}".replace(",", self.group)
+        sign = "\u2212" if digits.startswith("-") else ""
+        return f"{sign}{grouped}{self.decimal}{part}" if point else f"{sign}{grouped}"
+
+    def exact(self, value: Decimal, places: int = 0) -> str:
+        """An exact decimal, with at least `places` digits after the point."""
+        whole, _, part = plain_decimal(value).partition(".")
+        padded = part.ljust(places, "0")
+        return self.number(f"{whole}.{padded}" if padded else whole)
+
+    def written(self, on: Date) -> str:
+        return self.date.format(day=on.day, month=self.months[on.month - 1], year=on.year)
+
+    def short(self, on: Date) -> str:
+        return self.day.format(day=on.day, month=on.month, year=on.year)
+
+    def reason(self, tax: Tax) -> str:
+        """What the category is, or why no tax is charged: the seller's own words, else this language's for the code."""
+        return tax.reason or self.reasons.get(tax.code, tax.code) or self.words.get(f"category_{tax.category}", "")
+
+
+def languages() -> list[str]:
+    """Codes of the languages at hand."""
+    names = (each.name for each in files("entrepot.billing.document").joinpath("languages").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+@lru_cache(maxsize=16)
+def language(code: str) -> Language:
+    """Raises InvoiceBroken for a language that has no file, or whose file lacks a word that English has."""
+    if code not in languages():
+        raise InvoiceBroken(f"no document can be written in {code!r}; languages are {', '.join(languages())}")
+    text = files("entrepot.billing.document").joinpath(f"languages/{code}.toml").read_text(encoding="utf-8")
+    found = msgspec.convert(tomllib.loads(text), Language)
+    if code != "en":
+        english = language("en")
+        lacking = sorted(({*english.words} - {*found.words}) | ({*english.units} - {*found.units}))
+        if lacking:
+            raise InvoiceBroken(f"the language {code!r} lacks the words {', '.join(lacking)}")
+    return found
