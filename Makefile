@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Only what stands behind `make serve`: some shells export HOST, and that must not open a port to the world.
 given = $(if $(filter command,$(firstword $(origin $1))),$2 '$($1)')
 SETTINGS = $(strip $(call given,HOST,--host) $(call given,PORT,--port) $(call given,ADMIN_PORT,--admin-port) \
-	$(call given,DATA,--data) $(call given,CATALOG,--catalog))
+	$(call given,WORKERS,--workers) $(call given,DATA,--data) $(call given,CATALOG,--catalog))
 LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal \
 	--python-version 3.11
 PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile

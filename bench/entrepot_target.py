@@ -9,12 +9,12 @@ from entrepot.prove.meter import cpu_ns
 
 
 class Bench:
-    """A house whose gateway has core 0 for itself; keeper, control and the parent run beside the load on core 1."""
+    """A house whose one gateway has core 0 for itself; keeper, control and the parent run beside the load on core 1."""
 
     def __init__(
         self, vendor: int, *, core: int | None, other: int | None, environment: dict[str, str] | None = None
     ) -> None:
-        self.house = House(vendor, model=MODEL, environment=environment)
+        self.house = House(vendor, model=MODEL, workers=1, environment=environment)
         self._core, self._other = core, other
 
     def start(self) -> float:

@@ -90,7 +90,7 @@ def main() -> None:
     folder, ledger = Path(sys.argv[1]), Path(sys.argv[2])
     vendor = start_vendor(ledger)
     launch = [sys.executable, str(_TESTS / "kill_points.py")]  # small segments
-    house = House(vendor.port, launch=launch, environment={"PYTHONPATH": str(_TESTS)})
+    house = House(vendor.port, workers=1, launch=launch, environment={"PYTHONPATH": str(_TESTS)})
     trial = Trial(house, ledger)
     try:
         house.start()

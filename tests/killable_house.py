@@ -40,7 +40,7 @@ def killable(ledger: Path) -> Iterator[Place]:
     """Started, with a vendor, and answering."""
     vendor = start_vendor(ledger)
     launch = [sys.executable, str(_TESTS / "kill_points.py")]
-    house = House(vendor.port, launch=launch, environment={"PYTHONPATH": str(_TESTS)})
+    house = House(vendor.port, workers=1, launch=launch, environment={"PYTHONPATH": str(_TESTS)})
     try:
         with_customers(house)
         house.start()

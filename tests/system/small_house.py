@@ -81,11 +81,14 @@ class Printer:
     def ready(self, facts: dict[str, dict[str, Any]], seconds: float) -> None:
         self._say("ready", facts=facts, seconds=seconds)
 
-    def told(self, role: str, facts: dict[str, Any]) -> None:
-        self._say("told", role=role, facts=facts)
+    def told(self, name: str, facts: dict[str, Any]) -> None:
+        self._say("told", name=name, facts=facts)
 
-    def exited(self, role: str, how: str, log: Path) -> None:
-        self._say("exited", role=role, how=how, log=str(log))
+    def looked(self) -> None:
+        pass
+
+    def exited(self, name: str, how: str, log: Path) -> None:
+        self._say("exited", name=name, how=how, log=str(log))
 
     def stopping(self, seconds: int) -> None:
         self._say("stopping", seconds=seconds)

@@ -75,7 +75,7 @@ def test_no_other_user_may_read_what_lies_in_the_folder(house: House) -> None:
     house.ask("usage")
     found = {path: path.lstat().st_mode & 0o777 for path in house.folder.root.rglob("*") if path.name != "hold-local"}
     names = {path.name for path in found}
-    assert {"entrepot.sqlite", "gateway-w1.sock", "keeper.sock", "gateway.log", "snapshot", "lake"} <= names
+    assert {"entrepot.sqlite", "gateway-w1.sock", "keeper.sock", "gateway-1.log", "connections", "lake"} <= names
     assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
 
 
@@ -101,7 +101,7 @@ def test_explain_shows_the_hold_the_journal_and_the_price(house: House) -> None:
     assert attempt["hold_is"]["input_price"] == "0.10"
     assert attempt["valid_from"] == "2026-01-01T00:00:00Z"
     text = _run(house, "explain", request)
-    for part in ("admitted    hold ", "intent      on disk: stream w1-", "vendor said   prompt ", "posted 0."):
+    for part in ("admitted    hold ", "intent      on disk: stream w", "vendor said   prompt ", "posted 0."):
         assert part in text
 
 
@@ -195,7 +195,7 @@ def test_a_model_without_a_price_needs_somebody(house: House) -> None:
 
 def test_status_names_every_process(house: House) -> None:
     text = _run(house, "status")
-    for part in ("running", "w1 answers: ", "keeper     answers", "control    answers", "database   answers", "demo "):
+    for part in ("running", "w1 answers: ", "w2 answers: ", "keeper     answers", "control    answers", "database   "):
         assert part in text
 
 

@@ -144,7 +144,7 @@ def test_a_process_that_hangs_in_its_loop_is_killed_too(house: Callable[..., Run
     first = run.ready()["keeper"]["pid"]
     (tmp_path / "hang-keeper").touch()
     _within(5, lambda: _gone(first))
-    assert run.event("exited")["role"] == "keeper"
+    assert run.event("exited")["name"] == "keeper"
 
 
 def test_a_start_that_takes_longer_than_the_silence_is_no_silence(house: Callable[..., Run]) -> None:
@@ -241,4 +241,4 @@ def test_later_facts_of_a_role_reach_the_watcher(house: Callable[..., Run], tmp_
     run = house()
     run.ready()
     (tmp_path / "tell-gateway").touch()
-    assert run.event("told") == {"event": "told", "role": "gateway", "facts": {"note": "hello"}}
+    assert run.event("told") == {"event": "told", "name": "gateway", "facts": {"note": "hello"}}

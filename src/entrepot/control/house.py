@@ -43,14 +43,20 @@ class House:
         return {p.name.removeprefix("gateway-").removesuffix(".sock"): p for p in sorted(room.glob("gateway-w*.sock"))}
 
     async def ask_gateways(self, question: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
-        """The same question to every gateway; None where nobody answered."""
+        """The same question to every gateway; None where a living one did not answer. The socket of one that was
+        killed stays until its slot's next worker: nobody listens there, so it is none."""
         found = self.gateways()
-        answers = await asyncio.gather(*(ask(path, question) for path in found.values()))
-        return dict(zip(found, answers, strict=True))
+        answers = await asyncio.gather(*(ask(path, question) for path in found.values()), return_exceptions=True)
+        return {
+            name: None if isinstance(answer, BaseException) else answer
+            for name, answer in zip(found, answers, strict=True)
+            if not isinstance(answer, FileNotFoundError | ConnectionRefusedError)
+        }
 
 
 async def ask(path: Path, question: dict[str, Any]) -> dict[str, Any] | None:
-    """One JSON line to a status socket, one back; None where nobody answers in time. Status may be lost."""
+    """One JSON line to a status socket, one back; None where nobody answers in time: status may be lost. Raises
+    FileNotFoundError or ConnectionRefusedError where nobody listens."""
     try:
         async with asyncio.timeout(ASK_S):
             reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
@@ -59,6 +65,8 @@ async def ask(path: Path, question: dict[str, Any]) -> dict[str, Any] | None:
                 facts: dict[str, Any] = json.loads(await reader.readline())
             finally:
                 writer.close()
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise
     except (OSError, ValueError, TimeoutError):
         return None
     return facts

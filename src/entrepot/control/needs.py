@@ -26,8 +26,8 @@ def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
         found.append(_need(f"the journal is damaged: {message}", "entrepot verify journal"))
     if facts["keeper"].get("failing"):
         found.append(_need(f"ingestion fails: {facts['keeper']['failing']}", "read run/keeper.log in DATA"))
-    for gateway in facts["gateways"]:
-        found += _of_gateway(gateway, facts["database"].get("missing_prices", {}), now)
+    found += _not_priced(facts["gateways"], facts["database"].get("missing_prices", {}), now)
+    found += _credentials(facts["gateways"])
     unrated = facts["database"].get("unrated", 0)
     if unrated:
         calls = "1 call has" if unrated == 1 else f"{unrated} calls have"
@@ -48,22 +48,37 @@ def missing_prices(versions: Sequence[BookVersion], now: Instant) -> dict[str, d
     return found
 
 
-def _of_gateway(gateway: dict[str, Any], missing: dict[str, dict[str, str]], now: Instant) -> list[dict[str, str]]:
-    found = []
-    for need in gateway.get("needs", []):
+def _not_priced(
+    gateways: Sequence[dict[str, Any]], missing: dict[str, dict[str, str]], now: Instant
+) -> list[dict[str, str]]:
+    """A model that several gateways refused is one need: the counts are added, the first time counts."""
+    refused: dict[str, tuple[Instant, int]] = {}
+    for need in (need for gateway in gateways for need in gateway.get("needs", [])):
         if need.get("kind") == "not_priced":
-            model = need["model"]
-            why = missing.get(model) or {"book": "list", "reason": not_for_sale({}, now)}
-            times = "once" if need["count"] == 1 else f"{need['count']:,} times"
-            what = f"{model} was refused {times} since {clock(need['since'])[:5]}: {why['reason']}"
-            do = f"add it to FILE under [[book.{why['book']}]] with a new valid_from, then: entrepot apply FILE"
-            found.append(_need(what, do))
-    for trouble in gateway.get("trouble", []):
-        if trouble.get("status") in _CREDENTIAL:
-            name, status = trouble["upstream"], trouble["status"]
-            what = f"upstream {name} does not accept our credential ({status}) since {clock(trouble['since'])[:5]}"
-            found.append(_need(what, "set the variable that the catalog names, then: entrepot apply FILE"))
+            since, times = refused.get(need["model"], (need["since"], 0))
+            refused[need["model"]] = (min(since, need["since"]), times + need["count"])
+    found = []
+    for model, (since, count) in refused.items():
+        why = missing.get(model) or {"book": "list", "reason": not_for_sale({}, now)}
+        times_said = "once" if count == 1 else f"{count:,} times"
+        what = f"{model} was refused {times_said} since {clock(since)[:5]}: {why['reason']}"
+        do = f"add it to FILE under [[book.{why['book']}]] with a new valid_from, then: entrepot apply FILE"
+        found.append(_need(what, do))
     return found
+
+
+def _credentials(gateways: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """An upstream that does not know us is one need, whichever gateways have met it."""
+    refusing: dict[str, tuple[Instant, int]] = {}
+    for trouble in (trouble for gateway in gateways for trouble in gateway.get("trouble", [])):
+        if trouble.get("status") in _CREDENTIAL:
+            since, _ = refusing.get(trouble["upstream"], (trouble["since"], 0))
+            refusing[trouble["upstream"]] = (min(since, trouble["since"]), trouble["status"])
+    do = "set the variable that the catalog names, then: entrepot apply FILE"
+    return [
+        _need(f"upstream {name} does not accept our credential ({status}) since {clock(since)[:5]}", do)
+        for name, (since, status) in refusing.items()
+    ]
 
 
 def _need(what: str, do: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from entrepot.gateway import problem
 from entrepot.gateway.admit import Need, admit, short_of_money
 from entrepot.gateway.attempt import Attempt
+from entrepot.gateway.clients import Server
 from entrepot.gateway.count import Counter
 from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.ending import Bill, Verdict
@@ -18,7 +19,7 @@ from entrepot.gateway.live import Live
 from entrepot.gateway.problem import Problem
 from entrepot.gateway.relay import Exchange
 from entrepot.gateway.routes import Route
-from entrepot.gateway.server import Connection, Server
+from entrepot.gateway.server import Connection
 from entrepot.gateway.status import Refusals
 from entrepot.gateway.ticker import Ticker
 from entrepot.kernel.ids import RequestIds

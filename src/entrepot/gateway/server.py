@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from typing import Protocol
 
 from entrepot.gateway import problem
-from entrepot.gateway.bodies import BODIES_SHARE, Bodies
+from entrepot.gateway.bodies import BODIES_SHARE
+from entrepot.gateway.clients import Answering, Server
 from entrepot.gateway.problem import Dialect, Problem
 from entrepot.gateway.routes import Route, Seen, match, remember
 from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestHead, find_head_end, parse_request_head
@@ -13,8 +13,6 @@ from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestH
 RECEIVE_S = 30.0
 RECEIVE_BYTES_PER_S = 64 * 1024  # protocol §7: 30 s + 1 s per 64 KiB
 SILENT_S = 10.0  # within a body
-IDLE_S = 75.0
-WRITE_STALLED_S = 60.0
 BODY_LIMIT = 32 * 1024 * 1024  # images and audio come as data URLs; the worst body of this size holds the loop for 2 s
 PIPELINED_LIMIT = 64 * 1024
 WRITE_HIGH = 256 * 1024
@@ -22,51 +20,6 @@ LINGER_S = 1.0
 MISSES_LIMIT = 8  # heads that all differ are not remembered any longer
 
 _log = logging.getLogger(__name__)
-
-
-class Answering(Protocol):
-    """What runs while a request is being answered."""
-
-    def client_gone(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-
-
-class App(Protocol):
-    """What the server asks."""
-
-    def allow(self, connection: "Connection", route: Route, head: RequestHead) -> Problem | None: ...
-    def handle(self, connection: "Connection", route: Route, head: RequestHead, body: bytes) -> None: ...
-    def request_id(self) -> str: ...
-    def welcome(self, connection: "Connection") -> bool: ...
-    def refused(self, connection: "Connection", route: Route | None, trouble: Problem, request_id: str) -> None: ...
-
-
-class Server:
-    """All client connections of this worker, and the bytes they may hold."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
-        self.loop = loop
-        self.app = app
-        self.connections: set[Connection] = set()
-        self.receiving: set[Connection] = set()
-        self.bodies = Bodies()  # that are not whole yet
-        self.draining = False
-
-    def sweep(self, now: float) -> None:
-        """Once a second: what is received too slowly, idle too long or never read ends."""
-        for connection in [c for c in self.receiving if c.deadline <= now]:
-            connection.too_slow()
-        if self.draining or int(now) % 5 == 0:
-            idle_since = now - (5.0 if self.draining else IDLE_S)
-            for connection in [c for c in self.connections if c.idle_at and c.idle_at <= idle_since]:
-                connection.close()
-        for connection in [c for c in self.connections if c.stalled_at and c.stalled_at <= now - WRITE_STALLED_S]:
-            connection.abort()
-
-    def drain(self) -> None:
-        """Each further answer says `connection: close`; idle connections close after 5 s of silence."""
-        self.draining = True
 
 
 _HEAD, _BODY, _BUSY, _CLOSED = range(4)
@@ -111,12 +64,14 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)  # type: ignore[union-attr]
         self.idle_at = self.server.loop.time()
         self.server.connections.add(self)
+        self.server.changed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self._mode = _CLOSED
         self.idle_at = self.stalled_at = 0.0
         self.server.connections.discard(self)
+        self.server.changed()
         self._received()
         answering, self.answering = self.answering, None
         if answering is not None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from entrepot.gateway.accepting import Accepting, Board
 from entrepot.gateway.app import Gateway, Upstream
 from entrepot.gateway.desk import Desk
 from entrepot.gateway.leases import Leases
@@ -38,7 +39,6 @@ from entrepot.upstream.client import Budget, Target
 
 DENY_POLL_S = 0.25  # protocol: the deny list is read this often, so a revoked key is refused within a second
 FLUSH_S = 0.1
-BACKLOG = 4_096
 SWITCH_S = 0.001  # the journal's thread waits so long at the most for its turn between two commits
 GC_AFTER = 20_000  # objects: a call leaves no cycle behind, so there is little to find
 _STEP = 1 * SECOND
@@ -97,11 +97,14 @@ class _Worker:
         self.journal: Journal
         self.gateway: Gateway
         self.leases: Leases
+        self.board: Board
+        self.accepting: Accepting
 
     async def serve(self, alive_fd: int) -> None:
         loop = asyncio.get_running_loop()
         disk = RealDisk()
         slot = Slot.acquire(disk, self.folder.journal)
+        self.board = Board(self.folder.root / "run" / "connections", slot.number)
         closed = 0
         for epoch in slot.unsealed():
 
@@ -127,8 +130,12 @@ class _Worker:
         self.journal.start(self._carry())
         self.leases.on_publish = lambda _version: self._refresh()
         self.leases.version = snapshot.version
-        server = await loop.create_server(lambda: Connection(gateway.server), sock=self.listener, backlog=BACKLOG)
-        status = await serve_status(self.folder.socket(f"gateway-w{slot.number}.sock"), questions(gateway))
+        self.accepting = Accepting(
+            loop, self.listener, lambda: Connection(gateway.server), self.board, lambda: len(gateway.server.connections)
+        )
+        gateway.server.changed = self.accepting.counted
+        status_path = self.folder.socket(f"gateway-w{slot.number}.sock")
+        status = await serve_status(status_path, questions(gateway))
         stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
 
@@ -149,10 +156,11 @@ class _Worker:
         gc.set_threshold(GC_AFTER)
         self.ready({"slot": slot.number, "epoch": epoch, "closed": closed, "snapshot": snapshot.version})
         await stop.wait()
-        whole = await self._drain(server)
+        whole = await self._drain()
         for task in tasks:
             task.cancel()
         status.close()
+        status_path.unlink(missing_ok=True)  # the slot is still ours
         if whole:
             self.journal.close(to_bytes(Seal(self.clock.now(), "worker")))
             await asyncio.sleep(0)  # the last callbacks
@@ -160,11 +168,11 @@ class _Worker:
             _log.warning("%d calls outlasted the drain; their slot's next owner ends them", len(gateway.open))
         slot.release()
 
-    async def _drain(self, server: asyncio.Server) -> bool:
+    async def _drain(self) -> bool:
         """Accept no more and finish what is open within the bound; True if every attempt has its ending. What is left
         is cut by our end, and recorded like after a crash: only then may the stream go without its seal."""
         gateway = self.gateway
-        server.close()
+        self.accepting.close()
         gateway.server.drain()
         until = time.monotonic() + int(self.settings.get("drain_seconds", 30)) - 1
         while (gateway.open or gateway.ending) and time.monotonic() < until:
@@ -187,6 +195,7 @@ class _Worker:
 
     def _tick(self) -> None:
         self.beat()
+        self.board.look()
         step = self.clock.step()
         if step:
             self.journal.append(to_bytes(Clock(self.clock.now(), step)))

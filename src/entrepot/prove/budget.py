@@ -110,7 +110,7 @@ def _run(  # noqa: PLR0917 the trial's figures, from one place
     with tempfile.TemporaryDirectory(prefix="entrepot-vendor-") as folder:
         ledger = Path(folder) / "vendor.ledger"
         vendor = start_vendor(ledger)
-        house = House(vendor.port, price=_PRICE, options=_options(workers))
+        house = House(vendor.port, price=_PRICE, workers=workers)
         whole = False
         try:
             _declare(house, rounds)
@@ -138,10 +138,6 @@ def _run(  # noqa: PLR0917 the trial's figures, from one place
         finally:
             vendor.end()
             house.end(keep=keep or not whole)
-
-
-def _options(workers: int) -> tuple[str, ...]:
-    return () if workers == 1 else ("--workers", str(workers))
 
 
 def _declare(house: House, rounds: int) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -71,20 +72,20 @@ class House:
         vendor_port: int,
         *,
         model: str = MODEL,
+        workers: int = 2,
         core: int | None = None,
         environment: dict[str, str] | None = None,
         launch: Sequence[str] | None = None,
         price: Prices = ("0.10", "0.05", "0.40"),
-        options: Sequence[str] = (),
     ) -> None:
-        """`launch` starts the server in place of `entrepot` (a test's own roles); commands are always the real one.
-        `options` are more words for `entrepot serve`."""
+        """`launch` starts the server in place of `entrepot` (a test's own roles); commands are always the real one."""
         self.root = Path(tempfile.mkdtemp(prefix="entrepot-trial-"))
         self.folder = Folder(self.root / "data")
         self.folder.create()
         self.hold("local")  # the built-in model takes a core for its start, and no trial calls it
         self.port, self.admin_port = free_port(), free_port()
         self.model = model
+        self.workers = workers
         self.catalog = self.root / "catalog.toml"
         cost = ("0.08", "0.04", "0.32")
         self.catalog.write_text(_CATALOG.format(port=vendor_port, model=model, price=price, cost=cost))
@@ -93,7 +94,6 @@ class House:
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self._core = core
-        self._options = options
         self._launch = launch or [sys.executable, *_LAUNCH]
         self._environment = {**os.environ, "NO_COLOR": "1", **(environment or {})}
 
@@ -101,7 +101,7 @@ class House:
         """Launch the parent; returns at once. `first_answer` waits."""
         pinned = [] if self._core is None else ["taskset", "-c", str(self._core)]
         ports = ("--port", str(self.port), "--admin-port", str(self.admin_port))
-        options = (*ports, "--catalog", str(self.catalog), *self._options)
+        options = (*ports, "--workers", str(self.workers), "--catalog", str(self.catalog))
         with self.log.open("ab") as log:
             self.started_at = time.monotonic()
             self.process = subprocess.Popen(
@@ -198,6 +198,17 @@ class House:
             words = command_line(pid)
             if "entrepot.serve.child" in words and role in words[words.index("entrepot.serve.child") + 1 :][:1]:
                 found.append(pid)
+        return found
+
+    def gateways(self) -> list[dict[str, Any]]:
+        """What every gateway that answers says about itself; the calls of all of them are the sum."""
+        found = []
+        for path in sorted(self.folder.socket("any").parent.glob("gateway-w*.sock")):
+            with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as line:
+                line.settimeout(5)
+                line.connect(str(path))
+                line.sendall(b'{"ask": "status"}\n')
+                found.append(json.loads(line.makefile().readline()))
         return found
 
     def kill(self, target: Target) -> int:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
-CELLS = 64  # far more than there are roles
+CELLS = 1024  # far more than there are processes, also while generations of 64 workers overlap
 _BYTES = CELLS * 8
 
 

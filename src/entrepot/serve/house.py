@@ -13,6 +13,7 @@ from entrepot.kernel import instants
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.text import plain
 from entrepot.serve import screen
+from entrepot.serve.folding import Folding
 from entrepot.serve.settings import Value
 from entrepot.storage.folder import Folder
 
@@ -31,27 +32,34 @@ class House:
         self._terminal = screen.Terminal(out)
         self._paint = self._terminal.paint
         self._program = program
-        self._ends: dict[str, tuple[str, float]] = {}  # per role: how it last ended, and when that was said
+        self._folding = Folding()
+        self._ends: dict[str, tuple[str, float]] = {}  # per process: how it last ended, and when that was said
 
     def ready(self, facts: dict[str, dict[str, Any]], seconds: float) -> None:
         self._terminal.say(screen.ready_screen(self._screen(facts, seconds), self._paint))
 
-    def told(self, role: str, facts: dict[str, Any]) -> None:
+    def told(self, name: str, facts: dict[str, Any]) -> None:
         if "call" in facts:
-            self._terminal.say(screen.call_line(facts["call"]))
+            if self._folding.call(name, facts["call"]):
+                self._terminal.say(screen.call_line(facts["call"]))
         elif "second" in facts:
-            self._terminal.say(screen.second_line(facts["second"]))
+            self._folding.sum(name, facts["second"])
         elif "note" in facts:
-            self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {role}: {plain(str(facts['note']), _NOTE_MOST)}"))
+            self._terminal.say(self._paint(screen.YELLOW, f"{_now()}  {name}: {plain(str(facts['note']), _NOTE_MOST)}"))
 
-    def exited(self, role: str, how: str, log: Path) -> None:
+    def looked(self) -> None:
+        """The parent has looked around, as it does a few times a second: which seconds are over?"""
+        for total in self._folding.due(time.time_ns() // 1000):
+            self._terminal.say(screen.second_line(total))
+
+    def exited(self, name: str, how: str, log: Path) -> None:
         """One line; the same end again and again gives one line in ten seconds."""
         where, now = screen.shown_path(log), time.monotonic()
-        last_how, last_at = self._ends.get(role, ("", 0.0))
+        last_how, last_at = self._ends.get(name, ("", 0.0))
         if last_how == how and now - last_at < _REPEAT_SECONDS:
             return
-        self._ends[role] = (how, now)
-        text = f"{_now()}  {role} ended ({plain(how, _NOTE_MOST)}) and is replaced; why: {where}"
+        self._ends[name] = (how, now)
+        text = f"{_now()}  {name} ended ({plain(how, _NOTE_MOST)}) and is replaced; why: {where}"
         self._terminal.say(self._paint(screen.YELLOW, text))
 
     def stopping(self, seconds: int) -> None:

@@ -37,8 +37,9 @@ class Watcher(Protocol):
     """Who is told what happens: the screen, or a test."""
 
     def ready(self, facts: dict[str, dict[str, Any]], seconds: float) -> None: ...
-    def told(self, role: str, facts: dict[str, Any]) -> None: ...
-    def exited(self, role: str, how: str, log: Path) -> None: ...
+    def told(self, name: str, facts: dict[str, Any]) -> None: ...
+    def looked(self) -> None: ...
+    def exited(self, name: str, how: str, log: Path) -> None: ...
     def stopping(self, seconds: int) -> None: ...
     def stopped(self, whole: bool) -> None: ...
 
@@ -58,7 +59,13 @@ class Parent:
         self.folder = Folder(Path(str(settings["data"])).absolute())
         self._watcher = watcher
         self._began = time.monotonic() if started_at is None else started_at
-        self._processes = [Process(role, cell) for cell, role in enumerate(roles)]
+        seats = [
+            (role, seat)
+            for role in roles
+            for seat in (range(1, number(settings, "workers") + 1) if role.many else (0,))
+        ]
+        self._processes = [Process(role, cell, seat) for cell, (role, seat) in enumerate(seats)]
+        self._fresh = False  # nothing was ever compiled here: the keeper makes it before the others start
         self._listeners: dict[str, socket.socket] = {}
         self._stop_signals = 0
         self._was_ready = False
@@ -105,29 +112,33 @@ class Parent:
         self.settings["admin_url"] = f"http://{shown}:{self.settings['admin_port']}"
 
     def _serve(self) -> None:
-        fresh = next(self.folder.snapshot.iterdir(), None) is None
-        waiting = [process for process in self._processes if fresh and not process.role.first]
-        for process in self._processes:
-            if process not in waiting and not self._held_down(process):
-                self._start(process)
+        self._fresh = next(self.folder.snapshot.iterdir(), None) is None
+        self._start_who_is_due()
         while not self._stop_signals:
             self._look()
-            if waiting and all(p.ready is not None for p in self._processes if p.role.first):
-                for process in waiting:
-                    if not self._held_down(process):
-                        self._start(process)
-                waiting = []
-            if not self._was_ready and not waiting and all(map(self._is_up, self._processes)):
+            self._start_who_is_due()
+            if not self._was_ready and all(map(self._is_up, self._processes)):
                 self._was_ready = True
                 self._complete_credentials()
-                facts = {p.role.name: p.ready for p in self._processes if p.ready is not None}
+                facts = {p.name: p.ready for p in self._processes if p.ready is not None}
                 self._watcher.ready(facts, time.monotonic() - self._began)
-            for process in self._processes:
-                if process in waiting or process.running or process.retired or self._held_down(process):
-                    continue
-                self._give_up_if_hopeless(process)
-                if not process.retired and time.monotonic() >= process.next_start_at:
-                    self._start(process)
+
+    def _start_who_is_due(self) -> None:
+        for process in self._processes:
+            if process.running or process.retired or self._held_down(process) or self._has_to_wait(process):
+                continue
+            self._give_up_if_hopeless(process)
+            if not process.retired and time.monotonic() >= process.next_start_at:
+                self._start(process)
+
+    def _has_to_wait(self, process: Process) -> bool:
+        """At the start: for the keeper on a fresh DATA, and for the first worker, which answers sooner alone."""
+        if self._was_ready:
+            return False
+        before = [p for p in self._processes if p.role is process.role and p.number == 1 < process.number]
+        if self._fresh and not process.role.first:
+            before += [p for p in self._processes if p.role.first]
+        return any(p.ready is None for p in before)
 
     def _held_down(self, process: Process) -> bool:
         """`DATA/run/hold-ROLE` keeps a role that is not running from being started, for as long as the file exists."""
@@ -152,15 +163,16 @@ class Parent:
                 continue
             for facts in process.read_facts():
                 if facts is not process.ready:
-                    self._watcher.told(process.role.name, facts)
+                    self._watcher.told(process.name, facts)
             code = process.reap()
             if code is not None:
                 process.read_facts()  # what it told between the last look and its end
                 process.close_facts()
                 if not self._stop_signals and not process.retired and self._was_ready:
                     how = describe_exit(code) + (f": {process.error}" if process.error else "")
-                    self._watcher.exited(process.role.name, how, self._log(process))
+                    self._watcher.exited(process.name, how, process.log(self.folder.root))
         self._kill_the_silent()
+        self._watcher.looked()
 
     def _wait(self, seconds: float) -> None:
         readable = [self._wake_fd, *(p.facts_fd for p in self._processes if p.running and p.telling)]
@@ -186,12 +198,12 @@ class Parent:
             return
         if not process.role.needed:
             process.retired = True
-            remedy = process.error or f"see {self._log(process)}"
-            process.ready = {"available": False, "why": f"{process.role.name} does not start", "remedy": remedy}
+            remedy = process.error or f"see {process.log(self.folder.root)}"
+            process.ready = {"available": False, "why": f"{process.name} does not start", "remedy": remedy}
             return
         if process.error:
             raise StartFailed(process.error, code=process.error_code)
-        raise StartFailed(f"{process.role.name} does not start:\n{_tail(self._log(process))}")
+        raise StartFailed(f"{process.name} does not start:\n{_tail(process.log(self.folder.root))}")
 
     def _complete_credentials(self) -> None:
         """The keeper's first start wrote key and token; the addresses are ours and may differ from start to start."""
@@ -221,9 +233,6 @@ class Parent:
                         process.kill()
             until = time.monotonic() + _KEEPER_SECONDS
         self._watcher.stopped(whole)
-
-    def _log(self, process: Process) -> Path:
-        return self.folder.root / "run" / f"{process.role.name}.log"
 
     def _end(self, before: dict[signal.Signals, Any], wakeup_before: int, fds: Iterable[int]) -> None:
         """Nobody outlives us: whoever is left after a failed start is killed, then everything we opened is closed."""

@@ -60,6 +60,7 @@ def bind(host: str, port: int) -> socket.socket:
             time.sleep(0.02)
         else:
             listener.setblocking(False)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted from it inherits this
             return listener
 
 

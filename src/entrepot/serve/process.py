@@ -22,12 +22,14 @@ _PAUSE_FIRST, _PAUSE_MOST = 0.05, 1.0
 class Process:
     """A role's present process, its predecessors' failures, and when the next one may start.
 
-    Mutable: one per role, owned by the parent's loop.
+    Mutable: one per role, of a role that there are many of one per `number` (from 1), owned by the parent's loop.
     """
 
-    def __init__(self, role: Role, cell: int) -> None:
+    def __init__(self, role: Role, cell: int, number: int = 0) -> None:
         self.role = role
         self.cell = cell
+        self.number = number
+        self.name = f"{role.name}-{number}" if number else role.name
         self.popen: subprocess.Popen[bytes] | None = None
         self.facts_fd = -1
         self.telling = False  # its end of the facts pipe is open
@@ -57,7 +59,7 @@ class Process:
             "nice": self.role.nice,
         }  # fmt: skip
         passed = [alive_fd, board_fd, facts_child] + ([] if listener_fd is None else [listener_fd])
-        log = data / "run" / f"{self.role.name}.log"
+        log = self.log(data)
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
@@ -74,6 +76,9 @@ class Process:
         self.facts_fd, self.telling = facts_fd, True
         self.ready, self.error, self._unread = None, "", b""
         self.started_at = time.monotonic()
+
+    def log(self, data: Path) -> Path:
+        return data / "run" / f"{self.name}.log"
 
     def read_facts(self) -> list[dict[str, Any]]:
         """What the child told since the last time, oldest first; the first facts ever are also `ready`."""

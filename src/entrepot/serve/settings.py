@@ -69,6 +69,14 @@ SETTINGS: tuple[Setting, ...] = (
         option=True,
     ),
     Setting(
+        name="workers",
+        default=2,
+        least=1,
+        most=64,
+        meaning="How many gateway processes answer calls; a second one goes on when the first is lost.",
+        option=True,
+    ),
+    Setting(
         name="catalog",
         default="examples/demo.toml",
         meaning="Catalog file that is applied without asking, on the first start only.",
@@ -144,7 +152,7 @@ def reference() -> str:
         lines.append(f"| {setting.name} | {option} | `{setting.variable}` | {default} | {setting.meaning} |")
     lines += [
         "",
-        "`make serve` takes `HOST`, `PORT`, `ADMIN_PORT`, `DATA` and `CATALOG` and hands them on as options.",
+        "`make serve` takes `HOST`, `PORT`, `ADMIN_PORT`, `WORKERS`, `DATA`, `CATALOG` and hands them on as options.",
         "",
     ]
     return "\n".join(lines)

@@ -35,6 +35,16 @@ def test_a_model_without_a_price_as_in_the_first_minutes() -> None:
     ]
 
 
+def test_what_several_gateways_met_is_one_need() -> None:
+    first = {"kind": "not_priced", "model": "gpt-5", "since": parse("2026-11-21T12:10:03Z"), "count": 14}
+    other = {**first, "since": parse("2026-11-21T12:09:03Z"), "count": 2}
+    trouble = {"upstream": "openai", "status": 403, "since": parse("2026-11-21T12:00:00Z"), "count": 3}
+    gateways = [{"needs": [first], "trouble": [trouble]}, {"needs": [other], "trouble": [trouble]}]
+    price, credential = of(_facts(gateways=gateways), NOW)
+    assert price["what"].startswith("gpt-5 was refused 16 times since 12:09: ")
+    assert credential["what"] == "upstream openai does not accept our credential (403) since 12:00"
+
+
 def test_a_credential_that_a_vendor_refuses_and_other_errors_do_not() -> None:
     trouble = [
         {"upstream": "openai", "status": 401, "since": parse("2026-11-21T12:00:00Z"), "count": 3},
