@@ -248,6 +248,11 @@ def put_customer(connection: Connection, customer: Customer, currency: str, at: 
     return added
 
 
+def set_state(connection: Connection, customer: str, state: CustomerState) -> None:
+    """Suspended: no call is let in, and none goes on."""
+    connection.execute(update(customer_table).where(customer_table.c.id == customer).values(state=state))
+
+
 def put_project(connection: Connection, customer: str, name: str, position: int | None = None) -> None:
     """Make sure that the project is there; with `position`, that it is declared."""
     where = (project_table.c.customer == customer, project_table.c.name == name)

@@ -21,6 +21,7 @@ from entrepot.gateway.relay import Exchange
 from entrepot.gateway.routes import Route
 from entrepot.gateway.server import Connection
 from entrepot.gateway.status import Refusals
+from entrepot.gateway.suspension import end_calls
 from entrepot.gateway.ticker import Ticker
 from entrepot.kernel.ids import RequestIds
 from entrepot.kernel.money import show
@@ -234,6 +235,7 @@ class Gateway:
         """The keeper's word about a hold that was not in hand."""
         if word is None:
             exchange.begin(exchange.admitted_at)
+            end_calls((exchange,), self.desk.snapshot)  # it may have waited through a suspension
             return
         if exchange.client is None:
             return
@@ -321,7 +323,8 @@ class Gateway:
     # once a second, and on a new snapshot
 
     def renew(self) -> None:
-        """Answer from the desk's snapshot: upstreams that are new or changed get a pool."""
+        """Answer from the desk's snapshot: upstreams that are new or changed get a pool, and calls under way of
+        customers that are suspended end."""
         for entry in self.desk.snapshot.upstreams():
             known = self.upstreams.get(entry.id)
             if known is None or known.entry != entry:
@@ -329,6 +332,7 @@ class Gateway:
                     known.pool.close()
                     self.retired.append(known.pool)
                 self.upstreams[entry.id] = self._make_upstream(entry)
+        end_calls(self.open.values(), self.desk.snapshot)
 
     def tick(self) -> None:
         now = self.loop.time()

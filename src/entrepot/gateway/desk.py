@@ -15,6 +15,7 @@ from entrepot.gateway import problem
 from entrepot.gateway.problem import Problem
 from entrepot.kernel.buckets import INPUT, INPUT_SIDE, OUTPUT, OUTPUT_SIDE
 from entrepot.kernel.instants import Instant
+from entrepot.kernel.instants import show as show_instant
 from entrepot.limits.lease import Lease
 from entrepot.metering.record import Terms
 from entrepot.snapshot import (
@@ -170,6 +171,10 @@ class Desk:
 
     def _work_out(self, key: KeyEntry, customer: CustomerEntry, name: str, at: Instant, route: int) -> Offer | Problem:
         snapshot = self.snapshot
+        if at < customer.starts_at:
+            return problem.out_of_contract(show_instant(customer.starts_at), "")
+        if 0 < customer.ends_at <= at:
+            return problem.out_of_contract("", show_instant(customer.ends_at))
         deployment = None
         if key.models is None or name in key.models:
             deployment = snapshot.deployment(key.customer, key.project, name)
@@ -197,8 +202,8 @@ class Desk:
             cost_den=cost.den if cost else 1, cost_rates=cost.rates if cost else (-1,) * 8,
         )  # fmt: skip
         return Offer(
-            key, customer, deployment, model, upstream, vendor_model, terms, min(until, cost_until),
-            self.lease_of(customer.balance),
+            key, customer, deployment, model, upstream, vendor_model, terms,
+            min(until, cost_until, customer.ends_at or _FOREVER), self.lease_of(customer.balance),
         )  # fmt: skip
 
 

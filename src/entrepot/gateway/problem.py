@@ -238,6 +238,18 @@ def suspended() -> Problem:
     )
 
 
+def out_of_contract(begins: str, ended: str) -> Problem:
+    """403: the customer's contract is not in force; one of the two instants is given."""
+    what = f"begins at {begins}" if begins else f"ended at {ended}"
+    return Problem(
+        status=403,
+        message=f"The contract of this account {what}, so no call is let in now. Ask your provider.",
+        type="permission_error",
+        code="contract_not_in_force",
+        retry=False,
+    )
+
+
 #: Why an attempt brought nothing, per reason of the upstream client.
 _FAILED = {
     "connect": (502, "upstream_unreachable", "The model could not be reached. Nothing was charged.", True),

@@ -37,7 +37,8 @@ class Exchange(Attempt):
     """One call between its client and the vendor. Every path of an attempt ends in `_end`, exactly once."""
 
     __slots__ = (
-        "_final", "_gone_at", "_held", "client", "connection", "dialect", "draining", "ended_at", "on_route", "started",
+        "_final", "_gone_at", "_gone_for", "_held", "client", "connection", "dialect", "draining", "ended_at",
+        "on_route", "started",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 made once, by the app
@@ -53,7 +54,7 @@ class Exchange(Attempt):
         self.draining = False  # its client has gone and its answer is read to the end
         self.started = False  # a byte of the answer is with the client
         self._final: Callable[[], None] | None = None
-        self._gone_at = 0.0
+        self._gone_at, self._gone_for = 0.0, "client_gone"
         self._held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
 
     def begin(self, now: int) -> None:
@@ -63,7 +64,7 @@ class Exchange(Attempt):
 
     def _send(self) -> None:
         if self.client is None:
-            self._end(Verdict("void", "vendor", "client_gone", NOTHING, False))
+            self._end(Verdict("void", "vendor", self._gone_for, NOTHING, False))
             return
         gateway = self.gateway
         self.sent_at = gateway.now()
@@ -254,7 +255,6 @@ class Exchange(Attempt):
         relay = self.relay
         assert relay is not None
         self.facts.events = relay.events
-        self.facts.events = relay.events
         tail = relay.end()
         last = b"".join(self._held) + tail
         if not relay.done and not relay.error:
@@ -275,7 +275,7 @@ class Exchange(Attempt):
         quantities = self.metered(answer)
         if quantities is not None:
             if self._gone_at:
-                self._end(Verdict("aborted", "drained", "client_gone", quantities, True))
+                self._end(Verdict("aborted", "drained", self._gone_for, quantities, True))
             else:
                 self._end(Verdict("final", "vendor", "", quantities, True))
         elif answer.usage is not None:
@@ -300,15 +300,15 @@ class Exchange(Attempt):
 
     # the client's side
 
-    def client_gone(self) -> None:
-        """The client's connection is closed. The vendor bills on, so by default the answer is drained to its usage."""
-        self.client = None
+    def client_gone(self, reason: str = "client_gone") -> None:
+        """Nobody waits any more. The vendor bills on, so by default the answer is drained to its usage."""
+        self.client, self._gone_for = None, reason
         self._gone_at = self.gateway.loop.time()
         connection = self.connection
         if self._final is not None or not self.sent_at or not self.wanted():
             return
         if self.offer.upstream.client_gone == "cancel" or not self.gateway.may_drain():
-            self._cancel("client_gone")
+            self._cancel(reason)
         else:
             self.draining = True
             self.gateway.drained += 1
@@ -347,7 +347,7 @@ class Exchange(Attempt):
             return
         patience = self.offer.upstream.drain_seconds
         if self._gone_at and self.sent_at and now - self._gone_at > patience and self._final is None:
-            self._cancel("drain_timeout")
+            self._cancel("drain_timeout" if self._gone_for == "client_gone" else self._gone_for)
             return
         self.mark()
 

@@ -3,53 +3,50 @@
 Chance (new keys) is drawn here. The caller compiles and publishes the snapshot afterwards.
 """
 
-import re
 import secrets as chance
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from typing import cast
 
 from sqlalchemy import Connection, Engine
 
 from entrepot.catalog import file as catalog_file
-from entrepot.catalog.contents import Catalog
+from entrepot.catalog.buyers import WARN_AT
+from entrepot.catalog.contents import Catalog, DeclaredBudget, Per, Rates
 from entrepot.catalog.difference import Change, difference
 from entrepot.catalog.issues import did_you_mean
 from entrepot.catalog.rules import check
 from entrepot.customers import key as keys
 from entrepot.customers import tables as customer_tables
-from entrepot.customers.tables import StoredKey, StoredSecret
-from entrepot.keeper import secrets, state
+from entrepot.customers.limit_tables import UNDECLARED, amount_from_row, put_budget
+from entrepot.customers.tables import CustomerState, StoredKey, StoredSecret
+from entrepot.keeper import money, secrets, state
+from entrepot.keeper.arguments import (
+    NAME_MOST,
+    Args,
+    CommandRefused,
+    Facts,
+    amount_of,
+    end_of,
+    name_of,
+    text_of,
+    whole,
+)
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.kernel.instants import DAY, SECOND, Instant, parse, show
-from entrepot.kernel.money import show as show_money
-from entrepot.kernel.money import to_scaled
-from entrepot.kernel.text import is_plain, plain
-from entrepot.ledger.tables import balance_of, top_up
+from entrepot.kernel.instants import DAY, SECOND, Instant, show
+from entrepot.kernel.text import plain
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder
-
-Args = Mapping[str, object]
-Facts = dict[str, object]
 
 #: A key without `expires` lives this long; `never` is possible and has to be said.
 KEY_LIFE = 365 * DAY
 #: An old secret may live beside its successor for at most this long.
 OVERLAP_MOST = 30 * DAY
-_NAME_MOST, _BOOKING_MOST = 200, 128
-_AMOUNT = r"-?[0-9]{1,18}(\.[0-9]{1,18})?"
 
 
 class CommandUnknown(EntrepotError):
     """No command has this name."""
 
     code = "command_unknown"
-    fault = Fault.CALLER
-
-
-class CommandRefused(EntrepotError):
-    """An argument is missing, of the wrong kind, or names what is not there."""
-
-    code = "command_refused"
     fault = Fault.CALLER
 
 
@@ -64,9 +61,9 @@ def execute(engine: Engine, folder: Folder, name: str, args: Args, now: Instant)
 
 def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{text, file, secrets: {upstream: value}, dry_run}: load a catalog file, all of it or nothing."""
-    text, name = _text(args, "text"), _text(args, "file", "catalog.toml")
+    source, name = text_of(args, "text"), text_of(args, "file", "catalog.toml")
     given, dry_run = _secrets(args), bool(args.get("dry_run"))
-    file = catalog_file.read(text, name)
+    file = catalog_file.read(source, name)
     upstreams = list(file.catalog.upstreams.values())
     if dry_run:
         with read(engine) as connection:
@@ -96,24 +93,27 @@ def export(engine: Engine) -> Catalog:
 
 
 def key_create(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
-    """{customer, project?, models?, expires?, name?}: a new key, whose text is told here and never again."""
-    customer, wanted = _text(args, "customer"), args.get("project")
-    expires_at, name = _expiry(args.get("expires"), now), _name(args, "name", _NAME_MOST, "")
+    """{customer, project?, models?, expires?, name?, rpm?, tpm?, concurrent?, budget?, per?}: a new key, whose text is
+    told here and never again."""
+    customer, wanted = text_of(args, "customer"), args.get("project")
+    expires_at = end_of(args.get("expires"), now, default=now + KEY_LIFE, name="expires")
+    name, rates = name_of(args, "name", NAME_MOST, ""), _rates(args)
     with write(engine) as connection:
-        stored = customer_tables.read_stored(connection)
-        if customer not in stored:
-            raise CommandRefused(f'there is no customer "{customer}".{did_you_mean(customer, stored)}')
-        project = _project(connection, customer, stored[customer].projects, wanted)
+        stored = money.customer_of(connection, customer)
+        project = _project(connection, customer, stored.projects, wanted)
         models = _models(connection, customer, project, args.get("models"))
         key_id, secret = _letters(keys.ID_LETTERS), _letters(keys.SECRET_LETTERS)
         text = keys.make(key_id, secret)
         key = StoredKey(
             id=key_id, customer=customer, project=project, name=name, models=models,
             state="active", created_at=now, expires_at=expires_at, revoked_at=0,
-            secrets=(_stored(folder, text, 1, now),),
+            secrets=(_stored(folder, text, 1, now),), rates=rates,
         )  # fmt: skip
         customer_tables.add_key(connection, key)
-    return {**_key_facts(key), "key": text}
+        budget = _budget(args, key, stored.currency)
+        if budget is not None:
+            put_budget(connection, customer, budget, stored.currency, position=UNDECLARED, key=key_id)
+    return {**_key_facts(key), "key": text, **_limits_facts(rates, budget, stored.currency)}
 
 
 def key_rotate(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
@@ -123,7 +123,7 @@ def key_rotate(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
     if not isinstance(overlap, int) or isinstance(overlap, bool) or not 0 <= overlap * SECOND <= OVERLAP_MOST:
         raise CommandRefused(f"overlap_seconds is a whole number from 0 to {OVERLAP_MOST // SECOND}, not {overlap!r}")
     with write(engine) as connection:
-        key = _key(connection, _text(args, "id"))
+        key = _key(connection, text_of(args, "id"))
         if key.state != "active" or 0 < key.expires_at <= now:
             raise CommandRefused(f"key {key.id} is {_state(key, now)}; create a new one")
         secret = _letters(keys.SECRET_LETTERS)
@@ -141,7 +141,7 @@ def key_rotate(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
 
 def key_revoke(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{id}: refused everywhere from now on; the deny list is written first, so that it holds whatever happens next."""
-    key_id = _text(args, "id")
+    key_id = text_of(args, "id")
     with read(engine) as connection:
         _key(connection, key_id)
     denied, _ = folder.denied(0)
@@ -153,37 +153,21 @@ def key_revoke(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fact
     return {**_key_facts(key), "revoked_at": show(key.revoked_at)}
 
 
-def balance_top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
-    """{customer, amount, currency, id, dry_run}: money that came in, booked once however often it is sent."""
-    customer, currency, booking = _text(args, "customer"), _text(args, "currency"), _name(args, "id", _BOOKING_MOST)
-    wanted = _text(args, "amount")
-    if not re.fullmatch(_AMOUNT, wanted):
-        raise CommandRefused(
-            f"amount {plain(wanted)!r} is not an amount of money: at most 18 digits before and after the point, "
-            "without separators, for example 100 or 99.50"
-        )
-    amount = to_scaled(Decimal(wanted), currency)
-    if amount <= 0:
-        raise CommandRefused(
-            f"a top-up is more than 0, not {wanted} {currency}; money that went back to a customer is not "
-            "booked here yet"
-        )
-    dry_run = bool(args.get("dry_run"))
+def customer_suspend(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer}: its calls are refused from now on, and those under way end within a second."""
+    return _set_state(engine, text_of(args, "customer"), "suspended")
+
+
+def customer_resume(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer}: its keys work again, as they were."""
+    return _set_state(engine, text_of(args, "customer"), "active")
+
+
+def _set_state(engine: Engine, customer: str, wanted: CustomerState) -> Facts:
     with write(engine) as connection:
-        stored = customer_tables.read_stored(connection)
-        if customer not in stored:
-            raise CommandRefused(f'there is no customer "{customer}".{did_you_mean(customer, stored)}')
-        if stored[customer].currency != currency:
-            raise CommandRefused(f"the balance of {customer} is kept in {stored[customer].currency}, not in {currency}")
-        if dry_run:
-            posted, left = False, balance_of(connection, customer)
-        else:
-            posted = top_up(connection, customer, amount, currency, booking, now)
-            left = balance_of(connection, customer)
-    return {
-        "customer": customer, "amount": _exact(amount, currency), "currency": currency, "id": booking,
-        "posted": posted, "dry_run": dry_run, "balance": _exact(left, currency),
-    }  # fmt: skip
+        before = money.customer_of(connection, customer).state
+        customer_tables.set_state(connection, customer, wanted)
+    return {"customer": customer, "state": wanted, "changed": before != wanted}
 
 
 COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
@@ -191,7 +175,9 @@ COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
     "key.create": key_create,
     "key.rotate": key_rotate,
     "key.revoke": key_revoke,
-    "balance.top_up": balance_top_up,
+    "customer.suspend": customer_suspend,
+    "customer.resume": customer_resume,
+    **money.COMMANDS,
 }
 
 
@@ -264,48 +250,38 @@ def _models(connection: Connection, customer: str, project: str, wanted: object)
     return tuple(dict.fromkeys(wanted))
 
 
-def _expiry(wanted: object, now: Instant) -> Instant:
-    """`never`, `90d`, a date or an instant; without a word a year."""
-    if wanted is None or wanted == "":
-        return now + KEY_LIFE
-    text = str(wanted)
-    if text == "never":
-        return 0
-    try:
-        at = now + int(text[:-1]) * DAY if re.fullmatch("[0-9]{1,9}d", text) else parse(text)
-        show(at)
-    except (ValueError, OverflowError):
-        raise CommandRefused(f'expires is a date, an instant, days like 90d, or never; not "{text}"') from None
-    if at <= now:
-        raise CommandRefused(f"expires {text} is past already")
-    return at
+def _rates(args: Args) -> Rates:
+    """What limits the new key; 0 or nothing: not limited."""
+    return Rates(tpm=whole(args, "tpm"), rpm=whole(args, "rpm"), concurrent=whole(args, "concurrent"))
+
+
+def _budget(args: Args, key: StoredKey, currency: str) -> DeclaredBudget | None:
+    """The new key's own, always hard: whoever hands a key out with a sum means it."""
+    per = text_of(args, "per", "")
+    if args.get("budget") in (None, ""):
+        if per:
+            raise CommandRefused("per is the period of a budget: give budget as well")
+        return None
+    if per not in ("", "day", "month", "total"):
+        raise CommandRefused(f'per is "day", "month" or "total", not "{plain(per)}"')
+    units = amount_of({"amount": args["budget"]}, currency, "a budget")
+    return DeclaredBudget(
+        id=f"key-{key.id}", project=key.project, per=cast("Per", per or "month"),
+        amount=amount_from_row(units, currency), hard=True, warn_at=WARN_AT[True],
+    )  # fmt: skip
+
+
+def _limits_facts(rates: Rates, budget: DeclaredBudget | None, currency: str) -> Facts:
+    found: Facts = {"tpm": rates.tpm, "rpm": rates.rpm, "concurrent": rates.concurrent}
+    if budget is not None:
+        found["budget"] = {
+            "id": budget.id, "amount": f"{budget.amount:f}", "currency": currency, "per": budget.per
+        }  # fmt: skip
+    return found
 
 
 def _letters(count: int) -> str:
     return keys.random_letters(count, chance.randbelow)
-
-
-def _text(args: Args, name: str, default: str | None = None) -> str:
-    value = args.get(name, default)
-    if isinstance(value, str) and (value or default is not None):
-        return value
-    what = "is missing" if value in (None, "") else f"is a text, not {type(value).__name__}"
-    raise CommandRefused(f"{name} {what}")
-
-
-def _exact(scaled: int, currency: str) -> str:
-    """Digits for programs: no separators; whoever shows them to a person groups them."""
-    return show_money(scaled, currency, places=2).replace(",", "")
-
-
-def _name(args: Args, name: str, most: int, default: str | None = None) -> str:
-    """A text that people read in lists: on one line, without what a terminal would obey."""
-    value = _text(args, name, default)
-    if len(value) > most:
-        raise CommandRefused(f"{name} has {len(value):,} characters; at most {most} are kept")
-    if not is_plain(value):
-        raise CommandRefused(f"{name} {plain(value)!r} holds control or invisible characters; write it without them")
-    return value
 
 
 def _secrets(args: Args) -> dict[str, str]:

@@ -11,7 +11,8 @@ from entrepot.catalog.credentials import gather
 from entrepot.catalog.file import read as read_file
 from entrepot.customers.tables import read_keys
 from entrepot.keeper import state
-from entrepot.keeper.commands import CommandRefused, Facts, execute
+from entrepot.keeper.arguments import CommandRefused, Facts
+from entrepot.keeper.commands import execute
 from entrepot.keeper.secrets import CredentialMissing
 from entrepot.kernel.instants import Instant
 from entrepot.pricing import book as books

@@ -1,0 +1,142 @@
+"""The commands that move money: each once per id, however often it is sent; the same id with other content is refused.
+
+`dry_run` does everything and takes it back, so that it says exactly what the command would.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+
+from entrepot.catalog.issues import did_you_mean
+from entrepot.customers import tables as customer_tables
+from entrepot.customers.tables import StoredCustomer
+from entrepot.keeper.arguments import (
+    BOOKING_MOST,
+    Args,
+    CommandRefused,
+    Facts,
+    amount_of,
+    end_of,
+    exact,
+    name_of,
+    text_of,
+    whole,
+)
+from entrepot.kernel.instants import Instant, show
+from entrepot.kernel.money import scale_of
+from entrepot.kernel.text import plain
+from entrepot.ledger import grant_tables
+from entrepot.ledger.grants import PRIORITY, Grant, Kind
+from entrepot.ledger.tables import balance_of
+from entrepot.limits.tables import leases_of, outstanding
+from entrepot.storage.database import write
+from entrepot.storage.folder import Folder
+
+_PRIORITY_MOST = 1_000
+
+
+class _OnlyTried(Exception):
+    """Take the transaction back."""
+
+
+def top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer, amount, currency, id, dry_run}: money that came in."""
+    with _moving(engine, args, "a top-up") as (connection, customer, amount, currency, booking):
+        grant = Grant(
+            id=booking, kind="paid", amount=amount, priority=PRIORITY["paid"], ends_at=0, created_at=now
+        )
+        posted = grant_tables.add(connection, customer, currency, grant, top_up=True)
+        facts = _facts(connection, args, posted, currency=currency, amount=amount)
+    return facts
+
+
+def grant(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer, amount, currency?, kind, until?, priority?, id, dry_run}: credit that is given, or paid for with terms
+    of its own. Its unused rest is taken back when it ends."""
+    said = text_of(args, "kind", "promo")
+    if said not in PRIORITY:
+        raise CommandRefused(f'kind is "paid" or "promo", not "{plain(said)}"')
+    kind: Kind = said
+    ends_at = end_of(args.get("until"), now, default=0, name="until")
+    priority = whole(args, "priority", PRIORITY[kind], most=_PRIORITY_MOST)
+    with _moving(engine, args, "a grant") as (connection, customer, amount, currency, booking):
+        given = Grant(id=booking, kind=kind, amount=amount, priority=priority, ends_at=ends_at, created_at=now)
+        posted = grant_tables.add(connection, customer, currency, given)
+        facts = _facts(connection, args, posted, currency=currency, amount=amount)
+    return {
+        **facts, "kind": kind, "priority": priority, "until": show(ends_at) if ends_at else None
+    }  # fmt: skip
+
+
+def refund(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer, amount, currency?, of?, id, dry_run}: money that went back, of what was paid and is unused."""
+    payment = name_of(args, "of", BOOKING_MOST, "")
+    with _moving(engine, args, "a refund") as (connection, customer, amount, currency, booking):
+        posted = grant_tables.give_back(
+            connection, customer, currency, amount, booking, now, free=free_of(connection, customer), payment=payment
+        )
+        facts = _facts(connection, args, posted, currency=currency, amount=-amount)
+    return {**facts, "of": payment or None}
+
+
+def expire(engine: Engine, now: Instant) -> list[str]:
+    """Take back what has ended, as far as no lease has it; the balances where more is to be taken."""
+    with write(engine) as connection:
+        waiting = []
+        stored = customer_tables.read_stored(connection)
+        for balance in grant_tables.ended(connection, now):
+            currency = stored[balance].currency
+            if grant_tables.expire(connection, balance, currency, now, free=free_of(connection, balance)):
+                waiting.append(balance)
+    return waiting
+
+
+def free_of(connection: Connection, balance: str) -> int:
+    """What of a balance is in no lease, in ledger units."""
+    left = balance_of(connection, balance, lock=True)
+    return left - sum(map(outstanding, leases_of(connection, balance, lock=True).values()))
+
+
+def customer_of(connection: Connection, customer: str) -> StoredCustomer:
+    """Raises CommandRefused, with the name that was probably meant."""
+    stored = customer_tables.read_stored(connection)
+    if customer not in stored:
+        raise CommandRefused(f'there is no customer "{customer}".{did_you_mean(customer, stored)}')
+    return stored[customer]
+
+
+COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
+    "balance.top_up": top_up,
+    "balance.grant": grant,
+    "balance.refund": refund,
+}
+
+
+@contextmanager
+def _moving(engine: Engine, args: Args, what: str) -> Iterator[tuple[Connection, str, int, str, str]]:
+    """(connection, customer, amount in ledger units, currency, id) of a movement, in one transaction that a dry run
+    takes back. The currency is the balance's; where one is given it has to be that."""
+    customer, booking = text_of(args, "customer"), name_of(args, "id", BOOKING_MOST)
+    try:
+        with write(engine) as connection:
+            kept_in = customer_of(connection, customer).currency
+            currency = text_of(args, "currency", kept_in)
+            scale_of(currency)
+            if currency != kept_in:
+                raise CommandRefused(f"the balance of {customer} is kept in {kept_in}, not in {currency}")
+            yield connection, customer, amount_of(args, currency, what), currency, booking
+            if args.get("dry_run"):
+                raise _OnlyTried
+    except _OnlyTried:
+        return
+
+
+def _facts(connection: Connection, args: Args, posted: bool, *, currency: str, amount: int) -> Facts:
+    """`balance` is what is left when all is over: after a dry run as before it. `amount` is added to the balance."""
+    customer, dry_run = text_of(args, "customer"), bool(args.get("dry_run"))
+    left = balance_of(connection, customer) - (amount if dry_run and posted else 0)
+    return {
+        "customer": customer, "amount": exact(abs(amount), currency), "currency": currency, "id": args["id"],
+        "posted": posted and not dry_run, "known": not posted, "dry_run": dry_run, "balance": exact(left, currency),
+    }  # fmt: skip
