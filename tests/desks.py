@@ -39,6 +39,7 @@ def desk(
     key: dict[str, object] | None = None,
     customer: dict[str, object] | None = None,
     deployments: tuple[DeploymentEntry, ...] = (),
+    operations: tuple[str, ...] = ("chat", "completion"),
 ) -> tuple[Desk, Lease]:
     """A desk over one customer `acme` with model `gpt-4o`, and the lease that its calls draw on."""
     keys = {"id": KEY_ID, "customer": "acme", "project": "default", "models": None, "expires_at": 0}
@@ -58,6 +59,7 @@ def desk(
                     output_max=16_000,
                     created=1_700_000_000,
                     owned_by="openai",
+                    operations=operations,
                 )
             )
         },

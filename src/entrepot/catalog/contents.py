@@ -11,7 +11,10 @@ from entrepot.kernel.instants import Instant
 
 PER_DEFAULT = 1_000_000
 
-Dialect = Literal["openai", "builtin"]
+Dialect = Literal["openai", "azure", "builtin"]
+Operation = Literal["chat", "completion", "embedding"]
+#: What a model serves that says nothing else: embeddings come from models of their own.
+MOST_OPERATIONS: tuple[Operation, ...] = ("chat", "completion")
 ClientGone = Literal["drain", "cancel"]
 Per = Literal["day", "month", "total"]
 PaysBy = Literal["prepaid", "invoice"]
@@ -48,6 +51,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     key_file: str = ""
     client_gone: ClientGone = "drain"
     drain_seconds: int = 120
+    api_version: str = ""  # of Azure: a dated one for its classic paths, "v1" for the others
 
     @property
     def wants_key(self) -> bool:
@@ -61,6 +65,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[tuple[str, str], ...]
     context: int
     output_max: int
+    operations: tuple[Operation, ...] = MOST_OPERATIONS
 
 
 class PriceRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from entrepot.catalog.contents import (
+    MOST_OPERATIONS,
     PER_DEFAULT,
     BookVersion,
     Catalog,
@@ -37,7 +38,8 @@ def export(catalog: Catalog) -> str:
         for model in _by_name(catalog.models):
             routes = value([f"{upstream}/{name}" for upstream, name in model.routes])
             sizes = f"context = {_grouped(model.context)}, output_max = {_grouped(model.output_max)}"
-            rows.append(f"{key(model.id)} = {{ routes = {routes}, {sizes} }}")
+            more = "" if model.operations == MOST_OPERATIONS else f", operations = {value(model.operations)}"
+            rows.append(f"{key(model.id)} = {{ routes = {routes}, {sizes}{more} }}")
         parts.append(["[model]", *rows])
     parts += [_version(each) for each in sorted(catalog.versions, key=lambda each: (each.book, each.number))]
     parts += [_customer(each) for each in _by_name(catalog.customers)]
@@ -70,6 +72,8 @@ def _upstream(upstream: Upstream) -> list[str]:
     endpoint: dict[str, object] = {"dialect": upstream.dialect}
     if upstream.url:
         endpoint["url"] = upstream.url
+    if upstream.api_version:
+        endpoint["api_version"] = upstream.api_version
     if upstream.zone:
         endpoint["zone"] = upstream.zone
     if upstream.key_env:

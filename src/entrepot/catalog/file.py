@@ -7,8 +7,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import cast
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,28 +15,21 @@ from entrepot.catalog.contents import (
     PER_DEFAULT,
     BookVersion,
     Catalog,
-    ClientGone,
     Deployment,
-    Dialect,
-    Model,
     Operator,
     PriceRow,
-    Upstream,
-    Vendor,
 )
 from entrepot.catalog.fields import LATER, Fields, Report, exact, good_name, numbers_out_of_range
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
+from entrepot.catalog.supply import Supply
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.money import SCALES
-from entrepot.kernel.text import is_plain
 
 LARGEST = 16 * 1024 * 1024
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _SECRET_LINE = re.compile(r"""(key|secret|token|password)(\s*=\s*)["']?[^\s{].*""", re.I)
 
-_LATER_UPSTREAM = ("our_balance", "capacity", "weight", "limits")
-_LATER_MODEL = ("ptu", "lifecycle", "retires", "replaced_by", "terms")
 _LATER_PRICE = (
     "request_over", "tier", "zone", "hours", "cost_plus_percent", "cost_plus", "percent_of_matching_standard", "steps",
     "product", "by", "includes", "tokens", "price", "request", "included",
@@ -91,9 +82,10 @@ class _Reader:
         if self.root.whole("format", required=True) not in (0, 1):
             self.report.add(("format",), "This version reads format 1.")
         facts = self.root.facts("operator")
-        vendors = {name: self._vendor(name, each) for name, each in self._named("vendor").items()}
-        upstreams = {name: self._upstream(name, each) for name, each in self._named("upstream").items()}
-        models = {name: self._model(name, each) for name, each in self._named("model").items()}
+        supply = Supply(self.report)
+        vendors = {name: supply.vendor(name, each) for name, each in self._named("vendor").items()}
+        upstreams = {name: supply.upstream(name, each) for name, each in self._named("upstream").items()}
+        models = {name: supply.model(name, each) for name, each in self._named("model").items()}
         versions = self._books()
         customers = {name: self.buyers.customer(name, each) for name, each in self._named("customer").items()}
         self.root.done("settlement", "product", "policy", "tax", "fx", "user")
@@ -132,80 +124,6 @@ class _Reader:
         if books is not None and books.has("currency"):
             self._currency(books)
         fields.done()
-
-    def _vendor(self, name: str, fields: Fields) -> Vendor:
-        fields.text("name", required=True)
-        fields.text("country")
-        fields.done("terms", "products", "bill")
-        return Vendor(name, dict(fields.table))
-
-    def _upstream(self, name: str, fields: Fields) -> Upstream:
-        vendor = fields.text("vendor", required=True)
-        endpoint = fields.inner("endpoint") or Fields(self.report, fields.path, {"dialect": "builtin"})
-        if not fields.has("endpoint"):
-            self.report.add(fields.path, 'endpoint is missing: { dialect = "openai", url = "https://…/v1", key = … }.')
-        dialect = endpoint.choice("dialect", "openai", ("openai", "builtin"), ("azure", "anthropic", "gemini"))
-        url = self._url(endpoint, dialect)
-        zone = endpoint.text("zone")
-        key = endpoint.inner("key")
-        env = key.text("env") if key else ""
-        file = key.text("file") if key else ""
-        if key:
-            if dialect == "builtin":
-                self.report.add(key.path, "The built-in model needs no key: remove it.")
-            elif bool(env) == bool(file):
-                self.report.add(key.path, 'key is either { env = "NAME" } or { file = "…" }.')
-            key.done("vault", "kms")
-        endpoint.done("api_version", "proxy", "headers")
-        gone = fields.inner("client_gone")
-        do = gone.choice("do", "drain", ("drain", "cancel")) if gone else "drain"
-        seconds = gone.whole("seconds", 120, least=1) if gone else 120
-        if seconds > 120:
-            self.report.add((*fields.path, "client_gone", "seconds"), "seconds is at most 120.")
-        if gone:
-            gone.done("tokens")
-        fields.done(*_LATER_UPSTREAM)
-        return Upstream(
-            id=name, vendor=vendor, dialect=cast("Dialect", dialect), url=url, zone=zone, key_env=env, key_file=file,
-            client_gone=cast("ClientGone", do), drain_seconds=seconds,
-        )  # fmt: skip
-
-    def _url(self, endpoint: Fields, dialect: str) -> str:
-        url = endpoint.text("url")
-        if dialect == "builtin":
-            if url:
-                self.report.add(endpoint.at("url"), "The built-in model has no address: remove url.")
-            return ""
-        if not url:
-            self.report.add(endpoint.path, 'url is missing, for example "https://api.openai.com/v1".')
-            return ""
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            good, parts = False, None
-        if parts is not None and (parts.username or parts.password or parts.query or parts.fragment):
-            self.report.add(endpoint.at("url"), "url holds no user, password, query or fragment.")
-        elif not good or url != url.strip() or any(each.isspace() for each in url):
-            self.report.add(endpoint.at("url"), "url starts with https:// or http:// and names a host.")
-        return url.rstrip("/")
-
-    def _model(self, name: str, fields: Fields) -> Model:
-        routes = []
-        for path, route in fields.texts("routes", required=True):
-            upstream, slash, model = route.partition("/")
-            if not (upstream and slash and model and is_plain(model)):
-                self.report.add(path, 'A route is "upstream/the vendor\'s name of the model".')
-            else:
-                routes.append((upstream, model))
-        if fields.has("routes") and fields.table["routes"] == []:
-            self.report.add(fields.at("routes"), "A model needs at least one route.")
-        context = fields.whole("context", 1, least=1, required=True)
-        output_max = fields.whole("output_max", context, least=1)
-        if output_max > context:
-            self.report.add(fields.at("output_max"), f"output_max is at most the context of {context:,}.")
-        fields.done(*_LATER_MODEL)
-        return Model(id=name, routes=tuple(routes), context=context, output_max=output_max)
 
     def _books(self) -> list[tuple[Path, BookVersion]]:
         group = self.root.inner("book")

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, Table, Text, delete, insert, select, update
 
 from entrepot.catalog import toml_text
-from entrepot.catalog.contents import ClientGone, Dialect, Model, Operator, Upstream, Vendor
+from entrepot.catalog.contents import ClientGone, Dialect, Model, Operation, Operator, Upstream, Vendor
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import metadata
 
@@ -40,6 +40,7 @@ upstream_table = Table(
     Column("key_file", Text, nullable=False),
     Column("client_gone", Text, nullable=False),
     Column("drain_seconds", Integer, nullable=False),
+    Column("api_version", Text, nullable=False),
     Column("secret", Text, nullable=False),  # file in DATA/secrets, "" for none
     Column("secret_host", Text, nullable=False),  # the only host that this secret is ever sent to
 )
@@ -50,6 +51,7 @@ model_table = Table(
     Column("id", Text, primary_key=True),
     Column("context", BigInteger, nullable=False),
     Column("output_max", BigInteger, nullable=False),
+    Column("operations", Text, nullable=False),  # divided by blanks
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -88,7 +90,7 @@ def read_upstreams(connection: Connection) -> dict[str, Upstream]:
         row.id: Upstream(
             id=row.id, vendor=row.vendor, dialect=cast("Dialect", row.dialect), url=row.url, zone=row.zone,
             key_env=row.key_env, key_file=row.key_file, client_gone=cast("ClientGone", row.client_gone),
-            drain_seconds=row.drain_seconds,
+            drain_seconds=row.drain_seconds, api_version=row.api_version,
         )
         for row in rows
     }  # fmt: skip
@@ -107,7 +109,8 @@ def read_models(connection: Connection) -> dict[str, Model]:
     rows = connection.execute(select(model_table).order_by(model_table.c.id))
     return {
         row.id: Model(
-            id=row.id, routes=tuple(routes.get(row.id, ())), context=row.context, output_max=row.output_max
+            id=row.id, routes=tuple(routes.get(row.id, ())), context=row.context, output_max=row.output_max,
+            operations=cast("tuple[Operation, ...]", tuple(row.operations.split())),
         )
         for row in rows
     }  # fmt: skip
@@ -131,7 +134,7 @@ def put_upstream(connection: Connection, upstream: Upstream) -> None:
     facts = {
         "vendor": upstream.vendor, "dialect": upstream.dialect, "url": upstream.url, "zone": upstream.zone,
         "key_env": upstream.key_env, "key_file": upstream.key_file, "client_gone": upstream.client_gone,
-        "drain_seconds": upstream.drain_seconds,
+        "drain_seconds": upstream.drain_seconds, "api_version": upstream.api_version,
     }  # fmt: skip
     _put(connection, upstream_table, {"id": upstream.id}, facts, first={"secret": "", "secret_host": ""})
 
@@ -143,7 +146,7 @@ def put_secret(connection: Connection, upstream: str, secret: str, host: str) ->
 
 
 def put_model(connection: Connection, model: Model, at: Instant) -> None:
-    facts = {"context": model.context, "output_max": model.output_max}
+    facts = {"context": model.context, "output_max": model.output_max, "operations": " ".join(model.operations)}
     _put(connection, model_table, {"id": model.id}, facts, first={"created_at": at})
     connection.execute(delete(route_table).where(route_table.c.model == model.id))
     rows = [

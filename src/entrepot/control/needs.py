@@ -1,9 +1,9 @@
 """What of a status needs a person, and what to do about it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from entrepot.catalog.contents import BookVersion
+from entrepot.catalog.contents import MOST_OPERATIONS, BookVersion, Model
 from entrepot.kernel.instants import Instant, clock
 from entrepot.pricing.book import models_of, not_for_sale, prices_at
 
@@ -36,13 +36,16 @@ def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
     return found
 
 
-def missing_prices(versions: Sequence[BookVersion], now: Instant) -> dict[str, dict[str, str]]:
+def missing_prices(
+    versions: Sequence[BookVersion], models: Mapping[str, Model], now: Instant
+) -> dict[str, dict[str, str]]:
     """Model → {"book", "reason"} for models that a list book names and cannot sell now."""
     found = {}
     for book in sorted({each.book for each in versions if not each.buys_from}):
         of_book = [each for each in versions if each.book == book]
         for model in models_of(of_book):
-            reason = not_for_sale(prices_at(of_book, model, now), now)
+            operations = models[model].operations if model in models else MOST_OPERATIONS
+            reason = not_for_sale(prices_at(of_book, model, now), now, operations)
             if reason:
                 found[model] = {"book": book, "reason": reason}
     return found

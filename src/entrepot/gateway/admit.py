@@ -10,7 +10,7 @@ from entrepot.gateway import problem
 from entrepot.gateway.desk import Offer
 from entrepot.gateway.problem import Problem
 from entrepot.kernel.money import show
-from entrepot.wire.openai import ChatCall
+from entrepot.wire.openai import Call
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -31,8 +31,12 @@ class Need(msgspec.Struct, frozen=True):
     output_cap: int
 
 
-def admit(offer: Offer, call: ChatCall) -> Plan | Need | Problem:
+def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
     """Decide on a call whose deployment is known. A Plan has taken its hold."""
+    if call.operation not in offer.model.operations:
+        return problem.wrong_operation(call.operation, offer.deployment.name, offer.model.operations)
+    if not offer.output_priced and call.operation != "embedding":
+        return problem.not_priced(offer.deployment.name, "")
     if call.service_tier:
         return problem.bad_request(
             f"The service tier '{call.service_tier}' is not for sale here; leave service_tier out or use 'auto'.",
@@ -40,11 +44,12 @@ def admit(offer: Offer, call: ChatCall) -> Plan | Need | Problem:
             code="unsupported_value",
         )
     input_bound = call.input_bound
-    if input_bound > offer.context:
-        input_bound = offer.context
+    most = offer.context if call.inputs == 1 else offer.context * call.inputs
+    if input_bound > most:
+        input_bound = most
     cap = call.output_cap
     if cap is None:
-        cap = offer.output_cap
+        cap = min(call.default_cap or offer.output_cap, offer.output_cap)
     elif cap > offer.output_max:
         cap = offer.output_max
     cap *= call.n
@@ -54,12 +59,15 @@ def admit(offer: Offer, call: ChatCall) -> Plan | Need | Problem:
     return Need(offer, hold, input_bound, cap)
 
 
-def short_of_money(need: Need, call: ChatCall, left: int) -> Problem:
+def short_of_money(need: Need, call: Call, left: int) -> Problem:
     """The refusal once the keeper said *spent*: what it could cost, what is left, and the cap that would fit."""
     offer = need.offer
     currency = offer.terms.currency
     room = left * offer.den - need.input_bound * offer.input_rate
-    fits = max(0, room // (offer.output_rate * call.n)) if offer.output_rate > 0 else 0
+    fits = max(0, room // (offer.output_rate * call.n)) if offer.output_rate * call.n > 0 else 0
+    if call.operation == "embedding":
+        cost, rest = show(need.hold, currency), show(max(0, left), currency)
+        return problem.spent(cost, currency, need.input_bound, 0, rest, 0, "")
     name = next((field for field in ("max_tokens", "max_completion_tokens") if field in call.fields), offer.cap_field)
     return problem.spent(
         show(need.hold, currency), currency, need.input_bound, need.output_cap // call.n, show(max(0, left), currency),

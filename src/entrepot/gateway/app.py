@@ -3,7 +3,6 @@
 import asyncio
 import zlib
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import msgspec
 
@@ -12,58 +11,34 @@ from entrepot.gateway.admit import Need, admit, short_of_money
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.clients import Server
 from entrepot.gateway.count import Counter
-from entrepot.gateway.desk import Desk, Offer
+from entrepot.gateway.desk import Desk
 from entrepot.gateway.ending import Bill, Verdict
+from entrepot.gateway.heads import CUSTOM_LIMIT, cors_head, custom_headers, id_lines
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.live import Live
-from entrepot.gateway.problem import Problem
+from entrepot.gateway.models import one_model, usable_models
+from entrepot.gateway.problem import Dialect, Problem
 from entrepot.gateway.relay import Exchange
 from entrepot.gateway.routes import Route
 from entrepot.gateway.server import Connection
 from entrepot.gateway.status import Refusals
 from entrepot.gateway.suspension import end_calls
 from entrepot.gateway.ticker import Ticker
+from entrepot.gateway.upstream import Upstream
 from entrepot.kernel.ids import RequestIds
 from entrepot.kernel.money import show
 from entrepot.limits.message import Granted
 from entrepot.metering.record import Tally, to_bytes
 from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
-from entrepot.upstream.client import Budget, Pool, Target
+from entrepot.upstream.client import Pool
 from entrepot.wire.builtin import check_builtin
 from entrepot.wire.http1 import RequestHead
-from entrepot.wire.openai import BadField, ChatCall, read_chat, rewrite_chat
+from entrepot.wire.openai import BadField, read_call
 
 DRAINING_LIMIT = 1_000  # answers read to their end for clients that have gone
 INFLATED_LIMIT = 16 * 1024 * 1024
 _CREDENTIALS = (b"api-key", b"x-api-key")  # beside the Authorization header
 Append = Callable[[bytes, Callable[[], None] | None], int]
-
-
-class Upstream:
-    """A vendor's endpoint as this worker calls it: its connections and the head of every request to it."""
-
-    def __init__(  # noqa: PLR0917 made once, by the worker
-        self,
-        loop: asyncio.AbstractEventLoop,
-        entry: UpstreamEntry,
-        secret: bytes,
-        local_socket: str,
-        budget: Budget,
-        proxy: Target | None,
-    ) -> None:
-        self.entry = entry
-        if entry.dialect == "builtin":
-            target = Target("http://builtin/v1", unix_path=local_socket)
-        else:
-            target = Target(entry.url)
-        self.pool = Pool(loop, target, budget=budget, proxy=None if target.unix_path else proxy)
-        credential = b"authorization: Bearer %b\r\n" % secret if secret else b""
-        self.head = (
-            b"POST %b/chat/completions HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
-            b"accept: application/json, text/event-stream\r\naccept-encoding: identity\r\n"
-            b"user-agent: entrepot\r\n%bcontent-length: "
-            % (target.path.encode(), target.authority.encode(), credential)
-        )
 
 
 class Gateway:
@@ -143,7 +118,9 @@ class Gateway:
         connection.admission = self.desk.generation, self.desk.good_until(presented)
         if found[1].state != "active":
             return problem.suspended()
-        if route.operation == "chat" and b"json" not in headers.get(b"content-type", b"application/json").lower():
+        if route.dialect is Dialect.AZURE and (count := custom_headers(head)) > CUSTOM_LIMIT:
+            return problem.too_many_headers(count, CUSTOM_LIMIT)
+        if route.takes_body and b"json" not in headers.get(b"content-type", b"application/json").lower():
             return problem.bad_request(
                 "The content type has to be application/json.", status=415, code="unsupported_media_type"
             )
@@ -174,10 +151,12 @@ class Gateway:
 
     def handle(self, connection: Connection, route: Route, head: RequestHead, body: bytes) -> None:
         """A whole request of a known caller."""
-        if route.operation == "chat":
-            self._chat(connection, route, body)
+        if route.takes_body:
+            self._call(connection, route, body)
         elif route.operation == "models":
             self._models(connection, route)
+        elif route.operation == "cors":
+            connection.respond(cors_head(), b"")
         else:
             connection.respond(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n", b'{"status":"ok"}'
@@ -185,31 +164,26 @@ class Gateway:
 
     # the operations
 
-    def _chat(self, connection: Connection, route: Route, body: bytes) -> None:
+    def _call(self, connection: Connection, route: Route, body: bytes) -> None:
         now = self.now()
         request_id = self.request_id(now)
         key, customer = _caller(connection)
         try:
-            call = read_chat(body, model_required=not route.deployment)
+            call = read_call(route.operation, body, model_required=not route.deployment)
         except BadField as bad:
-            self._refuse(
-                connection, route, problem.bad_request(bad.message, param=bad.param, code=bad.code), request_id
-            )
+            self._refuse(connection, route, problem.bad_field(bad), request_id)
             return
         name = route.deployment or call.model
         offer = self.desk.offer(key, customer, name, now)
         if isinstance(offer, Problem):
-            if offer.code == "model_not_priced":
-                offer = problem.not_priced(name, request_id)
             self._refuse(connection, route, offer, request_id, name)
             return
         try:
             routes = (self.desk.snapshot.upstream(upstream) for upstream, _ in offer.model.routes)
             if any(entry is not None and entry.dialect == "builtin" for entry in routes):
-                check_builtin(call.fields, call.n)
+                check_builtin(call)
         except BadField as bad:
-            trouble = problem.bad_request(bad.message, param=bad.param, code=bad.code)
-            self._refuse(connection, route, trouble, request_id, name)
+            self._refuse(connection, route, problem.bad_field(bad), request_id, name)
             return
         if not self.has_room():
             self._refuse(connection, route, problem.journal_full(), request_id, name)
@@ -248,44 +222,24 @@ class Gateway:
             trouble = problem.held(show(need.hold, currency), currency)
         self._refuse(connection, route, trouble, exchange.request_id, need.offer.deployment.name)
 
-    def forwarded(self, offer: Offer, call: ChatCall, body: bytes) -> bytes:
-        """The body as the vendor gets it: the caller's bytes, but for what must change."""
-        model = None if offer.vendor_model == call.model else offer.vendor_model
-        force = call.stream and not call.include_usage
-        cap = offer.output_cap if offer.write_cap and call.output_cap is None else None
-        if call.output_cap is not None and call.output_cap > offer.output_max:
-            cap = offer.output_max  # what is held is what the vendor may write
-        if model is None and not force and cap is None:
-            return body
-        return rewrite_chat(body, call, model=model, force_usage=force, output_cap=cap, cap_field=offer.cap_field)
-
     def _models(self, connection: Connection, route: Route) -> None:
         """The list, or the one that the path names."""
         key, _ = _caller(connection)
-        data: list[dict[str, object]] = []
-        for deployment in self.desk.usable(key):
-            model = self.desk.snapshot.model(deployment.model)
-            if model is not None:
-                data.append(
-                    {"id": deployment.name, "object": "model", "created": model.created, "owned_by": model.owned_by}
-                )
-        answer: dict[str, object] | None = {"object": "list", "data": data}
-        if route.deployment:
-            answer = next((one for one in data if one["id"] == route.deployment), None)
-        if answer is None:
-            names = [str(one["id"]) for one in data]
-            close = get_close_matches(route.deployment[:100], names, n=1)
-            trouble = problem.unknown_model(route.deployment[:100], names, close[0] if close else None)
-            self._refuse(connection, route, trouble, self.request_id())
+        request_id = self.request_id()
+        answer = one_model(self.desk, key, route.deployment) if route.deployment else usable_models(self.desk, key)
+        if isinstance(answer, Problem):
+            self._refuse(connection, route, answer, request_id)
             return
         body = msgspec.json.encode(answer)
         connection.respond(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n"
-            % (self.request_id().encode(), len(body)),
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b%b"
+            % (len(body), id_lines(request_id, route.dialect), connection.echo()),
             body,
         )
 
     def _refuse(self, connection: Connection, route: Route, trouble: Problem, request_id: str, model: str = "") -> None:
+        if trouble.code == "model_not_priced":
+            trouble = problem.not_priced(model, request_id)
         named = msgspec.structs.replace(route, deployment=model) if model else route
         self.refused(connection, named, trouble, request_id)
         connection.refuse(trouble, route.dialect, request_id)

@@ -9,7 +9,7 @@ from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_b
 from entrepot.kernel.buckets import NOTHING, Quantities
 from entrepot.kernel.instants import Instant
 from entrepot.metering.record import Checkpoint, Intent, to_bytes
-from entrepot.wire.openai import ChatCall
+from entrepot.wire.openai import Call
 from entrepot.wire.sse import Relay
 from entrepot.wire.usage import Answer, read_event
 
@@ -28,7 +28,7 @@ class Attempt:
         "request_id", "sent_at", "seq",
     )  # fmt: skip
 
-    def __init__(self, gateway: "Gateway", request_id: str, decided: Plan | Need, call: ChatCall, body: bytes) -> None:
+    def __init__(self, gateway: "Gateway", request_id: str, decided: Plan | Need, call: Call, body: bytes) -> None:
         self.gateway = gateway
         self.request_id = request_id
         self.offer = decided.offer
@@ -52,7 +52,8 @@ class Attempt:
         self.sent_at = self.first_at = 0
         self.seq = self.gateway.append(
             intent_bytes(
-                self.request_id, self.attempt, now, self.call.stream, self.hold, *self.bounds, self.offer.raw_terms
+                self.request_id, self.attempt, now, self.call.operation, self.call.stream, self.hold, *self.bounds,
+                self.offer.raw_terms,
             ),
             durable,
         )
@@ -63,7 +64,7 @@ class Attempt:
         billed = bill(verdict, offer.terms, self.hold)
         record = ending_bytes(
             self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
-            self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
+            self.call.operation, self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
         )  # fmt: skip
         del gateway.open[self.seq]
         offer.lease.end(self.hold, billed.charge)
@@ -94,7 +95,7 @@ class Attempt:
     def intent(self) -> Intent:
         """This attempt's intent, as a new segment repeats it."""
         return Intent(
-            request=self.request_id, attempt=self.attempt, admitted_at=self.admitted_at, operation="chat",
+            request=self.request_id, attempt=self.attempt, admitted_at=self.admitted_at, operation=self.call.operation,
             stream=self.call.stream, hold=self.hold, input_bound=self.bounds[0], output_cap=self.bounds[1],
             terms=self.offer.terms,
         )  # fmt: skip
@@ -109,7 +110,7 @@ class Attempt:
         if usage is None:
             return None
         facts.usage = usage.raw
-        if usage.absurd or usage.total > 2 * (self.offer.context + self.bounds[1]):
+        if usage.absurd or usage.total > 2 * (self.offer.context * self.call.inputs + self.bounds[1]):
             return None
         return usage.quantities
 

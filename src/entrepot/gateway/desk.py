@@ -13,7 +13,7 @@ import msgspec
 from entrepot.customers.key import KeyBroken, hmac_of, parse
 from entrepot.gateway import problem
 from entrepot.gateway.problem import Problem
-from entrepot.kernel.buckets import INPUT, INPUT_SIDE, OUTPUT, OUTPUT_SIDE
+from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT, OUTPUT_SIDE
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.instants import show as show_instant
 from entrepot.limits.lease import Lease
@@ -39,7 +39,8 @@ class Offer:
 
     __slots__ = (
         "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "lease", "model", "output_cap",
-        "output_max", "output_rate", "raw_terms", "terms", "upstream", "valid_until", "vendor_model", "write_cap",
+        "output_max", "output_priced", "output_rate",
+        "raw_terms", "terms", "upstream", "valid_until", "vendor_model", "write_cap",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 the one place that puts an offer together
@@ -67,6 +68,7 @@ class Offer:
         self.den = terms.den
         self.input_rate = max(terms.rates[b] for b in INPUT_SIDE)
         self.output_rate = max(terms.rates[b] for b in OUTPUT_SIDE)
+        self.output_priced = terms.rates[OUTPUT] >= 0
         self.context = model.context
         self.output_max = model.output_max
         self.output_cap = deployment.output_cap or model.output_max
@@ -189,7 +191,7 @@ class Desk:
         upstream = snapshot.upstream(upstream_id)
         prices = snapshot.prices(customer.book, model.id)
         version, until = _in_force(prices, at)
-        if upstream is None or version is None or version.rates[INPUT] < 0 or version.rates[OUTPUT] < 0:
+        if upstream is None or version is None or not version.sells(model.operations):
             return problem.not_priced(name, "")
         cost, cost_until = (
             _in_force(snapshot.prices(upstream.cost_book, model.id), at) if upstream.cost_book else (None, _FOREVER)

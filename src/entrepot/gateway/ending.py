@@ -62,6 +62,7 @@ def intent_bytes(  # noqa: PLR0917 the fields of a record, in order
     request: str,
     attempt: int,
     admitted_at: Instant,
+    operation: str,
     stream: bool,
     hold: int,
     input_bound: int,
@@ -69,7 +70,9 @@ def intent_bytes(  # noqa: PLR0917 the fields of a record, in order
     raw_terms: msgspec.Raw,
 ) -> bytes:
     """An `Intent` as `metering.record.to_bytes` writes it, with its terms encoded once per offer."""
-    return _INTENT + _encode((request, attempt, admitted_at, "chat", stream, hold, input_bound, output_cap, raw_terms))
+    return _INTENT + _encode(
+        (request, attempt, admitted_at, operation, stream, hold, input_bound, output_cap, raw_terms)
+    )
 
 
 class Facts(msgspec.Struct):
@@ -89,6 +92,7 @@ def ending_bytes(  # noqa: PLR0917 the fields of a record, in order
     request: str,
     attempt: int,
     moments: tuple[Instant, Instant, Instant, Instant],
+    operation: str,
     stream: bool,
     verdict: Verdict,
     billed: Bill,
@@ -100,7 +104,7 @@ def ending_bytes(  # noqa: PLR0917 the fields of a record, in order
     """An `Ending` as `metering.record.to_bytes` writes it. `moments`: admitted, sent, first byte, ended."""
     quantities = verdict.quantities
     return _ENDING + _encode((
-        seq, request, attempt, *moments, "chat", stream, verdict.state, verdict.source, facts.status, verdict.reason,
+        seq, request, attempt, *moments, operation, stream, verdict.state, verdict.source, facts.status, verdict.reason,
         quantities, quantities if verdict.billed else NOTHING, billed.charge, billed.cost, hold, billed.overrun,
         billed.unrated, *bounds, facts.service_tier, facts.vendor_model[:200], facts.vendor_request[:200],
         facts.usage[:_RAW_USAGE_LIMIT], facts.events, facts.size, raw_terms,

@@ -1,7 +1,54 @@
 """Header lines of answers: what of a vendor's head goes on to the client, and what we add. All else stays here."""
 
+import re
+from typing import TYPE_CHECKING
+
 from entrepot.gateway.problem import REASONS, Dialect
-from entrepot.wire.http1 import ResponseHead
+from entrepot.wire.http1 import RequestHead, ResponseHead
+
+if TYPE_CHECKING:
+    from entrepot.gateway.relay import Exchange
+
+#: What a browser's script may read of an answer beside its body.
+_EXPOSED = b"x-request-id, apim-request-id, retry-after, retry-after-ms, x-should-retry"
+_CLIENT_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+CUSTOM_LIMIT = 10  # Azure: above it 431 (azure-rules §1.10)
+#: Headers that clients, SDKs and proxies send by themselves; all others are custom ones.
+_USUAL = frozenset(
+    b"accept accept-charset accept-encoding accept-language api-key authorization cache-control connection "
+    b"content-encoding content-length content-type cookie date dnt expect forwarded host idempotency-key keep-alive "
+    b"origin pragma priority referer te traceparent tracestate transfer-encoding upgrade upgrade-insecure-requests "
+    b"user-agent via x-api-key x-real-ip x-request-id aoai-evals".split()
+)
+_USUAL_STARTS = (b"x-stainless-", b"x-ms-", b"openai-", b"sec-", b"x-forwarded-", b"cf-")
+
+
+def custom_headers(head: RequestHead) -> int:
+    """How many headers are the caller's own invention."""
+    return sum(name not in _USUAL and not name.startswith(_USUAL_STARTS) for name in head.headers)
+
+
+def echo_lines(head: RequestHead | None) -> bytes:
+    """What an answer repeats of its request: that a browser's script may read it, and the id that an Azure client gave
+    it, if that is a plain short text."""
+    if head is None:
+        return b""
+    headers = head.headers
+    lines = b""
+    if b"origin" in headers:
+        lines = b"access-control-allow-origin: *\r\naccess-control-expose-headers: %b\r\n" % _EXPOSED
+    if (given := headers.get(b"x-ms-client-request-id")) is not None and _CLIENT_ID.fullmatch(given):
+        lines += b"x-ms-client-request-id: %b\r\n" % given
+    return lines
+
+
+def cors_head() -> bytes:
+    """Answer to a browser's question before its call (Fetch standard, CORS preflight); the key is still needed then."""
+    return (
+        b"HTTP/1.1 204 No Content\r\naccess-control-allow-origin: *\r\n"
+        b"access-control-allow-methods: GET, POST, HEAD, OPTIONS\r\naccess-control-allow-headers: *, authorization\r\n"
+        b"access-control-max-age: 86400\r\nallow: GET, POST, HEAD, OPTIONS\r\n"
+    )
 
 
 def id_lines(request_id: str, dialect: Dialect) -> bytes:
@@ -12,15 +59,29 @@ def id_lines(request_id: str, dialect: Dialect) -> bytes:
     return b"x-request-id: %b\r\n" % text
 
 
-def stream_head(request_id: str, dialect: Dialect) -> bytes:
+def place_lines(deployment: str, zone: str) -> bytes:
+    """Azure says where it served a call, and as what."""
+    lines = b"x-ms-deployment-name: %b\r\n" % deployment.encode("ascii", "ignore")
+    return lines + b"x-ms-region: %b\r\n" % zone.encode() if zone.isascii() and zone.isprintable() and zone else lines
+
+
+def lines_of(exchange: "Exchange") -> bytes:
+    """Header lines of an answer beside those that say what it is."""
+    lines = id_lines(exchange.request_id, exchange.dialect)
+    if exchange.dialect is Dialect.AZURE:
+        lines += place_lines(exchange.offer.deployment.name, exchange.offer.upstream.zone)
+    return lines if exchange.client is None else lines + exchange.client.echo()
+
+
+def stream_head(lines: bytes) -> bytes:
     """Head of an event stream, whole."""
     return (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
-        b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n%b\r\n" % id_lines(request_id, dialect)
+        b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n%b\r\n" % lines
     )
 
 
-def answer_head(head: ResponseHead, size: int, request_id: str, dialect: Dialect) -> bytes:
+def answer_head(head: ResponseHead, size: int, lines: bytes) -> bytes:
     """Head of a whole answer up to its last line; the server ends it."""
     encoding = head.headers.get(b"content-encoding")
     return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b" % (
@@ -29,7 +90,7 @@ def answer_head(head: ResponseHead, size: int, request_id: str, dialect: Dialect
         head.headers.get(b"content-type", b"application/json"),
         size,
         b"" if encoding is None else b"content-encoding: %b\r\n" % encoding,
-        id_lines(request_id, dialect),
+        lines,
     )
 
 
@@ -41,6 +102,19 @@ def passes_on(head: ResponseHead, body: bytes) -> bool:
     """Whether the caller reads the vendor's own error: its word about the request, said in the caller's dialect. All
     others could name our account or another customer."""
     return head.status in _PASSED_ON and len(body) <= _ERROR_LIMIT and b"content-encoding" not in head.headers
+
+
+#: Ids of a vendor's organisation, project or subscription, and addresses of its resources.
+_ACCOUNT = re.compile(
+    rb"\b(?:org|proj)[-_][A-Za-z0-9]{12,}|/subscriptions/|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+    rb"|\.(?:openai|cognitiveservices|services\.ai)\.azure\.com",
+    re.I,
+)
+
+
+def names_account(body: bytes, host: str) -> bool:
+    """Whether a vendor's error says whose account it was asked under."""
+    return _ACCOUNT.search(body) is not None or (bool(host) and host.encode() in body)
 
 
 def retry_after_ms(head: ResponseHead) -> int | None:

@@ -1,8 +1,11 @@
 """Error → status and body, per dialect. The only place of the request path that knows status codes."""
 
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
+
+from entrepot.wire.fields import BadField
 
 _encode = msgspec.json.Encoder().encode
 
@@ -29,7 +32,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 REASONS = {
     200: b"OK", 204: b"No Content", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
-    405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict", 411: b"Length Required",
+    405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict", 410: b"Gone", 411: b"Length Required",
     413: b"Content Too Large", 415: b"Unsupported Media Type", 417: b"Expectation Failed",
     422: b"Unprocessable Content",
     429: b"Too Many Requests", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
@@ -38,50 +41,83 @@ REASONS = {
 }  # fmt: skip
 
 
+class _Azure(NamedTuple):
+    """How Azure says what OpenAI's dialect says otherwise (reference/wire.md 28-32); 0 and "" keep ours."""
+
+    code: str
+    status: int = 0
+    before: str = ""
+
+
+_AZURE_BY_CODE = {
+    "model_not_found": _Azure("DeploymentNotFound", 0, "The API deployment for this resource does not exist. "),
+    "model_retired": _Azure("410", 410),
+    "operation_not_supported": _Azure("OperationNotSupported", 400),
+    "unknown_url": _Azure("404", 0, "Resource not found. "),
+    "not_served": _Azure("404", 0, "Resource not found. "),
+    "api_version_missing": _Azure("404", 0, "Resource not found. "),
+    "api_version_unknown": _Azure("BadRequest", 0, "API version not supported. "),
+    "account_suspended": _Azure("403", 0, "Your resource has been temporarily blocked. "),
+    "insufficient_quota": _Azure("insufficient_quota"),
+}
+_AZURE_BY_STATUS = {
+    401: _Azure(
+        "401", 0,
+        "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
+        "active subscription and use a correct regional API endpoint for your resource. ",
+    ),
+    429: _Azure("429"),
+}  # fmt: skip
+
+
+def in_dialect(problem: Problem, dialect: Dialect) -> Problem:
+    """The problem in the caller's words."""
+    if dialect is not Dialect.AZURE:
+        return problem
+    words = _AZURE_BY_CODE.get(problem.code) or _AZURE_BY_STATUS.get(problem.status)
+    if words is None:
+        return problem
+    message = words.before + problem.message
+    if problem.status == 429 and problem.retry_after_ms is not None:
+        message += f" Please retry after {-(-problem.retry_after_ms // 1000)} seconds."
+    return msgspec.structs.replace(
+        problem, code=words.code, status=words.status or problem.status, message=message
+    )  # fmt: skip
+
+
 def body_of(problem: Problem, dialect: Dialect) -> bytes:
-    """The JSON body. Azure's classic bodies have the status as code for credentials (reference/wire.md 28-30)."""
-    if dialect is Dialect.AZURE:
-        return _encode({"error": {"code": azure_code(problem), "message": problem.message, "type": problem.type,
-                                  "param": problem.param}})  # fmt: skip
-    return _encode(
-        {"error": {"message": problem.message, "type": problem.type, "param": problem.param, "code": problem.code}}
-    )
+    """The JSON body."""
+    said = in_dialect(problem, dialect)
+    return _encode({"error": {"message": said.message, "type": said.type, "param": said.param, "code": said.code}})
 
 
-def azure_code(problem: Problem) -> str:
-    if problem.status == 401:
-        return "401"
-    if problem.code == "model_not_found":
-        return "DeploymentNotFound"
-    return problem.code
-
-
-def response(problem: Problem, dialect: Dialect, request_id: str, *, close: bool) -> bytes:
-    """Head and body, ready to write."""
+def response(problem: Problem, dialect: Dialect, request_id: str, *, close: bool, lines: bytes = b"") -> bytes:
+    """Head and body, ready to write. `lines`: further header lines, each with its end."""
     body = body_of(problem, dialect)
-    lines = [
-        b"HTTP/1.1 %d %b" % (problem.status, REASONS.get(problem.status, b"Error")),
+    status = in_dialect(problem, dialect).status
+    parts = [
+        b"HTTP/1.1 %d %b" % (status, REASONS.get(status, b"Error")),
         b"content-type: application/json",
         b"content-length: %d" % len(body),
         b"x-request-id: " + request_id.encode(),
     ]
     if dialect is Dialect.AZURE:
-        lines.append(b"apim-request-id: " + request_id.encode())
+        parts.append(b"apim-request-id: " + request_id.encode())
     if problem.retry is not None:
-        lines.append(b"x-should-retry: " + (b"true" if problem.retry else b"false"))
+        parts.append(b"x-should-retry: " + (b"true" if problem.retry else b"false"))
     if problem.retry_after_ms is not None:
-        lines.append(b"retry-after: %d" % -(-problem.retry_after_ms // 1000))
-        lines.append(b"retry-after-ms: %d" % problem.retry_after_ms)
+        parts.append(b"retry-after: %d" % -(-problem.retry_after_ms // 1000))
+        parts.append(b"retry-after-ms: %d" % problem.retry_after_ms)
     if problem.allow is not None:
-        lines.append(b"allow: " + problem.allow.encode())
+        parts.append(b"allow: " + problem.allow.encode())
     if close:
-        lines.append(b"connection: close")
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+        parts.append(b"connection: close")
+    return b"%b\r\n%b\r\n%b" % (b"\r\n".join(parts), lines, body)
 
 
-def stream_error(problem: Problem) -> bytes:
+def stream_error(problem: Problem, dialect: Dialect) -> bytes:
     """An error after the stream has begun: a `data:` line with a top-level `error` (reference/wire.md 40)."""
-    return b"data: " + body_of(problem, Dialect.OPENAI) + b"\n\n"
+    return b"data: " + body_of(problem, dialect) + b"\n\n"
 
 
 # what goes wrong, in the caller's words
@@ -89,6 +125,11 @@ def stream_error(problem: Problem) -> bytes:
 
 def bad_request(message: str, *, param: str | None = None, code: str = "invalid_request", status: int = 400) -> Problem:
     return Problem(status=status, message=message, type="invalid_request_error", code=code, param=param, retry=False)
+
+
+def bad_field(bad: BadField) -> Problem:
+    status = 404 if bad.code == "previous_response_not_found" else 400
+    return bad_request(bad.message, param=bad.param, code=bad.code, status=status)
 
 
 def too_large(size: int, limit: int) -> Problem:
@@ -115,6 +156,42 @@ def unknown_url(method: str, path: str) -> Problem:
         message=f"Unknown request URL: {method} {path}.{hint}",
         type="invalid_request_error",
         code="unknown_url",
+    )
+
+
+def not_served(method: str, path: str, why: str) -> Problem:
+    """What the vendors have and we do not, refused by name (DESIGN, promise 7)."""
+    return Problem(
+        status=404,
+        message=f"{why}: {method} {path} has no answer. Served are chat/completions, completions, embeddings, models.",
+        type="invalid_request_error",
+        code="not_served",
+        retry=False,
+    )
+
+
+def no_version(example: str) -> Problem:
+    return Problem(
+        status=404,
+        message=f"This path needs an API version: add ?api-version={example}, or use /openai/v1.",
+        type="invalid_request_error",
+        code="api_version_missing",
+        param="api-version",
+    )
+
+
+def unknown_version(given: str) -> Problem:
+    return bad_request(
+        f"'{given}' is no version of this API; 2024-10-21 is one, and so is /openai/v1 without any.",
+        param="api-version",
+        code="api_version_unknown",
+    )
+
+
+def too_many_headers(count: int, limit: int) -> Problem:
+    """Azure takes at most ten custom headers (azure-rules §1.10)."""
+    return bad_request(
+        f"The request has {count} custom headers; the limit is {limit}.", code="too_many_headers", status=431
     )
 
 
@@ -159,10 +236,27 @@ def not_priced(name: str, request_id: str) -> Problem:
     )
 
 
+_PATHS = {"chat": "/v1/chat/completions", "completion": "/v1/completions", "embedding": "/v1/embeddings"}
+
+
+def wrong_operation(asked: str, name: str, serves: tuple[str, ...]) -> Problem:
+    """OpenAI answers 404 to a model that another endpoint serves, Azure 400 `OperationNotSupported`."""
+    paths = " and ".join(_PATHS[each] for each in serves)
+    return Problem(
+        status=404,
+        message=f"The model '{name}' is not served at {_PATHS[asked]}. Did you mean to use {paths}?",
+        type="invalid_request_error",
+        param="model",
+        code="operation_not_supported",
+        retry=False,
+    )
+
+
 def spent(  # noqa: PLR0917 the figures of one sentence
     cost: str, currency: str, input_bound: int, cap: int, left: str, fits: int, cap_name: str
 ) -> Problem:
     """429 `insufficient_quota` (first-minutes §4.8): only the keeper may say so."""
+    asked = f"{input_bound:,} input tokens, {cap_name} {cap:,}" if cap_name else f"{input_bound:,} input tokens"
     way = (
         f"Lower {cap_name} to {fits:,} or less, or ask for more credit."
         if fits > 0
@@ -170,10 +264,10 @@ def spent(  # noqa: PLR0917 the figures of one sentence
     )
     return Problem(
         status=429,
-        message=f"This call could cost up to {cost} {currency} ({input_bound:,} input tokens, {cap_name} {cap:,}) and "
+        message=f"This call could cost up to {cost} {currency} ({asked}) and "
         f"{left} {currency} is left of your balance. {way}",
         type="insufficient_quota",
-        param=cap_name,
+        param=cap_name or "input",
         code="insufficient_quota",
         retry=False,
     )

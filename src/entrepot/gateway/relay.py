@@ -12,14 +12,15 @@ from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.desk import Offer
 from entrepot.gateway.ending import Facts, Verdict
-from entrepot.gateway.heads import answer_head, passes_on, retry_after_ms, stream_head
+from entrepot.gateway.heads import answer_head, lines_of, passes_on, retry_after_ms, stream_head
 from entrepot.gateway.problem import Dialect, Problem
+from entrepot.gateway.upstream import forwarded
 from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
 from entrepot.metering.record import State
 from entrepot.upstream.connection import UpstreamConnection
 from entrepot.wire.http1 import ResponseHead
-from entrepot.wire.openai import ChatCall
+from entrepot.wire.openai import Call
 from entrepot.wire.sse import EventTooLarge, Relay
 from entrepot.wire.usage import Answer, read_event, read_unary
 
@@ -43,7 +44,7 @@ class Exchange(Attempt):
 
     def __init__(  # noqa: PLR0917 made once, by the app
         self, gateway: "Gateway", client: "Connection", request_id: str, dialect: Dialect, decided: Plan | Need,
-        call: ChatCall, body: bytes,
+        call: Call, body: bytes,
     ) -> None:  # fmt: skip
         super().__init__(gateway, request_id, decided, call, body)
         self.client: Connection | None = client
@@ -68,11 +69,12 @@ class Exchange(Attempt):
             return
         gateway = self.gateway
         self.sent_at = gateway.now()
-        upstream = gateway.upstreams[self.offer.upstream.id]
-        body = gateway.forwarded(self.offer, self.call, self.body)
+        offer = self.offer
+        upstream = gateway.upstreams[offer.upstream.id]
+        head, body = upstream.head(self.call.operation, offer.vendor_model), forwarded(offer, self.call, self.body)
         upstream.pool.send(
             b"%b%d\r\nx-client-request-id: w%d-%06d-%d\r\n\r\n%b"
-            % (upstream.head, len(body), gateway.slot, gateway.epoch, self.seq, body),
+            % (head, len(body), gateway.slot, gateway.epoch, self.seq, body),
             self,
             fresh=self.attempt > 1,
         )
@@ -96,7 +98,7 @@ class Exchange(Attempt):
         client = self.client
         if client is not None:
             self.started = True
-            client.write(stream_head(self.request_id, self.dialect))
+            client.write(stream_head(lines_of(self)))
         return True
 
     def stream_data(self, payload: bytes) -> None:
@@ -242,8 +244,7 @@ class Exchange(Attempt):
             relay.feed(readable)
         except EventTooLarge:
             relay.usage_event, relay.events = None, 0
-        self.facts.events = relay.events
-        self.facts.size = len(body)
+        self.facts.events, self.facts.size = relay.events, len(body)
         if relay.usage_event is None and not relay.events:
             self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
             self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
@@ -265,7 +266,7 @@ class Exchange(Attempt):
         if relay.error and answer.usage is None:
             self._end(Verdict("aborted", "counted", "upstream_error", self.guessed(relay.events), False))
         elif not relay.events:
-            self._final = lambda: self._finish_stream(problem.stream_error(problem.upstream_failed("invalid")))
+            self._break_stream("invalid")
             self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
         else:
             self._judge(answer, b"", broken=False)
@@ -359,7 +360,7 @@ class Exchange(Attempt):
         self.lost(reason, answered=True, reused=False)
 
     def _break_stream(self, reason: str) -> None:
-        trouble = problem.stream_error(problem.upstream_failed(reason))
+        trouble = problem.stream_error(problem.upstream_failed(reason), self.dialect)
         self._final = lambda: self._finish_stream(trouble)
 
     def _end(self, verdict: Verdict) -> None:
@@ -385,7 +386,7 @@ class Exchange(Attempt):
 
     def _give(self, head: ResponseHead, body: bytes) -> None:
         assert self.client is not None
-        self.client.respond(answer_head(head, len(body), self.request_id, self.dialect), body)
+        self.client.respond(answer_head(head, len(body), lines_of(self)), body)
 
     def _finish_stream(self, last: bytes) -> None:
         assert self.client is not None

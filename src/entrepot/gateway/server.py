@@ -6,8 +6,9 @@ import logging
 from entrepot.gateway import problem
 from entrepot.gateway.bodies import BODIES_SHARE
 from entrepot.gateway.clients import Answering, Server
+from entrepot.gateway.heads import echo_lines
 from entrepot.gateway.problem import Dialect, Problem
-from entrepot.gateway.routes import Route, Seen, match, remember
+from entrepot.gateway.routes import Route, Seen, dialect_of, match, remember
 from entrepot.wire.http1 import ChunkBroken, ChunkedReader, HeadBroken, RequestHead, find_head_end, parse_request_head
 
 RECEIVE_S = 30.0
@@ -162,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._read_body(rest)
 
     def _read_again(self, seen: Seen, data: bytes) -> bool:
-        """A whole request whose head is that of the one before but for its length, of a caller who is still welcome."""
+        """A whole request with the head of the one before but for its length, of a caller who is still welcome."""
         at = len(seen.before)
         stop = data.find(b"\r\n", at, at + 12)
         digits = data[at:stop]
@@ -181,8 +182,7 @@ class Connection(asyncio.Protocol):
         head, chunks = self._head, self._chunks
         assert head is not None
         server = self.server
-        payload = data
-        rest = b""
+        payload, rest = data, b""
         if chunks is not None:
             try:
                 payload = chunks.feed(data)
@@ -263,11 +263,10 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._mode = _BUSY
         self._received()
-        route = self._route
-        app = self.server.app
+        route, app = self._route, self.server.app
         request_id = app.request_id()
         app.refused(self, route, trouble, request_id)
-        self.refuse(trouble, route.dialect if route else Dialect.OPENAI, request_id)
+        self.refuse(trouble, route.dialect if route else dialect_of(self._head), request_id)
 
     def too_slow(self) -> None:
         """The receive deadline has passed."""
@@ -294,13 +293,16 @@ class Connection(asyncio.Protocol):
             self._keep = False
             self.last(b"%bconnection: close\r\n\r\n%b" % (head, body))
 
+    def echo(self) -> bytes:
+        """Header lines of the answer that repeat something of the request."""
+        return echo_lines(self._head)
+
     def refuse(self, trouble: Problem, dialect: Dialect, request_id: str) -> None:
         """An error as the whole answer."""
         if self.server.draining:
             self._keep = False
-        data = problem.response(trouble, dialect, request_id, close=not self._keep)
-        head = self._head
-        if head is not None and head.method == b"HEAD":
+        data = problem.response(trouble, dialect, request_id, close=not self._keep, lines=echo_lines(self._head))
+        if self._head is not None and self._head.method == b"HEAD":
             data = data[: data.find(b"\r\n\r\n") + 4]
         self.last(data)
 
@@ -332,8 +334,7 @@ class Connection(asyncio.Protocol):
             self.data_received(waiting)
 
     def _leave(self, transport: asyncio.Transport) -> None:
-        """Close so that the answer arrives: closing over unread bytes would reset it away, so they are read and dropped
-        for a moment first."""
+        """Close so that the answer arrives: closing over unread bytes would reset it away, so they go first."""
         self._mode = _CLOSED
         self._buffer = b""
         if transport.can_write_eof():

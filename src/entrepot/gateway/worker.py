@@ -18,12 +18,13 @@ from typing import Any
 import uvloop
 
 from entrepot.gateway.accepting import Accepting, Board
-from entrepot.gateway.app import Gateway, Upstream
+from entrepot.gateway.app import Gateway
 from entrepot.gateway.desk import Desk
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.server import Connection
 from entrepot.gateway.status import questions, serve_status
 from entrepot.gateway.ticker import Ticker
+from entrepot.gateway.upstream import Upstream
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.slots import Slot, seal_stream
 from entrepot.journal.writer import Journal

@@ -128,6 +128,7 @@ def _models(connection: Connection) -> dict[str, bytes]:
             ModelEntry(
                 id=model.id, routes=model.routes, context=model.context, output_max=model.output_max,
                 created=created[model.id] // SECOND, owned_by=vendors[first.vendor].id,
+                operations=model.operations,
             )
         )  # fmt: skip
     return found
@@ -146,7 +147,7 @@ def _upstream(upstream: Upstream, secret: str, cost: Mapping[str, str]) -> Upstr
     return UpstreamEntry(
         id=upstream.id, vendor=upstream.vendor, dialect=upstream.dialect, url=upstream.url, zone=upstream.zone,
         secret=secret, client_gone=upstream.client_gone, drain_seconds=upstream.drain_seconds,
-        cost_book=cost.get(upstream.vendor, ""),
+        cost_book=cost.get(upstream.vendor, ""), api_version=upstream.api_version,
     )  # fmt: skip
 
 

@@ -106,6 +106,9 @@ def _model(engine: Engine, now: Instant) -> str:
     names = [(each.name, each.model) for each in demo.deployments] or [(each, each) for each in standing.models]
     versions = standing.book(demo.contract.book)
     priced = [
-        name for name, model in names if not books.not_for_sale(books.prices_at(versions, model, now), now)
+        name
+        for name, model in names
+        if "chat" in standing.models[model].operations
+        and not books.not_for_sale(books.prices_at(versions, model, now), now)
     ]  # fmt: skip
     return next(iter(priced), "")

@@ -64,7 +64,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     request: str
     attempt: int  # 1..n of this request
     admitted_at: Instant
-    operation: str  # "chat"
+    operation: str  # "chat", "completion", "embedding"
     stream: bool
     hold: int  # ledger units of the balance's currency
     input_bound: int  # tokens

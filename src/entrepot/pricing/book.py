@@ -15,6 +15,8 @@ from entrepot.pricing.charge import UNPRICED, Rates
 
 #: Without a price for these a model is not for sale.
 NEEDED = (INPUT, OUTPUT)
+#: Embeddings have no output, so a model that only does them needs no price for it.
+NEEDED_BY_EMBEDDINGS = (INPUT,)
 
 
 class PriceInForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +74,10 @@ def rates(prices: dict[str, PriceInForce], currency: str) -> Rates:
     return Rates(den, _eight(whole))
 
 
-def not_for_sale(prices: dict[str, PriceInForce], at: Instant) -> str:
-    """Why the model cannot be sold at `at`, or "" if it can: `no price for input on 2026-11-21`."""
-    missing = [BUCKETS[bucket] for bucket in NEEDED if BUCKETS[bucket] not in prices]
+def not_for_sale(prices: dict[str, PriceInForce], at: Instant, operations: Sequence[str] = ("chat",)) -> str:
+    """Why a model that serves `operations` cannot be sold at `at`, or "": `no price for input on 2026-11-21`."""
+    needed = NEEDED_BY_EMBEDDINGS if tuple(operations) == ("embedding",) else NEEDED
+    missing = [BUCKETS[bucket] for bucket in needed if BUCKETS[bucket] not in prices]
     return f"no price for {' and '.join(missing)} on {show(at)[:10]}" if missing else ""
 
 

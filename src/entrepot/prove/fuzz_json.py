@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT_SIDE
 from entrepot.wire.fields import BadField
-from entrepot.wire.openai import ChatCall, read_chat, rewrite_chat
+from entrepot.wire.openai import Call, read_chat
+from entrepot.wire.rewrite import rewrite
 from entrepot.wire.usage import MAX_TOKENS, chat_usage, read_unary
 
 Pairs = list[tuple[str, Any]]
@@ -80,7 +81,7 @@ def check_openai(data: bytes, chance: random.Random) -> bool:
     return True
 
 
-def _admitted(data: bytes) -> ChatCall | None:
+def _admitted(data: bytes) -> Call | None:
     try:
         return read_chat(data)
     except BadField as bad:
@@ -89,7 +90,7 @@ def _admitted(data: bytes) -> ChatCall | None:
         return None
 
 
-def _same_call(call: ChatCall, pairs: Pairs, style: str) -> None:
+def _same_call(call: Call, pairs: Pairs, style: str) -> None:
     caps = [cap for name in ("max_completion_tokens", "max_tokens") if (cap := _get(pairs, name, style)) is not None]
     options = _get(pairs, "stream_options", style)
     wants = _get(options, "include_usage", style) if options is not None else None
@@ -107,12 +108,12 @@ def _same_call(call: ChatCall, pairs: Pairs, style: str) -> None:
     assert call.input_bound >= call.text_bytes >= 0
 
 
-def _check_rewrite(data: bytes, call: ChatCall, pairs: Pairs, chance: random.Random) -> None:
-    assert rewrite_chat(data, call) == data
+def _check_rewrite(data: bytes, call: Call, pairs: Pairs, chance: random.Random) -> None:
+    assert rewrite(data, call) == data
     model = chance.choice((None, "vendor-model", call.model, 'odd "model"'))
     force, cap = chance.random() < 0.5, chance.choice((None, 77, 1 << 20))
     field = chance.choice(("max_tokens", "max_completion_tokens"))
-    out = rewrite_chat(data, call, model=model, force_usage=force, output_cap=cap, cap_field=field)
+    out = rewrite(data, call, model=model, force_usage=force, output_cap=cap, cap_field=field)
     wanted = _plain(pairs)
     if model is not None:
         wanted["model"] = model

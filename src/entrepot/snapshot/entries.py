@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from entrepot.kernel.buckets import Quantities
+from entrepot.kernel.buckets import INPUT, OUTPUT, Quantities
 from entrepot.kernel.instants import Instant
 from entrepot.limits.budget import Budget
 
@@ -86,6 +86,7 @@ class ModelEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     output_max: int
     created: int  # unix seconds, for /v1/models
     owned_by: str
+    operations: tuple[str, ...] = ("chat", "completion")
 
 
 class UpstreamEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -93,13 +94,14 @@ class UpstreamEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     id: str
     vendor: str
-    dialect: Literal["openai", "builtin"]
+    dialect: Literal["openai", "azure", "builtin"]
     url: str  # "" for the built-in model
     zone: str
     secret: str  # file name in DATA/secrets, "" for none
     client_gone: Literal["drain", "cancel"]
     drain_seconds: int
     cost_book: str  # "" where none
+    api_version: str = ""  # Azure: a dated one for classic paths, "v1" for the others
 
 
 class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -110,6 +112,10 @@ class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     currency: str
     den: int
     rates: Quantities
+
+    def sells(self, operations: tuple[str, ...]) -> bool:
+        """Whether it has the prices that at least one of the operations needs: embeddings have no output."""
+        return self.rates[INPUT] >= 0 and (self.rates[OUTPUT] >= 0 or "embedding" in operations)
 
 
 class PriceEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

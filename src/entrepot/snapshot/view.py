@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from entrepot.kernel.buckets import INPUT, OUTPUT
 from entrepot.kernel.instants import Instant
 from entrepot.snapshot.entries import (
     TABLES,
@@ -100,7 +99,7 @@ class Snapshot:
         return [
             DeploymentEntry(customer=customer, project=project, name=model.id, model=model.id, output_cap=0)
             for model in self.models()
-            if self._priced(buyer.book, model.id, at)
+            if self._priced(buyer.book, model, at)
         ]
 
     def models(self) -> list[ModelEntry]:
@@ -111,13 +110,13 @@ class Snapshot:
         """Every upstream by id."""
         return [self._decoded("upstream", key, value) for key, value in sorted(self._all("upstream", "").items())]
 
-    def _priced(self, book: str, model: str, at: Instant | None) -> bool:
-        entry = self.prices(book, model)
+    def _priced(self, book: str, model: ModelEntry, at: Instant | None) -> bool:
+        entry = self.prices(book, model.id)
         if entry is None:
             return False
         version = entry.at(at) if at is not None else None
         versions = entry.versions if at is None else () if version is None else (version,)
-        return any(each.rates[INPUT] >= 0 and each.rates[OUTPUT] >= 0 for each in versions)
+        return any(each.sells(model.operations) for each in versions)
 
     def _find(self, table: str, key: str, _entry: type[_Entry]) -> _Entry | None:
         cached = self._cache.get((table, key), _UNSEEN)

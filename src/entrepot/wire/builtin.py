@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from entrepot.wire.fields import BadField, Fields
+from entrepot.wire.fields import BadField
+from entrepot.wire.openai import Call
 
 MAX_TOP_LOGPROBS: Final = 20
 #: Honoured by the engine; then those that change no answer and that SDKs send with every call.
@@ -19,6 +20,14 @@ BUILTIN_FIELDS: Final = frozenset((
     "response_format", "tools", "tool_choice", "parallel_tool_calls",
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
 ))  # fmt: skip
+
+
+_COMPLETION_FIELDS: Final = BUILTIN_FIELDS - {
+    "messages", "max_completion_tokens", "top_logprobs", "response_format", "tools", "tool_choice",
+    "parallel_tool_calls",
+} | {"prompt"}  # fmt: skip
+_EMBEDDING_FIELDS: Final = frozenset(("model", "input", "encoding_format", "user"))
+_FIELDS: Final = {"chat": BUILTIN_FIELDS, "completion": _COMPLETION_FIELDS, "embedding": _EMBEDDING_FIELDS}
 
 
 class _Part(msgspec.Struct):
@@ -34,13 +43,15 @@ _read_number = msgspec.json.Decoder(int | None).decode
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def check_builtin(fields: Fields, n: int) -> None:
-    """Raises BadField for a chat call, read by `read_chat`, that the built-in engine shall not get."""
-    if not BUILTIN_FIELDS.issuperset(fields):
-        name = next(name for name in fields if name not in BUILTIN_FIELDS)
+def check_builtin(call: Call) -> None:
+    """Raises BadField for a call that the built-in engine shall not get."""
+    fields, known = call.fields, _FIELDS[call.operation]
+    if not known.issuperset(fields):
+        name = next(name for name in fields if name not in known)
         raise BadField(f"the built-in model has no parameter {name[:64]!r}", name[:64], "unknown_parameter")
-    if n > 1:
-        raise BadField(f"n is {n}; the built-in model gives one choice", "n", "unsupported_value")
+    if call.n > 1:
+        name = "n" if call.inputs == 1 else "prompt"
+        raise BadField(f"the built-in model gives one answer a call, not {call.n}", name, "unsupported_value")
     if (raw := fields.get("top_logprobs")) is not None:
         try:
             number = _read_number(raw)
@@ -48,6 +59,8 @@ def check_builtin(fields: Fields, n: int) -> None:
             number = -1
         if number is not None and not 0 <= number <= MAX_TOP_LOGPROBS:
             raise BadField(f"top_logprobs is a whole number from 0 to {MAX_TOP_LOGPROBS}", "top_logprobs")
+    if call.operation != "chat":
+        return
     try:
         messages: list[_Message] = _read_messages(fields["messages"])
     except _FAULTS:

@@ -12,13 +12,13 @@ from typing import Final, NoReturn
 import msgspec
 
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.wire.json_text import MAX_PARSED_AGAIN, name_fault
+from entrepot.wire.json_text import MAX_CONTAINERS, MAX_DEPTH, MAX_PARSED_AGAIN, name_fault, shape_of
 
 Fields = dict[str, msgspec.Raw]
 
 _decode = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
-#: Chat calls have some 40 fields; beyond this somebody wants us busy.
+#: Calls have some 40 fields; beyond this somebody wants us busy.
 MAX_FIELDS: Final = 256
 _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _KEY = re.compile(rb'[ \t\n\r]*"((?:[^"\\]|\\.)*+)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
@@ -27,7 +27,7 @@ _SPACE = b" \t\n\r"
 
 
 class BadField(EntrepotError):
-    """A chat call that we do not admit: 400 with the field's name in `param`."""
+    """A call that we do not admit: 400 with the field's name in `param`."""
 
     code = "invalid_value"
     fault = Fault.CALLER
@@ -61,6 +61,18 @@ def refuse_variants(fields: Fields, governing: AbstractSet[str]) -> None:
                 name[:64],
                 "unknown_parameter",
             )
+
+
+def refuse_deep(body: bytes) -> int:
+    """Refuses a body deeper or busier than any honest one; how many lists and objects there are in it, at the most."""
+    containers = body.count(b"[") + body.count(b"{") - 1
+    if containers > MAX_DEPTH:
+        depth, containers = shape_of(body)
+        if containers > MAX_CONTAINERS:
+            raise BadField(f"the body has more than {MAX_CONTAINERS} lists and objects", None, "invalid_json")
+        if depth > MAX_DEPTH:
+            raise BadField(f"the body is nested deeper than {MAX_DEPTH}", None, "invalid_json")
+    return containers
 
 
 def span_of(body: bytes, fields: Fields, name: str) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from entrepot.wire.fields import BadField
-from entrepot.wire.json_text import MAX_CONTAINERS, MAX_DEPTH, shape_of
+from entrepot.wire.fields import BadField, refuse_deep
+from entrepot.wire.json_text import MAX_DEPTH
 
 #: The dearest image of OpenAI's vision guide: gpt-4o-mini, high detail, 8 tiles: 2,833 + 8 × 5,667.
 TOKENS_PER_IMAGE: Final = 48_169
@@ -34,13 +34,7 @@ def measure(body: bytes, messages: msgspec.Raw) -> tuple[int, int, int, int]:
     count = body.count(b"{") - 1
     if body.find(b"[") == body.rfind(b"[") and count <= MAX_DEPTH // 2 and text.startswith(b"[{"):
         return count, 0, 0, 0
-    containers = body.count(b"[") + count
-    if containers > MAX_DEPTH:
-        depth, containers = shape_of(body)
-        if containers > MAX_CONTAINERS:
-            raise BadField(f"the body has more than {MAX_CONTAINERS} lists and objects", None, "invalid_json")
-        if depth > MAX_DEPTH:
-            raise BadField(f"the body is nested deeper than {MAX_DEPTH}", None, "invalid_json")
+    containers = refuse_deep(body)
     try:
         count = len(_read_list(text))
     except _FAULTS:

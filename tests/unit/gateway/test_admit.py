@@ -15,12 +15,12 @@ from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.problem import Dialect, Problem, body_of
 from entrepot.pricing.charge import charge
 from entrepot.snapshot import DeploymentEntry, KeyEntry, KeySecret
-from entrepot.wire.openai import ChatCall, read_chat
+from entrepot.wire.openai import Call, read_chat
 
 NOW = 1_800_000_000_000_000
 
 
-def call(**fields: Any) -> ChatCall:
+def call(**fields: Any) -> Call:
     messages = [{"role": "user", "content": "Name three ports."}]
     return read_chat(json.dumps({"model": "gpt-4o", "messages": messages, **fields}).encode())
 

@@ -57,7 +57,7 @@ def test_charge_and_overrun_together_are_the_price_and_never_above_the_hold(quan
 
 
 def test_records_written_with_pre_encoded_terms_read_back_as_records() -> None:
-    intent = from_bytes(intent_bytes("req_1", 2, 3, True, 4, 5, 6, RAW))
+    intent = from_bytes(intent_bytes("req_1", 2, 3, "chat", True, 4, 5, 6, RAW))
     assert intent == Intent(
         request="req_1", attempt=2, admitted_at=3, operation="chat", stream=True, hold=4, input_bound=5, output_cap=6,
         terms=TERMS,
@@ -65,7 +65,9 @@ def test_records_written_with_pre_encoded_terms_read_back_as_records() -> None:
     found = verdict((1, 0, 0, 2, 0, 0, 0, 0))
     facts = Facts(status=200, vendor_model="m-1", vendor_request="x", usage=b"{}", events=3, size=4)
     ending = from_bytes(
-        ending_bytes(9, "req_1", 2, (3, 4, 5, 6), True, found, bill(found, TERMS, 99), 99, (5, 6), facts, RAW)
+        ending_bytes(
+            9, "req_1", 2, (3, 4, 5, 6), "embedding", True, found, bill(found, TERMS, 99), 99, (5, 6), facts, RAW
+        )
     )
     assert isinstance(ending, Ending)
     assert (ending.attempt_seq, ending.quantities, ending.charge, ending.hold) == (9, found.quantities, 23, 99)
@@ -75,5 +77,5 @@ def test_records_written_with_pre_encoded_terms_read_back_as_records() -> None:
 def test_a_huge_usage_object_is_cut_to_its_limit() -> None:
     found = verdict(NOTHING)
     facts = Facts(usage=b"x" * 10_000, vendor_model="m" * 999)
-    data = ending_bytes(1, "r", 1, (1, 2, 3, 4), False, found, bill(found, TERMS, 1), 1, (1, 1), facts, RAW)
+    data = ending_bytes(1, "r", 1, (1, 2, 3, 4), "chat", False, found, bill(found, TERMS, 1), 1, (1, 1), facts, RAW)
     assert len(data) < 6 * 1024

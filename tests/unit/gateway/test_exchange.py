@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from desks import KEY, desk
-from entrepot.gateway.app import Gateway, Upstream
+from desks import KEY, desk, price
+from entrepot.gateway.app import Gateway
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.server import Connection
 from entrepot.gateway.ticker import Ticker
+from entrepot.gateway.upstream import Upstream
 from entrepot.kernel.ids import RequestIds
 from entrepot.limits.lease import Lease
 from entrepot.metering.record import Ending, Intent, Record, from_bytes
@@ -236,3 +237,38 @@ def test_a_usage_that_came_before_the_client_left_counts(tmp_path: Path) -> None
         assert (ending.state, ending.source, sum(ending.quantities)) == ("aborted", "vendor", 30)
 
     run(tmp_path, work)
+
+
+def embed(bench: Bench, body: bytes) -> Any:
+    head_ = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n" % KEY.encode()
+    bench.client.data_received(head_ + b"content-length: %d\r\n\r\n" % len(body) + body)
+    return bench.client.answering
+
+
+def test_an_embedding_needs_and_pays_input_only(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = embed(bench, b'{"model":"gpt-4o","input":["a","b"]}')
+        bench.disk()
+        assert bench.sent[0].startswith(b"POST /v1/embeddings HTTP/1.1\r\n")
+        assert bench.sent[0].endswith(b'{"model":"gpt-4o-2024","input":["a","b"]}')
+        body = b'{"object":"list","data":[],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}'
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        assert bench.wire.got.endswith(body)
+        (ending,) = bench.endings
+        assert (ending.operation, ending.state, ending.charge, ending.output_cap) == ("embedding", "final", 20_000, 0)
+        assert ending.quantities == (8, 0, 0, 0, 0, 0, 0, 0)
+
+    only_input = (2500, -1, -1, -1, -1, -1, -1, -1)
+    run(tmp_path, work, versions=(price("list/1", 0, only_input),), operations=("embedding",))
+
+
+def test_a_model_is_asked_only_for_what_it_does(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.call()
+        assert b"404 Not Found" in bench.wire.got
+        assert b"operation_not_supported" in bench.wire.got
+        assert b"/v1/embeddings" in bench.wire.got
+        assert bench.sent == []
+
+    run(tmp_path, work, operations=("embedding",))

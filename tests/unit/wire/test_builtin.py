@@ -13,7 +13,7 @@ TEXT = {"role": "user", "content": "Name three ports."}
 
 def check(**fields: Any) -> None:
     call = read_chat(json.dumps({"model": "m", "messages": [TEXT], **fields}).encode())
-    check_builtin(call.fields, call.n)
+    check_builtin(call)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_of_a_key_that_occurs_twice_the_last_counts_as_it_does_for_the_engine() 
     part = '{"type":"text","type":"image_url","image_url":{"url":"u"}}'
     call = read_chat(b'{"model":"m","messages":[{"role":"user","content":[%b]}]}' % part.encode())
     with pytest.raises(BadField):
-        check_builtin(call.fields, call.n)
+        check_builtin(call)

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from entrepot.wire import chunked, fields, http1, json_text, media, openai, sse, usage
+from entrepot.wire import chunked, fields, governing, http1, json_text, media, openai, prompts, sse, usage
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "wire-limits.md"
 
@@ -13,10 +13,11 @@ def test_the_page_of_limits_names_every_bound():
         json_text.MAX_DEPTH: "deep",
         json_text.MAX_CONTAINERS: "lists and objects",
         fields.MAX_FIELDS: ", each once",
-        openai.MAX_MODEL_LETTERS: "letters",
-        openai.MAX_CAP: ", equal",
-        openai.MAX_CHOICES: "|",
+        governing.MAX_MODEL_LETTERS: "letters",
+        governing.MAX_CAP: ", equal",
+        governing.MAX_CHOICES: "for each prompt",
         openai.TOKENS_PER_MESSAGE: "a message",
+        prompts.MAX_INPUTS: "inputs of one call",
         media.TOKENS_PER_IMAGE: "an image",
         media.AUDIO_BYTES_PER_TOKEN: "bytes of audio",
         sse.MAX_HELD_EVENT: "bytes, then",

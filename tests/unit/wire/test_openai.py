@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.wire.media import TOKENS_PER_FILE, TOKENS_PER_IMAGE
-from entrepot.wire.openai import BadField, read_chat, rewrite_chat
+from entrepot.wire.openai import BadField, read_chat
+from entrepot.wire.rewrite import rewrite
 
 MESSAGES = [{"role": "user", "content": "Name three ports."}]
 
@@ -274,18 +275,18 @@ def test_media_in_a_content_that_is_repeated_are_counted():
 @LAYOUTS
 def test_a_rewrite_changes_the_model_only(layout: dict[str, Any]):
     sent = body(tools=[{"model": "m"}], **layout)
-    out = rewrite_chat(sent, read_chat(sent), model='ve"ndor')
+    out = rewrite(sent, read_chat(sent), model='ve"ndor')
     assert out == sent.replace(b'"m"', b'"ve\\"ndor"', 1)
 
 
 def test_a_rewrite_leaves_an_equal_field_further_in_alone():
     sent = b'{"x": {"model":"m"}, "model": "m", "messages": [{}]}'
-    assert rewrite_chat(sent, read_chat(sent), model="v") == b'{"x": {"model":"m"}, "model": "v", "messages": [{}]}'
+    assert rewrite(sent, read_chat(sent), model="v") == b'{"x": {"model":"m"}, "model": "v", "messages": [{}]}'
 
 
 def test_a_rewrite_with_nothing_to_do_gives_the_same_bytes():
     sent = body(stream=True, stream_options={"include_usage": True}, max_tokens=5)
-    assert rewrite_chat(sent, read_chat(sent), model="m", force_usage=True, output_cap=5) is sent
+    assert rewrite(sent, read_chat(sent), model="m", force_usage=True, output_cap=5) is sent
 
 
 @pytest.mark.parametrize(
@@ -301,7 +302,7 @@ def test_a_rewrite_with_nothing_to_do_gives_the_same_bytes():
 )
 def test_usage_is_asked_for_whatever_the_caller_sent(options: bytes, becomes: bytes | None):
     sent = b'{"model":"m","messages":[{}],"stream":true' + options + b"}"
-    out = rewrite_chat(sent, read_chat(sent), force_usage=True)
+    out = rewrite(sent, read_chat(sent), force_usage=True)
     assert becomes in (None, out)
     wanted = json.loads(sent)
     wanted["stream_options"] = (wanted.get("stream_options") or {}) | {"include_usage": True}
@@ -311,7 +312,7 @@ def test_usage_is_asked_for_whatever_the_caller_sent(options: bytes, becomes: by
 
 def test_usage_is_not_asked_for_where_nothing_streams():
     sent = body()
-    assert rewrite_chat(sent, read_chat(sent), force_usage=True) == sent
+    assert rewrite(sent, read_chat(sent), force_usage=True) == sent
 
 
 @pytest.mark.parametrize(
@@ -327,14 +328,14 @@ def test_usage_is_not_asked_for_where_nothing_streams():
 @LAYOUTS
 def test_a_cap_is_written_where_one_stands(fields: dict[str, Any], written: dict[str, Any], layout: dict[str, Any]):
     sent = body(**fields, **layout)
-    out = rewrite_chat(sent, read_chat(sent), output_cap=9)
+    out = rewrite(sent, read_chat(sent), output_cap=9)
     assert json.loads(out) == json.loads(sent) | written
     assert read_chat(out).output_cap == 9
 
 
 def test_the_dialect_names_the_field_of_the_cap():
     sent = body()
-    assert json.loads(rewrite_chat(sent, read_chat(sent), output_cap=9, cap_field="max_tokens"))["max_tokens"] == 9
+    assert json.loads(rewrite(sent, read_chat(sent), output_cap=9, cap_field="max_tokens"))["max_tokens"] == 9
 
 
 names = st.sampled_from(["model", "temperature", "x", "top_p", "tools", "\u00e9"])
@@ -356,7 +357,7 @@ def test_a_rewrite_means_the_same_but_for_what_it_was_asked(
         call = read_chat(sent)
     except BadField:
         return
-    out = rewrite_chat(sent, call, model="vendor", force_usage=force, output_cap=cap)
+    out = rewrite(sent, call, model="vendor", force_usage=force, output_cap=cap)
     wanted = fields | {"model": "vendor"}
     if force and stream:
         wanted |= {"stream_options": {"include_usage": True}}

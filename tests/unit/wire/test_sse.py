@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import rows
 
 from entrepot.wire.sse import MAX_EVENT_BYTES, MAX_HELD_EVENT, EventTooLarge, Relay
 from entrepot.wire.usage import chat_usage, read_event
+from shared_data import rows
 
 
 def event(value: object) -> bytes:

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import rows
 
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT_SIDE
 from entrepot.wire.usage import MAX_TOKENS, Answer, chat_usage, read_unary
+from shared_data import rows
 
 
 def details(prompt: dict[str, Any] | None = None, completion: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def list_deployments(
             if not declared:
                 declared = [("*", model, model, 0) for model in models_of(book) if model in catalog.models]
             for project, name, model, cap in declared:
-                missing = not_for_sale(prices_at(book, model, now), now)
+                missing = not_for_sale(prices_at(book, model, now), now, catalog.models[model].operations)
                 rows.append(_row(each.id, project, name, model, cap or catalog.models[model].output_max, missing))
     return {"deployments": rows}
 

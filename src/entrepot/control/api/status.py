@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 import entrepot
+from entrepot.catalog.tables import read_models
 from entrepot.control import needs
 from entrepot.control.amount import exact
 from entrepot.control.house import House, house
@@ -78,7 +79,7 @@ def _kept(connection: Connection, where: House) -> dict[str, Any]:
             {"balance": name, "left": exact(left, currency), "currency": currency}
             for name, currency, left in all_balances(connection)
         ],
-        "missing_prices": needs.missing_prices(read_versions(connection), where.now()),
+        "missing_prices": needs.missing_prices(read_versions(connection), read_models(connection), where.now()),
     }
 
 
