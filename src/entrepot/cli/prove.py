@@ -52,7 +52,7 @@ def outage(minutes: float, seed: int, keep: bool) -> None:
 @command.command("budget", cls=Command, short_help="a thousand callers at once against one dollar")
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=10, help="How many sums of money [10].")
 @click.option("--connections", type=click.IntRange(1, 10_000), default=1_000, help="Callers at once [1000].")
-@click.option("--workers", default="1", metavar="N,N,…", help="Numbers of workers, one after the other [1].")
+@click.option("--workers", default="1,2,4", metavar="N,N,…", help="Numbers of workers, one after the other [1,2,4].")
 @click.option("--balance", default="1.00", metavar="USD", help="The sum of each round [1.00].")
 @click.option(
     "--kills", type=click.IntRange(0, 10_000), default=0, help="Kills of a worker or the keeper meanwhile [0]."
