@@ -223,19 +223,18 @@ class Exchange(Attempt):
     def _refused(self, head: ResponseHead, body: bytes) -> None:
         """The vendor answered with an error. OpenAI's dialect bills none of them but the content filter's 400, whose
         prompt was read (reference/wire.md §2.1): final if it names its usage, else counted."""
-        status = head.status
         if passes_on(head, body):
             self._final = lambda: self._give(head, body)
-            if status == 400 and b'"content_filter"' in body:
+            if head.status == 400 and b'"content_filter"' in body:
                 self._judge(read_unary(body), b"", broken=False)
                 return
-        elif status in _LIMITED:
+        elif head.status in _LIMITED:
             wait = retry_after_ms(head)
             self._final = lambda: self._refuse(problem.upstream_limited(wait))
         else:
             self._final = lambda: self._refuse(problem.upstream_failed("error"))
-            self.gateway.upstream_trouble(self.offer.upstream.id, status)
-        self._end(Verdict("void", "vendor", f"upstream_{status}", NOTHING, False))
+            self.gateway.upstream_trouble(self.offer.upstream.id, head.status)
+        self._end(Verdict("void", "vendor", f"upstream_{head.status}", NOTHING, False))
 
     def _whole_stream(self, head: ResponseHead, body: bytes, readable: bytes) -> None:
         """A stream that came as one body: encoded, or not labelled as an event stream."""

@@ -31,7 +31,7 @@ def _end(exchange: Exchange) -> None:
         return  # nobody waits, or its ending is written and its last bytes are under way
     trouble = problem.suspended()
     if exchange.started:
-        last = problem.stream_error(trouble)
+        last = problem.stream_error(trouble, exchange.dialect)
         client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
     else:
         client.refuse(trouble, exchange.dialect, exchange.request_id)
