@@ -10,6 +10,8 @@ SETTINGS = $(strip $(call given,HOST,--host) $(call given,PORT,--port) $(call gi
 LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal \
 	--python-version 3.11
 PYTEST := $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
+# Azure's public LLM inference traces of 2023 where somebody put them: their bill is proved too.
+AZURE_HOURS = $(sort $(wildcard $(or $(SHARED),../shared)/data/traces/azure_llm_2023_*.csv.gz))
 
 unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
 
@@ -37,6 +39,7 @@ test: lint types .venv/dev.stamp .venv/clients.stamp  ## everything: under 15 mi
 prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage, 100 dollars
 	$(BIN)/entrepot prove crash --kills $(or $(KILLS),500)
 	$(BIN)/entrepot prove outage --minutes $(or $(MINUTES),10)
+	$(if $(AZURE_HOURS),$(BIN)/entrepot prove trace $(AZURE_HOURS))
 	$(BIN)/entrepot prove budget --rounds $(or $(ROUNDS),100)
 
 bench: .venv/dev.stamp            ## side by side with nginx: docs in bench/

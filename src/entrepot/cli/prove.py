@@ -1,6 +1,7 @@
 """`entrepot prove`: the promises' own tests, here, with figures."""
 
 import re
+from pathlib import Path
 
 import click
 
@@ -80,6 +81,35 @@ def budget(  # noqa: PLR0917 one parameter an option
     )  # fmt: skip
     show_budget(report, _say)
     _verdict(report.failures())
+
+
+@command.command("trace", cls=Command, short_help="recorded hours equal their bill to the token")
+@click.argument("traces", metavar="TRACE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--customer", "customers", multiple=True, metavar="ID", help="One for each trace [from its name].")
+@click.option("--workers", default="1,2", metavar="N,N", help="A run with so many workers each [1,2].")
+@click.option("--speed", default="max", metavar="N", help="Times faster than recorded, or max [max].")
+@click.option("--calls", type=click.IntRange(1), help="Only the first so many of each.")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def trace(  # noqa: PLR0917  click passes by name
+    traces: tuple[Path, ...], customers: tuple[str, ...], workers: str, speed: str, calls: int | None, keep: bool
+) -> None:
+    """Replay recorded traces through a started server, to a fake vendor that answers with the traces' own counts, half
+    of the calls streamed; then usage, charge, journal, lake and ledger are what the traces say.
+    """
+    from entrepot.cli.rehearsal import customer_of
+    from entrepot.prove.trace import run_trace, show_trace
+
+    if customers and len(customers) != len(traces):
+        raise click.UsageError(f"{len(traces)} traces and {len(customers)} customers: name one for each, or none")
+    if not re.fullmatch("[1-8](,[1-8])*", workers):
+        raise click.UsageError(f"--workers {workers!r} is not a list of numbers from 1 to 8, like 1,2")
+    pairs = list(zip(traces, customers or map(customer_of, traces), strict=True))
+    failures = []
+    for number in map(int, workers.split(",")):
+        report = run_trace(pairs, workers=number, speed=speed, say=_say, calls=calls or 0, keep=keep)
+        show_trace(report, _say)
+        failures += report.failures()
+    _verdict(failures)
 
 
 def _say(line: str) -> None:

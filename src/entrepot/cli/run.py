@@ -75,7 +75,7 @@ def _begin(given: dict[str, Any], base_url: str) -> dict[str, Any]:
     """A key for this run."""
     body = {name: list(value) if name == "models" else value for name, value in given.items() if value}
     if not options().url:
-        _reached(base_url or _credentials().get("base_url", ""))
+        reached(base_url or _credentials().get("base_url", ""))
     with admin() as api:
         run = api.post("runs", body=body)
     run["before"] = None
@@ -87,7 +87,7 @@ def _given(key: str, base_url: str) -> dict[str, Any]:
     credentials = {} if options().url else _credentials()
     if not base_url and not credentials.get("base_url"):
         raise Stop("where does this key work? No server has run here", do="--base-url URL", exit_code=MISUSED)
-    _reached(base_url or credentials["base_url"])
+    reached(base_url or credentials["base_url"])
     key_id = key_id_of(key)
     with admin() as api:
         before = api.get("keys", key_id, "bill")
@@ -107,7 +107,7 @@ def _credentials() -> dict[str, str]:
         time.sleep(_POLL_S)
 
 
-def _reached(base_url: str) -> None:
+def reached(base_url: str) -> None:
     """Somebody listens there, or the program would fail at its first call."""
     import socket
     import urllib.parse
@@ -158,7 +158,7 @@ def _end(run: dict[str, Any], seconds: float) -> dict[str, Any] | None:
     try:
         if run["run"]:
             revoke_key(run["id"])
-        bill = _settled(run["id"])
+        bill = settled_bill(run["id"])
     except (Unreachable, AdminError) as error:
         again = f"; later: {_usage(run['run'])}" if run["run"] else ""
         note(f"entrepot: the bill is not known, {error.message}{again}")
@@ -166,7 +166,7 @@ def _end(run: dict[str, Any], seconds: float) -> dict[str, Any] | None:
     return {**_difference(bill, run["before"]), "run": run["run"], "seconds": round(seconds, 1)}
 
 
-def _settled(key_id: str) -> dict[str, Any]:
+def settled_bill(key_id: str) -> dict[str, Any]:
     """The key's bill, once nothing of it is under way in two looks; or as it stands after the time for that."""
     until = time.monotonic() + _SETTLE_S
     quiet = 0
