@@ -154,15 +154,14 @@ def _in_the_gateway(trap: Trap) -> None:
 
 def _in_the_keeper(trap: Trap) -> None:
     from entrepot.keeper import ingest
-    from entrepot.keeper.app import Keeper
+    from entrepot.keeper.grants import Grants
     from entrepot.keeper.upkeep import Upkeep
 
-    @around(Keeper, "_grant")
-    async def _grant(real: Any, keeper: Any, peer: Any, want: Any) -> Any:
-        granted = await real(keeper, peer, want)
-        if granted.total > want.granted_seen:
+    @around(Grants, "_next")
+    def _next(real: Any, grants: Any, asked: Any, found: Any) -> None:
+        if found.granted.total > asked.want.granted_seen:
             trap.spring("grant committed")
-        return granted
+        real(grants, asked, found)
 
     @around(ingest, "post_charges")
     def _post(real: Any, conn: Any, id_: str, at: int, charges: Any, costs: Any) -> Any:

@@ -154,7 +154,7 @@ def test_grants_recalls_and_says_held_or_spent(data: Path) -> None:
     async def go() -> None:
         async with peer(keeper, 1) as one, peer(keeper, 2) as two:
             one.send(want(USD // 2))
-            assert await one.receive(Granted) == Granted(balance="demo", total=USD // 2, left=USD)
+            assert await one.receive(Granted) == Granted(balance="demo", total=USD // 2, left=USD, room=USD // 2)
             one.send(want(USD // 2))  # the answer was lost: the same total again, not twice the money
             assert (await one.receive(Granted)).total == USD // 2
             two.send(want(USD * 3 // 4))

@@ -85,6 +85,8 @@ def ending_of(row: dict[str, Any]) -> Ending:
         currency=row["currency"], price_version=row["price_version"], den=int(row["den"]), rates=_eight(row["rates"]),
         cost_version=row["cost_version"], cost_currency=row["cost_currency"], cost_den=int(row["cost_den"]),
         cost_rates=_eight(row["cost_rates"]),
+        budgets=tuple(row["budgets"].split(",")) if row["budgets"] else (),
+        watched=tuple(row["watched"].split(",")) if row["watched"] else (),
     )  # fmt: skip
     same = (
         "request", "attempt", "admitted_at", "sent_at", "first_at", "ended_at", "operation", "stream", "state",

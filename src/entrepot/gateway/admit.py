@@ -10,11 +10,12 @@ from entrepot.gateway import problem
 from entrepot.gateway.desk import Offer
 from entrepot.gateway.problem import Problem
 from entrepot.kernel.money import show
+from entrepot.limits.lease import take_all
 from entrepot.wire.openai import Call
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The call goes out: `hold` is already taken from the offer's lease."""
+    """The call goes out: `hold` is already taken from the offer's leases."""
 
     offer: Offer
     hold: int
@@ -23,7 +24,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """The lease has `hold` not free: ask the keeper once, then decide again."""
+    """One of the leases has `hold` not free: ask the keeper once, then decide again."""
 
     offer: Offer
     hold: int
@@ -54,7 +55,7 @@ def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
         cap = offer.output_max
     cap *= call.n
     hold = -(-(input_bound * offer.input_rate + cap * offer.output_rate) // offer.den)
-    if offer.lease.take(hold):
+    if take_all(offer.leases, hold):
         return Plan(offer, hold, input_bound, cap)
     return Need(offer, hold, input_bound, cap)
 

@@ -198,7 +198,7 @@ class Gateway:
         if isinstance(decided, Need):
             need = decided
             self.leases.need(
-                customer.balance, need.hold, lambda word: self._decided(exchange, connection, route, need, word)
+                offer.leases, need.hold, lambda word: self._decided(exchange, connection, route, need, word)
             )
             return
         exchange.begin(now)
@@ -296,7 +296,7 @@ class Gateway:
         self.retired = [pool for pool in self.retired if pool.active or pool.opening or pool.waiting]
         for exchange in [*self.open.values(), *self.ending.values()]:
             exchange.tick(now)
-        self.leases.tick()
+        self.leases.tick(self.now())
         self.live.tick(now)
         if self.tally and self.has_room():
             tally, self.tally = self.tally, {}

@@ -67,7 +67,7 @@ class Attempt:
             self.call.operation, self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
         )  # fmt: skip
         del gateway.open[self.seq]
-        offer.lease.end(self.hold, billed.charge)
+        gateway.leases.end(offer.leases, self.hold, billed.charge)
         gateway.append(record, durable)
         gateway.note(self, verdict, billed, now)
 

@@ -16,6 +16,7 @@ from entrepot.gateway.problem import Problem
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT, OUTPUT_SIDE
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.instants import show as show_instant
+from entrepot.limits.budget import period_of
 from entrepot.limits.lease import Lease
 from entrepot.metering.record import Terms
 from entrepot.snapshot import (
@@ -35,12 +36,15 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Offer:
-    """One deployment as one key may call it, until `valid_until` or the next snapshot."""
+    """One deployment as one key may call it, in [`valid_from`, `valid_until`) or until the next snapshot.
+
+    `leases` are what its calls draw on, all or nothing: the balance, then the hard budgets.
+    """
 
     __slots__ = (
-        "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "lease", "model", "output_cap",
-        "output_max", "output_priced", "output_rate",
-        "raw_terms", "terms", "upstream", "valid_until", "vendor_model", "write_cap",
+        "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases", "model", "output_cap",
+        "output_max", "output_priced", "output_rate", "raw_terms", "terms", "upstream", "valid_from", "valid_until",
+        "vendor_model", "write_cap",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 the one place that puts an offer together
@@ -52,8 +56,8 @@ class Offer:
         upstream: UpstreamEntry,
         vendor_model: str,
         terms: Terms,
-        valid_until: Instant,
-        lease: Lease,
+        valid: tuple[Instant, Instant],
+        leases: tuple[Lease, ...],
     ) -> None:
         self.key = key
         self.customer = customer
@@ -63,8 +67,8 @@ class Offer:
         self.vendor_model = vendor_model
         self.terms = terms
         self.raw_terms = msgspec.Raw(_encode(terms))
-        self.valid_until = valid_until
-        self.lease = lease
+        self.valid_from, self.valid_until = valid
+        self.leases = leases
         self.den = terms.den
         self.input_rate = max(terms.rates[b] for b in INPUT_SIDE)
         self.output_rate = max(terms.rates[b] for b in OUTPUT_SIDE)
@@ -154,7 +158,7 @@ class Desk:
         """The offer behind a deployment name, or why there is none (unpriced: a Problem without request id)."""
         mark = (key.id, name, route)
         offer = self._offers.get(mark)
-        if offer is not None and at < offer.valid_until:
+        if offer is not None and offer.valid_from <= at < offer.valid_until:  # a clock may step back, too
             return offer
         found = self._work_out(key, customer, name, at, route)
         if isinstance(found, Offer):
@@ -190,30 +194,41 @@ class Desk:
         upstream_id, vendor_model = model.routes[route]
         upstream = snapshot.upstream(upstream_id)
         prices = snapshot.prices(customer.book, model.id)
-        version, until = _in_force(prices, at)
+        version, since, until = _in_force(prices, at)
         if upstream is None or version is None or not version.sells(model.operations):
             return problem.not_priced(name, "")
-        cost, cost_until = (
-            _in_force(snapshot.prices(upstream.cost_book, model.id), at) if upstream.cost_book else (None, _FOREVER)
+        cost, cost_since, cost_until = _in_force(
+            snapshot.prices(upstream.cost_book, model.id) if upstream.cost_book else None, at
         )
+        since, until = max(since, cost_since), min(until, cost_until)
+        hard: list[str] = []
+        soft: list[str] = []
+        for budget in (*customer.budgets, key.budget):
+            if budget is not None and budget.covers(key.project, key.id):
+                period = period_of(budget.per, at)
+                since, until = max(since, period.starts_at), min(until, period.ends_at)
+                (hard if budget.hard else soft).append(budget.lease_id(customer.id, at))
         terms = Terms(
             key=key.id, customer=customer.id, project=key.project, deployment=deployment.name, model=model.id,
             upstream=upstream.id, vendor=upstream.vendor, zone=upstream.zone, balance=customer.balance,
             currency=version.currency, price_version=version.id, den=version.den, rates=version.rates,
             cost_version=cost.id if cost else "", cost_currency=cost.currency if cost else "",
             cost_den=cost.den if cost else 1, cost_rates=cost.rates if cost else (-1,) * 8,
+            budgets=tuple(hard), watched=tuple(soft),
         )  # fmt: skip
         return Offer(
             key, customer, deployment, model, upstream, vendor_model, terms,
-            min(until, cost_until, customer.ends_at or _FOREVER), self.lease_of(customer.balance),
+            (max(since, customer.starts_at), min(until, customer.ends_at or _FOREVER)),
+            tuple(map(self.lease_of, terms.drawn_on)),
         )  # fmt: skip
 
 
-def _in_force(prices: PriceEntry | None, at: Instant) -> tuple[PriceVersion | None, Instant]:
-    """The version valid at `at`, and the instant at which another one takes over."""
+def _in_force(prices: PriceEntry | None, at: Instant) -> tuple[PriceVersion | None, Instant, Instant]:
+    """The version valid at `at`, since when, and the instant at which another one takes over."""
     found: PriceVersion | None = None
+    since = 0
     for version in prices.versions if prices else ():
         if version.valid_from > at:
-            return found, version.valid_from
-        found = version
-    return found, _FOREVER
+            return found, since, version.valid_from
+        found, since = version, version.valid_from
+    return found, since, _FOREVER

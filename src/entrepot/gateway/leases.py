@@ -1,12 +1,19 @@
-"""The leases of this worker, and its talk with the keeper. With slices in hand nobody waits for it."""
+"""The leases of this worker, and its talk with the keeper. With slices in hand nobody waits for it.
+
+A call takes its hold from every lease of its offer or from none. While it waits it takes them one after the other, in
+the order of the offer, so that two calls never wait for each other; what it has taken is free again if it is refused.
+"""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from entrepot.gateway.account import AHEAD_S, Account, Decided, Waiter
+from entrepot.kernel.instants import Instant
 from entrepot.limits.lease import Lease
 from entrepot.limits.message import (
     FromKeeper,
@@ -17,43 +24,19 @@ from entrepot.limits.message import (
     Recall,
     Returned,
     Seen,
-    Want,
     frame,
     from_keeper,
     split,
-)  # fmt: skip
+)
 from entrepot.metering.record import Grant, LeaseTotals, Return, to_bytes
 
-WAIT_S = 0.25  # protocol §4: the keeper is asked once, this long
+WAIT_S = 0.25  # protocol §4: a call waits so long at the most
+ANSWER_S = 0.2  # the keeper answers within this: a question that is older was lost
 RETRY_S = 0.25
-IN_HAND_S = 450  # half of the keeper's slice (900 s): below it more is asked for, so that an outage finds us provided
-AHEAD_S = 5.0  # asking ahead, at most so often for one balance: the keeper may have no more to give
+DURABLE_S = 5.0
 _WAITERS_LIMIT = 10_000
 
-#: Called with None when the hold was taken, else with the keeper's last word, or "" for no word at all.
-Decided = Callable[[Granted | str | None], None]
 Append = Callable[[bytes, Callable[[], None] | None], int]
-
-
-class _Waiter(msgspec.Struct):
-    hold: int
-    decided: Decided
-    until: float
-
-
-class Account:
-    """One lease with those who wait for it, and how fast it is used."""
-
-    __slots__ = ("asked", "asked_at", "lease", "pace", "returned_durable", "taken", "waiters")
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.waiters: deque[_Waiter] = deque()
-        self.asked = 0  # amount of the question under way; 0: none
-        self.asked_at = 0.0
-        self.pace = 0  # ledger units of holds a second, smoothed
-        self.taken = 0  # charged + held when pace was last looked at
-        self.returned_durable = lease.returned
 
 
 class Leases:
@@ -62,8 +45,14 @@ class Leases:
     def __init__(self, loop: asyncio.AbstractEventLoop, totals: list[LeaseTotals], append: Append) -> None:
         self._loop = loop
         self._append = append
-        self._accounts = {t.balance: Account(Lease(t.balance, t.granted, t.returned, t.charged)) for t in totals}
+        self._accounts = {
+            t.balance: Account(Lease(t.balance, t.granted, t.returned, t.charged), loop.time()) for t in totals
+        }
         self._writer: asyncio.StreamWriter | None = None
+        self._questions = 0
+        self._waiting = 0
+        self._returning = 0  # returns that are not durable yet
+        self._returned_all = asyncio.Event()
         self.on_publish: Callable[[int], None] = lambda version: None
         self.version = 0
 
@@ -71,92 +60,148 @@ class Leases:
         return self._account(balance).lease
 
     def totals(self) -> tuple[LeaseTotals, ...]:
-        """For `carry`: the three totals of every lease."""
+        """For `carry`: the three totals of every lease that was ever granted something."""
         return tuple(
-            LeaseTotals(b, a.lease.granted, a.lease.returned, a.lease.charged) for b, a in self._accounts.items()
+            LeaseTotals(b, a.lease.granted, a.lease.returned, a.lease.charged)
+            for b, a in self._accounts.items()
+            if a.lease.granted
         )
 
     @property
     def connected(self) -> bool:
         return self._writer is not None
 
+    def end(self, leases: tuple[Lease, ...], hold: int, charge: int) -> None:
+        """A hold becomes a charge in all its leases; what is free again may be what another call waits for."""
+        for lease in leases:
+            lease.end(hold, charge)
+            if lease.wanted:  # in a turn of its own: this one may take the hold again, for another attempt
+                self._loop.call_soon(self._serve, self._account(lease.balance))
+
     def _account(self, balance: str) -> Account:
         found = self._accounts.get(balance)
         if found is None:
-            found = self._accounts[balance] = Account(Lease(balance))
+            found = self._accounts[balance] = Account(Lease(balance), self._loop.time())
         return found
 
     # asking
 
-    def need(self, balance: str, hold: int, decided: Decided) -> None:
-        """Take `hold` as soon as the keeper grants it; decides within 250 ms either way."""
-        account = self._account(balance)
-        if self._writer is None or len(account.waiters) >= _WAITERS_LIMIT:
+    def need(self, leases: tuple[Lease, ...], hold: int, decided: Decided) -> None:
+        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 250 ms."""
+        if self._writer is None or self._waiting >= _WAITERS_LIMIT:
             self._loop.call_soon(decided, "")
             return
-        account.waiters.append(_Waiter(hold, decided, self._loop.time() + WAIT_S))
-        if len(account.waiters) == 1:
-            self._loop.call_later(WAIT_S + 0.005, self._expire, account)
+        waiter = Waiter(leases, hold, decided)
+        waiter.timer = self._loop.call_later(WAIT_S, self._expired, waiter)
+        self._waiting += 1
+        self._advance(waiter)
+        if not waiter.done:  # what comes later in its order is asked for at the same time
+            for lease in leases[waiter.at + 1 :]:
+                account = self._account(lease.balance)
+                if lease.free < hold and not account.asked and not account.waiters:
+                    self._want(account, hold - lease.free)
+
+    def _advance(self, waiter: Waiter) -> None:
+        """Take the next leases; wait for the first that has too little."""
+        while waiter.at < len(waiter.leases):
+            lease = waiter.leases[waiter.at]
+            if not lease.take(waiter.hold):
+                account = self._account(lease.balance)
+                waiter.question = 0
+                account.waiters.append(waiter)
+                lease.wanted = True
+                self._ask(account)
+                return
+            waiter.at += 1
+        self._over(waiter, None)
+
+    def _expired(self, waiter: Waiter) -> None:
+        account = self._account(waiter.leases[waiter.at].balance)
+        self._refuse(account, waiter, "")
         self._ask(account)
 
-    def _ask(self, account: Account) -> None:
-        """One question at a time: everything that waits together first; if that is too much, the first one alone."""
-        if account.asked or self._writer is None or not account.waiters:
-            return
-        missing = sum(w.hold for w in account.waiters) - account.lease.free
-        self._want(account, max(1, missing))
+    def _refuse(self, account: Account, waiter: Waiter, word: Granted | str) -> None:
+        """`account` is that of the lease it waits for."""
+        account.waiters.remove(waiter)
+        self.end(waiter.leases[: waiter.at], waiter.hold, 0)
+        self._over(waiter, word)
 
-    def _want(self, account: Account, need: int) -> None:
-        if self._writer is None:
-            return
-        account.asked, account.asked_at = need, self._loop.time()
+    def _over(self, waiter: Waiter, word: Granted | str | None) -> None:
+        waiter.done = True
+        self._waiting -= 1
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        waiter.decided(word)
+
+    def _serve(self, account: Account) -> None:
+        """Everybody whose hold fits goes on, in their order: a large one does not keep small ones waiting."""
+        waiters, account.waiters = account.waiters, deque()
         lease = account.lease
-        hold = account.waiters[0].hold if account.waiters else 0  # spent or held is said of this one
-        message = Want(
-            balance=lease.balance, granted_seen=lease.granted, need=need, pace=max(account.pace, need), hold=hold
-        )
-        self._writer.write(frame(message))
+        for waiter in waiters:
+            if waiter.done:
+                continue
+            if lease.take(waiter.hold):
+                waiter.at += 1
+                self._advance(waiter)
+            else:
+                account.waiters.append(waiter)
+        lease.wanted = bool(account.waiters)
 
-    def _expire(self, account: Account) -> None:
-        now = self._loop.time()
-        while account.waiters and account.waiters[0].until <= now:
-            account.waiters.popleft().decided("")
-        if account.asked and now - account.asked_at >= WAIT_S:
+    def _ask(self, account: Account) -> None:
+        """One question at a time, for everybody who waits."""
+        if account.asked and self._loop.time() - account.asked_at >= ANSWER_S:
             account.asked = 0  # that question got no answer: the next one is a new one
-        if account.waiters:
-            self._loop.call_at(account.waiters[0].until + 0.005, self._expire, account)
-            self._ask(account)
+        if not account.asked and any(not waiter.done for waiter in account.waiters):
+            self._want(account)
+
+    def _want(self, account: Account, ahead: int = 0) -> None:
+        if self._writer is not None:
+            self._questions += 1
+            self._writer.write(frame(account.question(self._questions, self._loop.time(), ahead=ahead)))
 
     def _granted(self, message: Granted) -> None:
         account = self._account(message.balance)
         lease = account.lease
-        asked, account.asked = account.asked, 0
+        number = message.number or account.asked
+        if number == account.asked:
+            account.asked = 0
         if message.total > lease.granted:
             self._append(to_bytes(Grant(message.balance, message.total)), None)
             lease.grant(message.total)
-        waiters = account.waiters
-        while waiters and lease.take(waiters[0].hold):
-            waiters.popleft().decided(None)
-        if not waiters:
-            return
-        first = waiters[0]
-        missing = first.hold - lease.free
-        # a word about another hold, or one that came too late, says nothing about this one
-        meant = 0 < asked <= missing and (message.short != "spent" or message.left < first.hold)
-        if message.short and meant:
-            waiters.popleft().decided(message)
-        if waiters and message.short:
-            self._want(account, waiters[0].hold - lease.free)
-        else:
-            self._ask(account)
+        self._serve(account)
+        if message.short:  # a word about a question that did not speak for a call says nothing of it
+            for waiter in [each for each in account.waiters if 0 < each.question <= number]:
+                short = "spent" if waiter.hold > message.left else "held"
+                room = message.room + lease.free
+                self._refuse(account, waiter, msgspec.structs.replace(message, short=short, room=room))
+            self._serve(account)
+        self._ask(account)
+
+    # giving back
 
     def _recall(self, message: Recall) -> None:
-        account = self._account(message.balance)
+        """All that is free goes back, also when calls wait here: it was too little for each of them, and the keeper
+        knows who is first."""
+        account = self._accounts.get(message.balance)
+        if account is not None and account.lease.free > 0:
+            self._give_back(account)
+        elif account is None or account.lease.returned == account.returned_durable:
+            total = account.returned_durable if account is not None else 0
+            if self._writer is not None:
+                self._writer.write(frame(Returned(balance=message.balance, total=total)))
+
+    def _give_back(self, account: Account) -> None:
         lease = account.lease
-        if lease.free <= 0 or account.waiters:
-            return
         total = lease.give_back(lease.free)
-        self._append(to_bytes(Return(message.balance, total)), lambda: self._returned(account, total))
+        self._returning += 1
+
+        def durable() -> None:
+            self._returning -= 1
+            if not self._returning:
+                self._returned_all.set()
+            self._returned(account, total)
+
+        self._append(to_bytes(Return(lease.balance, total)), durable)
 
     def _returned(self, account: Account, total: int) -> None:
         """The return is durable: now, and not before, the keeper may hear of it."""
@@ -164,17 +209,35 @@ class Leases:
         if self._writer is not None and account.returned_durable:
             self._writer.write(frame(Returned(balance=account.lease.balance, total=account.returned_durable)))
 
-    def tick(self) -> None:
-        """Once a second: learn the pace, and ask ahead for leases that run low."""
+    async def give_back_all(self) -> bool:
+        """Before a clean end: what is free goes back; True when that is durable. A keeper that is not there reads it in
+        the journal."""
         for account in self._accounts.values():
-            lease = account.lease
-            taken = lease.charged + lease.held
-            moved, account.taken = max(0, taken - account.taken), taken
-            account.pace = (account.pace * 7 + moved) // 8 if moved < account.pace else moved
-            if account.asked or not account.pace or lease.free >= account.pace * IN_HAND_S:
-                continue
-            if self._loop.time() - account.asked_at >= AHEAD_S or lease.free < account.pace * 2:
-                self._want(account, 1)
+            if account.lease.free > 0:
+                self._give_back(account)
+        if self._returning:
+            self._returned_all.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._returned_all.wait(), DURABLE_S)
+        return not self._returning
+
+    # once a second
+
+    def tick(self, at: Instant) -> None:
+        """Learn the pace, ask ahead for what runs low and for the periods to come, give back what rests."""
+        now = self._loop.time()
+        for account in list(self._accounts.values()):
+            account.look(now)
+            if account.runs_low(now):
+                self._want(account)
+            elif account.rests(now):
+                self._give_back(account)
+            elif account.over(at):
+                del self._accounts[account.lease.balance]
+            if name := account.next_period(at):
+                following = self._account(name)
+                if not following.lease.free and not following.asked and now - following.asked_at >= AHEAD_S:
+                    self._want(following, account.pace)
 
     def seen(self, version: int) -> None:
         """Tell the keeper which snapshot this worker answers from."""
@@ -195,7 +258,7 @@ class Leases:
             try:
                 writer.write(frame(hello()))
                 self._writer = writer
-                for account in self._accounts.values():
+                for account in list(self._accounts.values()):
                     account.asked = 0
                     self._returned(account, account.returned_durable)
                     self._ask(account)

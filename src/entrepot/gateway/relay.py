@@ -17,6 +17,7 @@ from entrepot.gateway.problem import Dialect, Problem
 from entrepot.gateway.upstream import forwarded
 from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
+from entrepot.limits.lease import take_all
 from entrepot.metering.record import State
 from entrepot.upstream.connection import UpstreamConnection
 from entrepot.wire.http1 import ResponseHead
@@ -212,7 +213,7 @@ class Exchange(Attempt):
     def _again(self) -> None:
         self.attempt += 1
         self.facts = Facts()
-        if self.offer.lease.take(self.hold):  # just released in this same turn, so it is there
+        if take_all(self.offer.leases, self.hold):  # just released in this same turn, so it is there
             self.begin(self.admitted_at)  # the instant of the request decides its price, whichever attempt serves it
         else:
             self._final = lambda: self._refuse(problem.lease_unavailable())

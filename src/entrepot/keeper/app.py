@@ -18,25 +18,24 @@ import uvloop
 from sqlalchemy import Engine
 
 from entrepot.journal.disk import RealDisk
-from entrepot.keeper import authority, compile
+from entrepot.keeper import compile
 from entrepot.keeper.commands import execute
 from entrepot.keeper.connection import Connection
 from entrepot.keeper.first_start import DEMO, first_start, make_secrets
+from entrepot.keeper.grants import Grants
 from entrepot.keeper.ingest import Ingester
+from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, HOUR, Instant
 from entrepot.kernel.money import show
 from entrepot.ledger.tables import all_balances
-from entrepot.limits import tables as limit_tables
 from entrepot.limits.message import (
     Command,
     FromKeeper,
-    Granted,
     Hello,
     Publish,
-    Recall,
     Reply,
     Returned,
     ToKeeper,
@@ -44,14 +43,14 @@ from entrepot.limits.message import (
 )
 from entrepot.metering import tables as metering_tables
 from entrepot.snapshot import publish
-from entrepot.storage.database import open_database, prepare, read, write
+from entrepot.storage.database import open_database, prepare, read
 from entrepot.storage.folder import Folder
 
 _log = logging.getLogger(__name__)
 Ready = Callable[[dict[str, Any]], None]
 
-#: A worker waits 250 ms for money: a recall may take this much of it.
-RECALL_SECONDS = 0.15
+#: Batches of the journals that are read before a call is refused for lack of money.
+MOST_LOOKED = 4
 #: How long a command waits until every gateway answers from the new snapshot.
 SEEN_SECONDS = 1.0
 #: Snapshots hold the prices of the next 48 h; compiling each hour keeps that true.
@@ -94,9 +93,12 @@ class Keeper:
         self._upkeep = Upkeep(engine, folder, disk, self._ingester, kept=kept)
         self._writer = Writer(self._do_look)
         self._peers: set[Connection] = set()
+        self._grants = Grants(
+            engine, self._writer, lambda: self._peers,
+            look=lambda: self._ingester.drain(_now(), most=MOST_LOOKED), reclaim=self._reclaim,
+        )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands = 0
-        self._returned: dict[str, asyncio.Event] = {}
         self._seen = asyncio.Event()
         self._stop = asyncio.Event()
         self._looked_at: Instant = 0
@@ -167,6 +169,8 @@ class Keeper:
 
     def _gone(self, peer: Connection) -> None:
         self._peers.discard(peer)
+        if peer.slot:
+            self._grants.gone(peer.slot)
         self._seen.set()
 
     def _connected(self) -> set[int]:
@@ -175,10 +179,10 @@ class Keeper:
     def _received(self, peer: Connection, message: ToKeeper) -> None:
         if isinstance(message, Want):
             if peer.slot:
-                self._want(peer, message)
+                self._grants.want(peer, message)
         elif isinstance(message, Returned):
             if peer.slot:
-                self._task(self._take_back(peer.slot, message))
+                self._grants.returned(peer.slot, message)
         elif isinstance(message, Hello):
             if message.snapshot < self.version:
                 peer.send(Publish(self.version))
@@ -197,67 +201,13 @@ class Keeper:
         if not task.cancelled() and task.exception() is not None:
             _log.error("a message could not be answered", exc_info=task.exception())
 
+    def _reclaim(self, slot: int) -> int:
+        return seal_slot(
+            RealDisk(), self._folder.journal, slot, _now(), by="keeper", passed=self._ingester.position
+        )  # fmt: skip
+
     async def _job(self, rank: Rank, job: Callable[[], Any]) -> Any:
         return await asyncio.wrap_future(self._writer.submit(rank, job))
-
-    # --- money
-
-    def _want(self, peer: Connection, want: Want) -> None:
-        """One answer at a time per peer and balance: a later want replaces one that still waits."""
-        if want.balance in peer.asking:
-            peer.asking[want.balance] = want
-        else:
-            peer.asking[want.balance] = None
-            self._task(self._answer(peer, want))
-
-    async def _answer(self, peer: Connection, want: Want) -> None:
-        try:
-            waiting: Want | None = want
-            while waiting is not None:
-                peer.send(await self._grant(peer, waiting))
-                waiting, peer.asking[want.balance] = peer.asking[want.balance], None
-        finally:
-            del peer.asking[want.balance]
-
-    async def _grant(self, peer: Connection, want: Want) -> Granted:
-        granted = await self._ask(peer.slot, want, exact=False)
-        if granted.short != "held":
-            return granted
-        others = [each for each in self._peers if each.slot and each.slot != peer.slot]
-        if others:
-            event = self._returned.setdefault(want.balance, asyncio.Event())
-            for each in others:
-                each.send(Recall(want.balance))
-            until = time.monotonic() + RECALL_SECONDS
-            while granted.short == "held" and (left := until - time.monotonic()) > 0:
-                event.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), left)
-                    granted = await self._ask(peer.slot, want, exact=True)
-        if granted.short == "held":  # what the journals still have may free money, or show that it is spent
-            await self._job(Rank.GRANT, lambda: self._ingester.drain(_now(), most=8))
-            granted = await self._ask(peer.slot, want, exact=True)
-        return granted
-
-    async def _ask(self, slot: int, want: Want, *, exact: bool) -> Granted:
-        slots = max(1, len(self._connected()))
-
-        def job() -> Granted:
-            with write(self._engine) as conn:
-                return authority.answer(conn, slot, want, slots=slots, exact=exact)
-
-        granted: Granted = await self._job(Rank.GRANT, job)
-        return granted
-
-    async def _take_back(self, slot: int, message: Returned) -> None:
-        def job() -> None:
-            with write(self._engine) as conn:
-                limit_tables.returned(conn, message.balance, slot, message.total)
-
-        await self._job(Rank.GRANT, job)
-        event = self._returned.pop(message.balance, None)
-        if event is not None:
-            event.set()
 
     # --- commands and the snapshot
 
@@ -291,18 +241,19 @@ class Keeper:
             return {"looked_at": self._looked_at, "records": self._ingester.records, "endings": self._ingester.endings}
         facts = await self._job(Rank.COMMAND, lambda: execute(self._engine, self._folder, command.name, args, _now()))
         await self._compile()
+        await self._grants.review()
         behind = await self._all_seen()
         return {**facts, "snapshot": self.version, "behind": behind}
 
     async def _compile(self) -> None:
         """Compile and publish; the same tables again give the same version."""
 
-        def job() -> int:
+        def job() -> tuple[int, dict[str, int]]:
             with read(self._engine) as conn:
                 tables = compile.compile(conn, _now())
-            return publish(self._folder.snapshot, tables)
+            return publish(self._folder.snapshot, tables), compile.hard_budgets(tables)
 
-        version = await self._job(Rank.COMMAND, job)
+        version, self._grants.budgets = await self._job(Rank.COMMAND, job)
         self._compiled_at = _now()
         if version != self.version:
             self.version = version

@@ -1,21 +1,27 @@
-"""Who may spend how much: the answer to a worker's `want`.
+"""Who may spend how much: the answers to workers' wants.
 
-`decide` is the rule, pure; `answer` carries it out in one transaction, which is committed before the reply is sent.
+`decide` is the rule, pure; `answer` carries it out for many questions in one transaction, which is committed before a
+reply is sent. What a lease is cut from: a balance, or the amount of a budget less what its period was charged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
-from entrepot.ledger.tables import BalanceUnknown, balance_of
+from entrepot.ledger.tables import BalanceUnknown, funds_of
 from entrepot.limits import tables
+from entrepot.limits.budget import budget_of
 from entrepot.limits.message import Granted, Want
+from entrepot.metering.record import LeaseTotals
 
 #: A slice should last this long: what a customer can still spend while the keeper is down.
 SLICE_SECONDS = 900
 #: No slice takes more than this part of what is available, per slot: the last money stays divisible.
 SHARE = 4
+
+#: Amounts of all hard budgets in ledger units, by "customer/budget/id".
+Budgets = Mapping[str, int]
 
 
 class Decision(NamedTuple):
@@ -25,44 +31,120 @@ class Decision(NamedTuple):
     short: Literal["", "held", "spent"]
 
 
+class Question(NamedTuple):
+    """One want of one slot; `exact` after a recall: then nobody gets more than it needs."""
+
+    slot: int
+    want: Want
+    exact: bool = False
+
+
+class Answer(NamedTuple):
+    """What to reply, and how much of the lease's source each slot has: whom to ask to give back."""
+
+    granted: Granted
+    outstanding: dict[int, int]
+
+
 def decide(
-    want: Want, *, slot: int, granted: int, funds: int, outstanding: Mapping[int, int], slots: int, exact: bool = False
+    want: Want,
+    *,
+    slot: int,
+    granted: int,
+    funds: int,
+    outstanding: Mapping[int, int],
+    slots: int,
+    returned: int = 0,
+    exact: bool = False,
 ) -> Decision:
     """The slice for one want (protocol §1).
 
-    `granted` is the slot's total so far, `funds` the ledger balance, `outstanding` what each slot holds of it, `slots`
-    how many may ask; `exact` after a recall: then nobody gets more than it needs.
+    `granted` and `returned` are the slot's totals, `funds` the ledger balance (a budget's amount less what was
+    charged), `outstanding` what each slot has of it, `slots` how many may ask.
     """
-    missed = granted - want.granted_seen
-    need = want.need - missed
-    if missed > 0 and need <= 0:
-        return Decision(0, "")  # granted before, the worker has not heard of it
+    holds = want.holds or (max(want.hold, want.need),)
+    free = want.free if want.holds else holds[0] - want.need
+    # granted before and not heard of by the worker; given back since it asked
+    in_hand = free + granted - want.granted_seen - (max(0, returned - want.returned) if want.holds else 0)
     available = funds - sum(outstanding.values())
-    if need > available:
-        return Decision(0, "spent" if funds < max(want.hold, want.need) else "held")
+    needed, missed = 0, []
+    for hold in holds:  # in their order, whoever fits: as the worker serves them
+        if needed + hold <= in_hand + max(0, available):
+            needed += hold
+        else:
+            missed.append(hold)
+    short: Literal["", "held", "spent"] = ""
+    if missed:
+        short = "spent" if min(missed) > funds else "held"
+        if not exact:
+            return Decision(0, short)
     if exact:
-        return Decision(max(0, need), "")
+        return Decision(max(0, needed - in_hand), short)
     aim = want.pace * SLICE_SECONDS - outstanding.get(slot, 0)
-    return Decision(max(0, need, min(aim, available // (SHARE * max(1, slots)))), "")
+    return Decision(max(0, needed - in_hand, min(aim, available // (SHARE * max(1, slots)))), "")
 
 
-def answer(conn: Connection, slot: int, want: Want, *, slots: int, exact: bool = False) -> Granted:
-    """Decide on locked rows and write the grant down."""
-    try:
-        funds = balance_of(conn, want.balance, lock=True)
-    except BalanceUnknown:
-        return Granted(balance=want.balance, total=want.granted_seen, short="spent", left=0)
+def answer(conn: Connection, questions: Sequence[Question], budgets: Budgets, *, slots: int) -> list[Answer]:
+    """Decide on locked rows, one after the other, and write the grants down."""
+    return [_answer(conn, question, budgets, slots) for question in questions]
+
+
+def _answer(conn: Connection, question: Question, budgets: Budgets, slots: int) -> Answer:
+    slot, want, exact = question
     leases = tables.leases_of(conn, want.balance, lock=True)
-    mine = leases.get(slot)
-    if want.granted_seen > (mine.granted if mine else 0):  # the database is older than the slot: a restored backup
+    mine = leases.get(slot) or LeaseTotals(want.balance, 0, 0, 0)
+    budget = budget_of(want.balance)
+    # a slot that has used a lease and says that it was granted nothing has forgotten it: its period is long over
+    forgotten = budget is not None and not want.granted_seen and mine.returned + mine.charged > 0
+    funds = None if forgotten else _funds(conn, want.balance, budgets, leases)
+    if funds is None:
+        short: Literal["held", "spent"] = "held" if budget and not forgotten else "spent"
+        left = max((want.hold, want.need, *want.holds)) if short == "held" else 0
+        word = Granted(balance=want.balance, total=want.granted_seen, short=short, left=left, number=want.number)
+        return Answer(word, {})
+    if want.granted_seen > mine.granted:  # the database is older than the slot: a restored backup
         tables.move(conn, slot, granted={want.balance: want.granted_seen})
         leases = tables.leases_of(conn, want.balance)
         mine = leases[slot]
-    total = mine.granted if mine else 0
-    decision = decide(
-        want, slot=slot, granted=total, funds=funds, slots=slots, exact=exact,
-        outstanding={number: tables.outstanding(totals) for number, totals in leases.items()},
+    outstanding = {number: tables.outstanding(totals) for number, totals in leases.items()}
+    amount, short_of = decide(
+        want, slot=slot, granted=mine.granted, returned=mine.returned, funds=funds, slots=slots, exact=exact,
+        outstanding=outstanding,
     )  # fmt: skip
-    if decision.amount:
-        total = tables.grant(conn, want.balance, slot, decision.amount, funds) or total
-    return Granted(balance=want.balance, total=total, short=decision.short, left=funds)
+    total = mine.granted
+    if amount:
+        total = tables.grant(conn, want.balance, slot, amount, funds) or total
+        outstanding[slot] = outstanding.get(slot, 0) + total - mine.granted
+    room = max(0, funds - sum(outstanding.values()))
+    word = Granted(
+        balance=want.balance, total=total, short=short_of, left=max(0, funds), room=room, number=want.number
+    )  # fmt: skip
+    return Answer(word, outstanding)
+
+
+def _funds(conn: Connection, lease: str, budgets: Budgets, leases: Mapping[int, LeaseTotals]) -> int | None:
+    """What all slots together may have of it now; None: there is no such balance, or no such budget any more."""
+    budget = budget_of(lease)
+    if budget is None:
+        try:
+            return funds_of(conn, lease, lock=True)
+        except BalanceUnknown:
+            return None
+    amount = budgets.get(f"{budget[0]}/budget/{budget[1]}")
+    if amount is None:
+        return None
+    return amount - tables.budget_charged(conn, [lease], lock=True).get(lease, 0)
+
+
+def overdrawn(conn: Connection, budgets: Budgets) -> list[str]:
+    """Leases of which more is out than may be: a budget or a credit limit was lowered. Calls under way end normally;
+    what is free is to be recalled."""
+    found: dict[str, dict[int, LeaseTotals]] = {}
+    for slot, totals in tables.all_leases(conn):
+        if tables.outstanding(totals):
+            found.setdefault(totals.balance, {})[slot] = totals
+    return [
+        name
+        for name, leases in found.items()
+        if sum(map(tables.outstanding, leases.values())) > (_funds(conn, name, budgets, leases) or 0)
+    ]

@@ -23,7 +23,7 @@ from entrepot.journal.files import (
 )
 from entrepot.kernel.instants import SECOND, Instant
 from entrepot.ledger.tables import post_charges
-from entrepot.limits.tables import move
+from entrepot.limits.tables import charge_budgets, move
 from entrepot.metering import tables
 from entrepot.metering.rollup import Batch, fold
 from entrepot.metering.tables import PositionMoved, StreamPosition
@@ -180,6 +180,7 @@ class Ingester:
             tables.advance(conn, before, after)
             tables.add(conn, slot, epoch, batch)
             move(conn, slot, granted=batch.granted, returned=batch.returned, charged=batch.charged)
+            charge_budgets(conn, batch.budgets)
             post_charges(conn, f"usage/w{slot}-{epoch:06d}/{first.seq}", now, batch.charges, batch.costs)
 
     def _first(self, path: Path) -> Position:

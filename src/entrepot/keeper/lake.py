@@ -119,6 +119,7 @@ class SegmentRows:
             yield _encode({
                 **msgspec.structs.asdict(t), "number": number, "den": str(t.den), "cost_den": str(t.cost_den),
                 "rates": str(list(t.rates)), "cost_rates": str(list(t.cost_rates)),
+                "budgets": ",".join(t.budgets), "watched": ",".join(t.watched),
             })  # fmt: skip
 
 

@@ -37,8 +37,24 @@ def _last_records(records: Records, now: Instant) -> list[bytes]:
     endings = close_open(standing, now, charge)
     for data in endings:
         standing.fold(0, data)
+    return endings + _returns(standing)
+
+
+def _returns(standing: Standing) -> list[bytes]:
     returns = [Return(lease.balance, lease.granted - lease.charged) for lease in standing.leases.values()]
-    return endings + [to_bytes(each) for each in returns if each.total > standing.leases[each.balance].returned]
+    return [to_bytes(each) for each in returns if each.total > standing.leases[each.balance].returned]
+
+
+def _only_returns(inherited: Records, now: Instant) -> Callable[[Records], list[bytes]]:
+    """What a stream that only gives back lacks: its carry and the returns; with them, nothing."""
+
+    def close(records: Records) -> list[bytes]:
+        if records:
+            return _last_records(records, now)
+        standing = Standing.of(inherited)
+        return standing.carry() + _returns(standing)
+
+    return close
 
 
 def last_epoch(disk: Disk, root: Path, slot: int) -> int:
@@ -51,8 +67,11 @@ def _sealed(disk: Disk, root: Path, slot: int, epoch: int) -> bool:
 
 
 def seal_slot(disk: Disk, root: Path, number: int, now: Instant, *, by: str, passed: Passed) -> int:
-    """Seal every open stream of a slot that nobody holds; how many were sealed. A held or damaged slot is left alone.
+    """Seal every open stream of a slot that nobody holds, and return what is free in its leases; how many streams that
+    took. A held or damaged slot is left alone.
 
+    Where all are sealed and something is free (a successor sealed them and died before its first record), one more
+    stream says so: carry, returns, seal. Either way it may crash anywhere and be repeated.
     `passed` tells how far a stream was read before: a journal that ends earlier has lost something.
     """
     try:
@@ -71,7 +90,15 @@ def seal_slot(disk: Disk, root: Path, number: int, now: Instant, *, by: str, pas
                 carry_part=carry_part,
                 passed=passed(number, epoch),
             )
-        return len(epochs)
+        inherited = slot.inherited(carry_part)
+        if not _returns(Standing.of(inherited)):
+            return len(epochs)
+        epoch = slot.next_epoch()
+        disk.make_directory(slot.stream(epoch))
+        disk.sync_directory(slot.path)
+        close, seal = _only_returns(inherited, now), to_bytes(Seal(now, by))
+        seal_stream(disk, slot, epoch, close, seal, carry_part=carry_part)
+        return len(epochs) + 1
     except JournalDamaged as damage:
         _log.error("%s", damage.message)
         return 0

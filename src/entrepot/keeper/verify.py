@@ -22,7 +22,8 @@ from entrepot.keeper.report import Difference, Report
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.ids import AttemptId
 from entrepot.ledger.check import check_ledger
-from entrepot.limits.tables import all_leases
+from entrepot.limits.budget import budget_of
+from entrepot.limits.tables import all_leases, budget_charged
 from entrepot.metering import tables
 from entrepot.metering.record import Carry, Ending, Intent, Kind, from_bytes
 from entrepot.metering.rollup import NO_SUMS, RollupKey, RollupSums, fold
@@ -48,7 +49,9 @@ class Verification:
             self._rollup = tables.rollup_rows(conn)
             self._ledger = check_ledger(conn)
             self._leases = all_leases(conn)
+            self._budgets = budget_charged(conn)
         self._expected: dict[RollupKey, RollupSums] = {}
+        self._expected_budgets: dict[str, int] = {}
         self._open: dict[AttemptId, Intent] = {}
         self._counts = dict.fromkeys(("streams", "segments", "records", "intents", "endings", "pending", "unlisted"), 0)
         self.differences: list[Difference] = []
@@ -110,9 +113,7 @@ class Verification:
                 self._open[AttemptId(slot, epoch, found.seq)] = found.intent
                 self._counts["intents"] += 1
 
-    def _segment(
-        self, segment: Segment, entries: list[Entry], position: StreamPosition | None, scratch: Path
-    ) -> int:
+    def _segment(self, segment: Segment, entries: list[Entry], position: StreamPosition | None, scratch: Path) -> int:
         """Check one segment; how many of its records the rollup has taken."""
         slot, epoch, _ = segment
         self._counts["segments"] += 1
@@ -135,7 +136,9 @@ class Verification:
         file = self._manifest.get(segment)
         if file is None:
             self._counts["unlisted"] += 1
-            self._expect(fold((entry.seq, entry.record) for entry in taken).groups)
+            batch = fold((entry.seq, entry.record) for entry in taken)
+            self._expect(batch.groups)
+            self._expect_budgets(batch.budgets)
         else:
             self._compare_file(segment, file, entries, scratch)
         return len(taken)
@@ -154,6 +157,10 @@ class Verification:
     def _expect(self, groups: dict[RollupKey, RollupSums]) -> None:
         for key, sums in groups.items():
             self._expected[key] = self._expected.get(key, NO_SUMS).plus(sums)
+
+    def _expect_budgets(self, charges: Mapping[str, int]) -> None:
+        for period, amount in charges.items():
+            self._expected_budgets[period] = self._expected_budgets.get(period, 0) + amount
 
     # --- lake
 
@@ -192,6 +199,7 @@ class Verification:
                 self._differ("lake", f"{file.path} (segment {name_of(segment)}): SHA-256", "changed", file.sha256.hex())
             else:
                 whole.append(path)
+        self._expect_budgets(lake.budgets(whole))
         for row in lake.aggregate(whole):
             key = RollupKey(**{name: row[name] for name in RollupKey._fields})
             self._expect({key: RollupSums(
@@ -229,9 +237,16 @@ class Verification:
             charged[totals.balance] = charged.get(totals.balance, 0) + totals.charged
             left = totals.granted - totals.returned - totals.charged
             outstanding[totals.balance] = outstanding.get(totals.balance, 0) + left
-        self._same("charges posted to balance", self._ledger.charged, charged)
+        drawn = {name: sum_ for name, sum_ in charged.items() if budget_of(name) is None}
+        self._same("charges posted to balance", self._ledger.charged, drawn)
+        self._same("charges of budget", self._budgets, self._expected_budgets)
+        for period in sorted({*charged} - {*drawn}):  # a budget that was soft for a while has more than its leases
+            if charged[period] > self._budgets.get(period, 0):
+                self._differ("ledger", f"charges of budget {period}", self._budgets.get(period, 0), charged[period])
         for balance, left in sorted(outstanding.items()):
-            funds = self._ledger.funds.get(balance, 0)
+            if budget_of(balance) is not None or balance not in self._ledger.funds:
+                continue  # a budget or a credit limit may have been lowered below what is out
+            funds = self._ledger.funds[balance]
             if left > funds:
                 self._differ("ledger", f"leases outstanding on balance {balance}", left, f"at most {funds}")
 

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from entrepot.ledger.chain import START, link
-from entrepot.ledger.tables import accounts, balances, head, transactions, transfers
+from entrepot.ledger.tables import accounts, balances, head, prepaid, transactions, transfers, unbilled
 
 
 class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
     revenue: dict[tuple[str, str], int]  # (currency, product) → credits
     costs: dict[tuple[str, str, str], int]  # (vendor, currency, product) → debits
     charged: dict[str, int]  # balance → what usage took from it
-    funds: dict[str, int]  # balance → what is left
+    funds: dict[str, int]  # prepaid balance → what is left
     differences: list[tuple[str, str, str]]
 
 
@@ -61,7 +61,16 @@ def check_ledger(conn: Connection) -> LedgerCheck:
         differences.append(("head of the chain", str(stored.seq if stored else 0), str(count)))
     known = list(conn.execute(select(accounts)))
     differences += _running(known, debits, credits)
-    names = {row.account: row.id for row in conn.execute(select(balances))}
+    names, funds, running = {}, {}, {row.id: row.credits - row.debits for row in known}
+    for row in conn.execute(select(balances)):  # one that changed its way of paying has used both accounts
+        for account in (prepaid(row.id, row.currency), unbilled(row.id, row.currency)):
+            names[account.id] = row.id
+        if row.credit_limit is None:
+            funds[row.id] = running.get(row.account, 0)
+    charged: dict[str, int] = {}
+    for account_id, amount in used.items():
+        if account_id in names:
+            charged[names[account_id]] = charged.get(names[account_id], 0) + amount
     return LedgerCheck(
         transactions=count, transfers=lines_read, differences=differences,
         revenue={(row.currency, row.product): credits.get(row.id, 0) for row in known if row.kind == "revenue"},
@@ -69,8 +78,8 @@ def check_ledger(conn: Connection) -> LedgerCheck:
             (row.party, row.currency, row.product): debits.get(row.id, 0)
             for row in known if row.kind == "cost of goods"
         },
-        charged={name: used[account] for account, name in names.items() if account in used},
-        funds={names[row.id]: row.credits - row.debits for row in known if row.id in names},
+        charged=charged,
+        funds=funds,
     )  # fmt: skip
 
 

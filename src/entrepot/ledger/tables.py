@@ -1,6 +1,7 @@
 """The ledger in the database: transactions, transfers, accounts with their running balance, and balances.
 
-A *balance* is what a customer's calls draw on: a name for one prepaid credit account. All arithmetic is Python's (see
+A *balance* is what a customer's calls draw on: a name for one account, prepaid credit or, for a customer that pays by
+invoice, what is unbilled yet. Usage debits it either way. All arithmetic is Python's (see
 `storage.database.Amount`); rows that are about to change are locked, so PostgreSQL may have several writers.
 """
 
@@ -71,6 +72,7 @@ balances = Table(
     Column("id", Text, primary_key=True),
     Column("currency", Text, nullable=False),
     Column("account", Text, ForeignKey("ledger_account.id"), nullable=False, unique=True),
+    Column("credit_limit", Amount, nullable=True),  # of a customer that pays by invoice; null: prepaid
 )  # fmt: skip
 
 _SET_RUNNING = (
@@ -110,6 +112,16 @@ def open_balance(conn: Connection, balance: str, currency: str) -> None:
     conn.execute(balances.insert().values(id=balance, currency=currency, account=account.id))
 
 
+def set_credit(conn: Connection, balance: str, credit_limit: int | None) -> None:
+    """From now on usage is owed, up to `credit_limit`, or with None paid ahead. What is left in the account of before
+    stays there. Raises BalanceUnknown."""
+    currency = currency_of(conn, balance)
+    account = prepaid(balance, currency) if credit_limit is None else unbilled(balance, currency)
+    _open(conn, [account])
+    change = update(balances).where(balances.c.id == balance)
+    conn.execute(change.values(account=account.id, credit_limit=credit_limit))
+
+
 def top_up(conn: Connection, customer: str, amount: int, currency: str, id: str, at: Instant) -> bool:  # noqa: PLR0917
     """Cash → prepaid credit, once per `id`: True posted, False there before with the same content.
 
@@ -132,8 +144,13 @@ def post_charges(
 ) -> bool:
     """One transaction for a batch of endings: charges by (balance, currency, product), costs by (vendor, currency,
     product). Zero amounts are left out; nothing left, nothing posted. True if it was posted now."""
+    owing = _owing(conn, {balance for balance, _, _ in charges})
     moves = [
-        Transfer(prepaid(balance, currency), Account(kind="revenue", currency=currency, product=product), amount)
+        Transfer(
+            unbilled(balance, currency) if balance in owing else prepaid(balance, currency),
+            Account(kind="revenue", currency=currency, product=product),
+            amount,
+        )
         for (balance, currency, product), amount in sorted(charges.items())
         if amount
     ]
@@ -194,6 +211,22 @@ def balance_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
     return left
 
 
+def funds_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
+    """Ledger units that may still be spent: the prepaid credit, or the credit limit less what is unbilled and what is
+    billed, with tax, and not paid. Below zero where the limit was lowered. Raises BalanceUnknown."""
+    row = conn.execute(select(balances).where(balances.c.id == balance)).first()
+    if row is None:
+        raise BalanceUnknown(f"there is no balance {balance!r}")
+    ids = [row.account]
+    if row.credit_limit is not None:
+        ids.append(Account(kind="receivable", currency=row.currency, party=balance).id)
+    query = select(accounts.c.debits, accounts.c.credits).where(accounts.c.id.in_(ids)).order_by(accounts.c.id)
+    left: int = row.credit_limit or 0
+    for each in conn.execute(query.with_for_update() if lock else query):
+        left += each.credits - each.debits
+    return left
+
+
 def currency_of(conn: Connection, balance: str) -> str:
     """Raises BalanceUnknown."""
     found: str | None = conn.execute(select(balances.c.currency).where(balances.c.id == balance)).scalar()
@@ -225,6 +258,21 @@ def account_balances(conn: Connection) -> list[tuple[Account, int]]:
 def prepaid(balance: str, currency: str) -> Account:
     """The account behind a balance."""
     return Account(kind="prepaid credit", currency=currency, party=balance)
+
+
+def unbilled(balance: str, currency: str) -> Account:
+    """What a customer that pays by invoice has used and was not billed for yet."""
+    return Account(kind="unbilled", currency=currency, party=balance)
+
+
+def _owing(conn: Connection, names: Iterable[str]) -> set[str]:
+    """Which of these balances are paid by invoice."""
+    wanted = sorted(names)
+    found: set[str] = set()
+    query = select(balances.c.id).where(balances.c.credit_limit.is_not(None))
+    for start in range(0, len(wanted), _AT_ONCE):
+        found.update(conn.execute(query.where(balances.c.id.in_(wanted[start : start + _AT_ONCE]))).scalars())
+    return found
 
 
 def _open(conn: Connection, wanted: Iterable[Account]) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from entrepot.catalog.contents import Per
-from entrepot.kernel.instants import DAY, Instant, day_of, from_datetime, to_datetime
+from entrepot.kernel.instants import DAY, Instant, day_of, from_datetime, parse, to_datetime
 
 #: A period without an end ends here: after every instant that a clock will show.
 NEVER: Instant = 1 << 62
@@ -62,3 +62,14 @@ def budget_of(lease: str) -> tuple[str, str, str] | None:
     customer, mark, rest = lease.partition("/budget/")
     budget, _, period = rest.partition("/")
     return (customer, budget, period) if mark else None
+
+
+def following(lease: str) -> tuple[str, Instant]:
+    """(lease id of the next period, when this one ends); ("", NEVER) for a balance and for a period without an end."""
+    found = budget_of(lease)
+    if found is None or found[2] == "total":
+        return "", NEVER
+    customer, budget, name = found
+    per: Per = "day" if len(name) == len("2026-11-22") else "month"
+    period = period_of(per, parse(name if per == "day" else f"{name}-01"))
+    return f"{customer}/budget/{budget}/{period_of(per, period.ends_at).name}", period.ends_at

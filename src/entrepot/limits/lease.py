@@ -1,4 +1,4 @@
-"""A lease: a slice of a balance, taken ahead and spent locally.
+"""A lease: a slice of a balance or of a budget's period, taken ahead and spent locally.
 
 The worker's side is arithmetic on totals that only grow. free = granted - returned - Σ charges - Σ open holds.
 """
@@ -13,12 +13,12 @@ class LeaseBroken(EntrepotError):
 
 
 class Lease:
-    """One balance as this slot may spend it. Amounts are ledger units.
+    """One balance, or one budget's period, as this slot may spend it. Amounts are ledger units.
 
     Mutable on purpose: it lives on the request path of one worker. Invariant: free ≥ 0 after every operation.
     """
 
-    __slots__ = ("balance", "charged", "granted", "held", "returned")
+    __slots__ = ("balance", "charged", "granted", "held", "returned", "wanted")
 
     def __init__(self, balance: str, granted: int = 0, returned: int = 0, charged: int = 0) -> None:
         self.balance = balance
@@ -26,6 +26,7 @@ class Lease:
         self.returned = returned
         self.charged = charged
         self.held = 0
+        self.wanted = False  # calls wait for it: whoever ends a hold has them looked at
         if min(granted, returned, charged, self.free) < 0:
             raise LeaseBroken(f"lease on {balance}: granted {granted}, returned {returned}, charged {charged}")
 
@@ -58,3 +59,19 @@ class Lease:
         """Return up to `amount` of what is free; the new total, to be durable before it is sent."""
         self.returned += max(0, min(amount, self.free))
         return self.returned
+
+
+def take_all(leases: tuple[Lease, ...], hold: int) -> bool:
+    """Subtract a hold from every lease if it fits in each; False changes nothing."""
+    for lease in leases:
+        if hold > lease.granted - lease.returned - lease.charged - lease.held:
+            return False
+    for lease in leases:
+        lease.held += hold
+    return True
+
+
+def end_all(leases: tuple[Lease, ...], hold: int, charge: int) -> None:
+    """The hold becomes a charge in every lease."""
+    for lease in leases:
+        lease.end(hold, charge)

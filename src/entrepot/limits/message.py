@@ -35,8 +35,9 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", kw_only=True):
 class Want(msgspec.Struct, frozen=True, tag="want", kw_only=True):
     """The lease has too little: `need` more than is free, in ledger units; `pace` in ledger units a second.
 
-    `hold` is the whole hold of the smallest call that waits (need + free; 0: take `need`): only against it can the
-    keeper say that a balance is spent, since with nothing held the free part would be back in it.
+    `holds` are the whole holds of the calls that wait, in their order: the keeper grants what lets as many of them go
+    as it can, and only against a whole hold can it say *spent*. Without them the slice is taken ahead, nobody waits for
+    it and nobody is asked to give something back. `hold` stands for the only one of an older gateway (0: `need`).
     """
 
     balance: str
@@ -44,6 +45,10 @@ class Want(msgspec.Struct, frozen=True, tag="want", kw_only=True):
     need: int
     pace: int
     hold: int = 0
+    holds: tuple[int, ...] = ()
+    free: int = 0  # in the lease when this was asked
+    returned: int = 0  # total returned when this was asked: what went back since is needed, too
+    number: int = 0  # of this question; its answer repeats it
 
 
 class Returned(msgspec.Struct, frozen=True, tag="returned", kw_only=True):
@@ -97,17 +102,21 @@ class Granted(msgspec.Struct, frozen=True, tag="granted", kw_only=True):
     """Total ever granted to this slot, and what stands behind a refusal if it is still too little.
 
     `short`: "" enough was granted; "held" the balance would do but other holds have it; "spent" only the keeper may say
-    so: the ledger balance is below the need even with nothing held. `left` is the ledger balance not yet charged.
+    so: the ledger balance is below the hold even with nothing held. `left` is the ledger balance (of a budget: its
+    amount) not yet charged, so that of many waiting calls each knows whether it is held or spent; `room` could still be
+    granted at this moment.
     """
 
     balance: str
     total: int
     short: Literal["", "held", "spent"] = ""
     left: int = 0
+    room: int = 0
+    number: int = 0
 
 
 class Recall(msgspec.Struct, frozen=True, tag="recall"):
-    """Give back all that is free of this balance."""
+    """Give back all that is free of this balance; answered by `returned` in any case."""
 
     balance: str
 

@@ -1,4 +1,4 @@
-"""Leases in the database: what each slot may spend of each balance. Three totals that only grow.
+"""Leases in the database: what each slot may spend of each balance and budget. Three totals that only grow.
 
 Invariant: outstanding = granted - returned - charged ≥ 0, and a grant is made only while Σ outstanding + x ≤ what the
 ledger has; the caller reads that in the same transaction, locked.
@@ -18,6 +18,12 @@ leases = Table(
     Column("slot", Integer, primary_key=True),
     Column("granted", Amount, nullable=False),
     Column("returned", Amount, nullable=False),
+    Column("charged", Amount, nullable=False),
+)  # fmt: skip
+#: What was charged in each period of a budget, hard or soft, by the id that a hard one's leases bear.
+budget_charges = Table(
+    "budget_charged", metadata,
+    Column("period", Text, primary_key=True),
     Column("charged", Amount, nullable=False),
 )  # fmt: skip
 _AT_ONCE = 500  # names in one query; SQLite's default bound is 32,766 parameters
@@ -41,8 +47,7 @@ def outstanding(totals: LeaseTotals) -> int:
     left = totals.granted - totals.returned - totals.charged
     if left < 0:
         raise LeaseBroken(
-            f"lease on {totals.balance}: granted {totals.granted}, returned {totals.returned}, "
-            f"charged {totals.charged}"
+            f"lease on {totals.balance}: granted {totals.granted}, returned {totals.returned}, charged {totals.charged}"
         )
     return left
 
@@ -92,6 +97,29 @@ def move(
             outstanding(now)
             changed.append(now)
     _store(conn, slot, changed)
+
+
+def charge_budgets(conn: Connection, amounts: Mapping[str, int]) -> None:
+    """Add charges to the sums of budget periods."""
+    now = budget_charged(conn, amounts, lock=True)
+    insert = upsert(conn, budget_charges)
+    new = {"charged": insert.excluded.charged}
+    rows = [{"period": name, "charged": now.get(name, 0) + more} for name, more in sorted(amounts.items()) if more]
+    if rows:
+        execute_rows(conn, insert.on_conflict_do_update(index_elements=[budget_charges.c.period], set_=new), rows)
+
+
+def budget_charged(conn: Connection, periods: Iterable[str] | None = None, *, lock: bool = False) -> dict[str, int]:
+    """Charged so far in these periods of budgets, or in all; one without a charge is not there."""
+    query = select(budget_charges).order_by(budget_charges.c.period)
+    query = query.with_for_update() if lock else query
+    if periods is None:
+        return {row.period: row.charged for row in conn.execute(query)}
+    names, found = sorted(periods), {}
+    for start in range(0, len(names), _AT_ONCE):
+        for row in conn.execute(query.where(budget_charges.c.period.in_(names[start : start + _AT_ONCE]))):
+            found[row.period] = row.charged
+    return found
 
 
 def _locked(conn: Connection, slot: int, names: list[str]) -> Iterable[LeaseTotals]:

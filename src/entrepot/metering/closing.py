@@ -3,7 +3,7 @@
 Pure: the same records give the same standing, and the same standing the same endings, so sealing may be repeated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -40,7 +40,7 @@ class StreamBroken(EntrepotError):
 
 
 class Standing:
-    """Open intents with their last checkpoint, and the lease totals per balance.
+    """Open intents with their last checkpoint, and the totals of each lease, of balances and of budgets.
 
     A worker keeps one beside its journal (`opened`, `moved`, `ended`, `granted`, `returned` cost no decoding), recovery
     folds one from the records since the last complete carry; both are the same.
@@ -73,7 +73,7 @@ class Standing:
         if isinstance(record, Intent):
             self.opened(seq, record)
         elif isinstance(record, Ending):
-            self.ended(record.attempt_seq, record.terms.balance, record.charge)
+            self.ended(record.attempt_seq, record.terms.drawn_on, record.charge)
         elif isinstance(record, Checkpoint):
             self.moved(record)
         elif isinstance(record, Grant):
@@ -94,12 +94,13 @@ class Standing:
         if found is not None:
             self.open[checkpoint.attempt_seq] = (found[0], checkpoint)
 
-    def ended(self, attempt_seq: int, balance: str, charge: int) -> None:
+    def ended(self, attempt_seq: int, drawn_on: Iterable[str], charge: int) -> None:
         if self.open.pop(attempt_seq, None) is None:
             raise StreamBroken(f"an ending of attempt {attempt_seq}, which is not open")
         if charge:
-            lease = self._lease(balance)
-            self.leases[balance] = LeaseTotals(balance, lease.granted, lease.returned, lease.charged + charge)
+            for name in drawn_on:
+                lease = self._lease(name)
+                self.leases[name] = LeaseTotals(name, lease.granted, lease.returned, lease.charged + charge)
 
     def granted(self, balance: str, total: int) -> None:
         lease = self._lease(balance)

@@ -56,6 +56,13 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     cost_currency: str
     cost_den: int
     cost_rates: Quantities
+    budgets: tuple[str, ...] = ()  # hard ones, by the lease id of their period: drawn on like the balance
+    watched: tuple[str, ...] = ()  # soft ones, by the same kind of id: no lease, only summed
+
+    @property
+    def drawn_on(self) -> tuple[str, ...]:
+        """The leases that hold and charge are taken from: the balance, then the hard budgets."""
+        return (self.balance, *self.budgets)
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -80,9 +80,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     last_at: Instant  # latest end of an attempt; 0: none
     sealed: bool
     groups: dict[RollupKey, RollupSums]
-    granted: dict[str, int]  # largest total seen, by balance
+    granted: dict[str, int]  # largest total seen, by lease
     returned: dict[str, int]
-    charged: dict[str, int]  # added, by balance
+    charged: dict[str, int]  # added, by lease
+    budgets: dict[str, int]  # charges added, by the period of a budget, hard or soft
     charges: dict[tuple[str, str, str], int]  # (balance, currency, model) → charge
     costs: dict[tuple[str, str, str], int]  # (vendor, currency, model) → cost
     unrated: list[Unrated]
@@ -164,6 +165,7 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
     """Groups under their full key; charges and costs as the ledger wants them."""
     groups: dict[RollupKey, RollupSums] = {}
     charged: dict[str, int] = {}
+    budgets: dict[str, int] = {}
     charges: dict[tuple[str, str, str], int] = {}
     costs: dict[tuple[str, str, str], int] = {}
     for (terms_bytes, hour, state, source, tier, vendor_model), group in raw.items():
@@ -179,13 +181,16 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
         # terms may differ in what the rollup does not keep
         groups[key] = groups[key].plus(sums) if key in groups else sums
         if charge:
-            charged[t.balance] = charged.get(t.balance, 0) + charge
+            for name in t.drawn_on:
+                charged[name] = charged.get(name, 0) + charge
+            for name in (*t.budgets, *t.watched):
+                budgets[name] = budgets.get(name, 0) + charge
             where = (t.balance, t.currency, t.model)
             charges[where] = charges.get(where, 0) + charge
         if cost:
             where = (t.vendor, t.cost_currency, t.model)
             costs[where] = costs.get(where, 0) + cost
-    return {"groups": groups, "charged": charged, "charges": charges, "costs": costs}
+    return {"groups": groups, "charged": charged, "budgets": budgets, "charges": charges, "costs": costs}
 
 
 def _unrated(e: Any, terms: Terms) -> Unrated:

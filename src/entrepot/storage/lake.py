@@ -40,6 +40,7 @@ _TERMS = {
     "upstream": "VARCHAR", "vendor": "VARCHAR", "zone": "VARCHAR", "balance": "VARCHAR", "currency": "VARCHAR",
     "price_version": "VARCHAR", "den": _MONEY, "rates": "VARCHAR", "cost_version": "VARCHAR",
     "cost_currency": "VARCHAR", "cost_den": _MONEY, "cost_rates": "VARCHAR",
+    "budgets": "VARCHAR", "watched": "VARCHAR",  # ids with commas between
 }  # fmt: skip
 _BILLED = tuple(f"billed_{name}" for name in BUCKETS)
 #: The columns of a file, in order: what the customer pays for stands under the buckets' names.
@@ -147,6 +148,20 @@ def aggregate(files: Sequence[Path]) -> list[dict[str, Any]]:
             {name: value if isinstance(value, str) else int(value) for name, value in zip(names, row, strict=True)}
             for row in result.fetchall()
         ]
+
+
+def budgets(files: Sequence[Path]) -> dict[str, int]:
+    """Charges by the period of a budget, hard or soft."""
+    if not files:
+        return {}
+    with connect() as db:
+        _view(db, files)
+        rows = db.execute(
+            "SELECT period, sum(charge) FROM (SELECT charge, "
+            "unnest(string_split(concat(budgets, ',', watched), ',')) AS period FROM endings "
+            "WHERE charge > 0 AND (budgets != '' OR watched != '')) WHERE period != '' GROUP BY period"
+        ).fetchall()
+    return {period: int(charge) for period, charge in rows}
 
 
 def find(files: Sequence[Path], request: str) -> list[dict[str, Any]]:

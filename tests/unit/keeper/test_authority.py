@@ -3,17 +3,22 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from entrepot.keeper.authority import SLICE_SECONDS, answer, decide
+from entrepot.keeper.authority import SLICE_SECONDS, Question, answer, decide
 from entrepot.ledger.tables import balance_of, open_balance, top_up
 from entrepot.limits import tables
-from entrepot.limits.message import Want
+from entrepot.limits.message import Granted, Want
 from entrepot.storage.database import open_database, prepare, write
 
 
 def want(need: int, seen: int = 0, pace: int = 0, hold: int = 0) -> Want:
     return Want(balance="demo", granted_seen=seen, need=need, pace=pace, hold=hold)
+
+
+def ask(conn: Connection, slot: int, wanted: Want, *, slots: int = 1) -> Granted:
+    (found,) = answer(conn, [Question(slot, wanted)], {}, slots=slots)
+    return found.granted
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_over_any_number_of_slots_the_leases_stay_within_the_balance(
             if back:
                 tables.returned(conn, "demo", slot, held[slot])
                 continue
-            granted = answer(conn, slot, want(need, held[slot], pace), slots=4)
+            granted = ask(conn, slot, want(need, held[slot], pace), slots=4)
             assert granted.total >= held[slot]
             held[slot] = granted.total
             total = sum(map(tables.outstanding, tables.leases_of(conn, "demo").values()))
@@ -111,7 +116,7 @@ def test_a_slot_that_was_granted_more_than_the_database_knows_is_believed(engine
     with write(engine) as conn:
         open_balance(conn, "demo", "USD")
         top_up(conn, "demo", 1000, "USD", "PAY-1", 1)
-        granted = answer(conn, 1, want(100, seen=600), slots=1)
+        granted = ask(conn, 1, want(100, seen=600))
         assert (granted.total, granted.short, granted.left) == (700, "", 1000)
-        assert answer(conn, 2, want(301), slots=1).short == "held"
-        assert answer(conn, 3, Want(balance="nobody", granted_seen=5, need=1, pace=0), slots=1).short == "spent"
+        assert ask(conn, 2, want(301)).short == "held"
+        assert ask(conn, 3, Want(balance="nobody", granted_seen=5, need=1, pace=0)).short == "spent"

@@ -29,7 +29,7 @@ def test_segments_go_when_they_are_old_and_both_consumers_have_passed(tmp_path: 
 
     async def lives() -> None:
         for _ in range(4):
-            worker = Worker(folder.journal, segment_bytes=16 * 1024)
+            worker = Worker(folder.journal, segment_bytes=24 * 1024)
             worker.grant("demo", 10**9)
             for n in range(90):
                 worker.call()
