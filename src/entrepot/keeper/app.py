@@ -248,12 +248,12 @@ class Keeper:
     async def _compile(self) -> None:
         """Compile and publish; the same tables again give the same version."""
 
-        def job() -> tuple[int, dict[str, int]]:
+        def job() -> int:
             with read(self._engine) as conn:
                 tables = compile.compile(conn, _now())
-            return publish(self._folder.snapshot, tables), compile.hard_budgets(tables)
+            return publish(self._folder.snapshot, tables)
 
-        version, self._grants.budgets = await self._job(Rank.COMMAND, job)
+        version = await self._job(Rank.COMMAND, job)
         self._compiled_at = _now()
         if version != self.version:
             self.version = version

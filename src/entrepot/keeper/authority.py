@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from entrepot.ledger.tables import BalanceUnknown, funds_of
 from entrepot.limits import tables
 from entrepot.limits.budget import budget_of
+from entrepot.limits.declared import read_budget
 from entrepot.limits.message import Granted, Want
 from entrepot.metering.record import LeaseTotals
 
@@ -19,9 +20,6 @@ from entrepot.metering.record import LeaseTotals
 SLICE_SECONDS = 900
 #: No slice takes more than this part of what is available, per slot: the last money stays divisible.
 SHARE = 4
-
-#: Amounts of all hard budgets in ledger units, by "customer/budget/id".
-Budgets = Mapping[str, int]
 
 
 class Decision(NamedTuple):
@@ -64,7 +62,7 @@ def decide(
     """
     holds = want.holds or (max(want.hold, want.need),)
     free = want.free if want.holds else holds[0] - want.need
-    # granted before and not heard of by the worker; given back since it asked
+    # with what was granted before and not heard of by the worker, without what went back since it asked
     in_hand = free + granted - want.granted_seen - (max(0, returned - want.returned) if want.holds else 0)
     available = funds - sum(outstanding.values())
     needed, missed = 0, []
@@ -80,23 +78,25 @@ def decide(
             return Decision(0, short)
     if exact:
         return Decision(max(0, needed - in_hand), short)
+    if granted > want.granted_seen and needed <= in_hand:
+        return Decision(0, "")
     aim = want.pace * SLICE_SECONDS - outstanding.get(slot, 0)
     return Decision(max(0, needed - in_hand, min(aim, available // (SHARE * max(1, slots)))), "")
 
 
-def answer(conn: Connection, questions: Sequence[Question], budgets: Budgets, *, slots: int) -> list[Answer]:
+def answer(conn: Connection, questions: Sequence[Question], *, slots: int) -> list[Answer]:
     """Decide on locked rows, one after the other, and write the grants down."""
-    return [_answer(conn, question, budgets, slots) for question in questions]
+    return [_answer(conn, question, slots) for question in questions]
 
 
-def _answer(conn: Connection, question: Question, budgets: Budgets, slots: int) -> Answer:
+def _answer(conn: Connection, question: Question, slots: int) -> Answer:
     slot, want, exact = question
     leases = tables.leases_of(conn, want.balance, lock=True)
     mine = leases.get(slot) or LeaseTotals(want.balance, 0, 0, 0)
     budget = budget_of(want.balance)
     # a slot that has used a lease and says that it was granted nothing has forgotten it: its period is long over
     forgotten = budget is not None and not want.granted_seen and mine.returned + mine.charged > 0
-    funds = None if forgotten else _funds(conn, want.balance, budgets, leases)
+    funds = None if forgotten else _funds(conn, want.balance)
     if funds is None:
         short: Literal["held", "spent"] = "held" if budget and not forgotten else "spent"
         left = max((want.hold, want.need, *want.holds)) if short == "held" else 0
@@ -122,7 +122,7 @@ def _answer(conn: Connection, question: Question, budgets: Budgets, slots: int) 
     return Answer(word, outstanding)
 
 
-def _funds(conn: Connection, lease: str, budgets: Budgets, leases: Mapping[int, LeaseTotals]) -> int | None:
+def _funds(conn: Connection, lease: str) -> int | None:
     """What all slots together may have of it now; None: there is no such balance, or no such budget any more."""
     budget = budget_of(lease)
     if budget is None:
@@ -130,21 +130,16 @@ def _funds(conn: Connection, lease: str, budgets: Budgets, leases: Mapping[int, 
             return funds_of(conn, lease, lock=True)
         except BalanceUnknown:
             return None
-    amount = budgets.get(f"{budget[0]}/budget/{budget[1]}")
-    if amount is None:
+    declared = read_budget(conn, budget[0], budget[1])
+    if declared is None or not declared.hard:
         return None
-    return amount - tables.budget_charged(conn, [lease], lock=True).get(lease, 0)
+    return declared.amount - tables.budget_charged(conn, [lease], lock=True).get(lease, 0)
 
 
-def overdrawn(conn: Connection, budgets: Budgets) -> list[str]:
+def overdrawn(conn: Connection) -> list[str]:
     """Leases of which more is out than may be: a budget or a credit limit was lowered. Calls under way end normally;
     what is free is to be recalled."""
-    found: dict[str, dict[int, LeaseTotals]] = {}
-    for slot, totals in tables.all_leases(conn):
-        if tables.outstanding(totals):
-            found.setdefault(totals.balance, {})[slot] = totals
-    return [
-        name
-        for name, leases in found.items()
-        if sum(map(tables.outstanding, leases.values())) > (_funds(conn, name, budgets, leases) or 0)
-    ]
+    out: dict[str, int] = {}
+    for _slot, totals in tables.all_leases(conn):
+        out[totals.balance] = out.get(totals.balance, 0) + tables.outstanding(totals)
+    return [name for name, amount in out.items() if amount and amount > (_funds(conn, name) or 0)]

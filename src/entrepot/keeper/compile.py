@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from msgspec import structs
 from sqlalchemy import Connection
 
@@ -28,9 +27,6 @@ from entrepot.snapshot.entries import (
 )
 from entrepot.snapshot.files import Tables
 
-_decode_customer = msgspec.msgpack.Decoder(CustomerEntry).decode
-_decode_key = msgspec.msgpack.Decoder(KeyEntry).decode
-
 #: Prices that begin within this time are in the snapshot: a gateway that hears nothing for so long still prices right.
 AHEAD = 48 * HOUR
 #: And those that ended no longer ago than this: a call admitted just before a change keeps its price.
@@ -48,21 +44,6 @@ def compile(connection: Connection, now: Instant) -> Tables:
         "upstream": _upstreams(connection, versions),
         "price": _prices(versions, now),
     }
-
-
-def hard_budgets(tables: Tables) -> dict[str, int]:
-    """Amounts of the budgets that refuse, by "customer/budget/id": what the keeper grants by is what gateways read."""
-    found = {}
-    for data in tables["customer"].values():
-        customer = _decode_customer(data)
-        for budget in customer.budgets:
-            if budget.hard:
-                found[f"{customer.id}/budget/{budget.id}"] = budget.amount
-    for data in tables["key"].values():
-        key = _decode_key(data)
-        if key.budget is not None and key.budget.hard:
-            found[f"{key.customer}/budget/{key.budget.id}"] = key.budget.amount
-    return found
 
 
 def _keys(connection: Connection, now: Instant) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine
 
 from entrepot.keeper import authority
-from entrepot.keeper.authority import Answer, Budgets, Question
+from entrepot.keeper.authority import Answer, Question
 from entrepot.keeper.connection import Connection
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.limits import tables
@@ -82,7 +82,6 @@ class Grants:
         self._runner: asyncio.Task[None] | None = None
         self._looked_at = 0.0
         self._reclaiming: set[int] = set()
-        self.budgets: Budgets = {}
 
     # what gateways say
 
@@ -155,7 +154,7 @@ class Grants:
         with write(self._engine) as conn:
             for back in backs:
                 tables.returned(conn, back.message.balance, back.slot, back.message.total)
-            return authority.answer(conn, questions, self.budgets, slots=slots)
+            return authority.answer(conn, questions, slots=slots)
 
     def _next(self, one: _Asked, found: Answer) -> None:
         """The reply, or what comes before a refusal."""
@@ -237,7 +236,7 @@ class Grants:
 
         def job() -> list[str]:
             with read(self._engine) as conn:
-                return authority.overdrawn(conn, self.budgets)
+                return authority.overdrawn(conn)
 
         for name in await self._job(job):
             self.recall(name)

@@ -9,7 +9,7 @@ from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Ope
 from entrepot.catalog.difference import Change
 from entrepot.customers import tables as customer_tables
 from entrepot.kernel.instants import Instant
-from entrepot.ledger.tables import open_balance
+from entrepot.ledger.tables import open_balance, set_credit
 from entrepot.pricing.tables import publish_version, read_versions
 
 
@@ -46,6 +46,9 @@ def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) ->
 
 
 def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> None:
-    """Add or change a customer; its balance is opened in the currency of its book."""
+    """Add or change a customer; its balance is opened in the currency of its book, and pays as the contract says."""
     if customer_tables.put_customer(connection, customer, currency, at):
         open_balance(connection, customer.id, currency)
+    pays = customer_tables.read_pays(connection, customer.id)
+    if pays is not None:
+        set_credit(connection, customer.id, (pays.credit_limit or 0) if pays.by == "invoice" else None)

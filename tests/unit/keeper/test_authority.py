@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
+import entrepot.customers.tables  # noqa: F401 - budgets name customers
 from entrepot.keeper.authority import SLICE_SECONDS, Question, answer, decide
 from entrepot.ledger.tables import balance_of, open_balance, top_up
 from entrepot.limits import tables
@@ -17,7 +18,7 @@ def want(need: int, seen: int = 0, pace: int = 0, hold: int = 0) -> Want:
 
 
 def ask(conn: Connection, slot: int, wanted: Want, *, slots: int = 1) -> Granted:
-    (found,) = answer(conn, [Question(slot, wanted)], {}, slots=slots)
+    (found,) = answer(conn, [Question(slot, wanted)], slots=slots)
     return found.granted
 
 

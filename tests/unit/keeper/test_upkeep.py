@@ -31,10 +31,9 @@ def test_segments_go_when_they_are_old_and_both_consumers_have_passed(tmp_path: 
         for _ in range(4):
             worker = Worker(folder.journal, segment_bytes=24 * 1024)
             worker.grant("demo", 10**9)
-            for n in range(90):
+            for _ in range(90):
                 worker.call()
-                if n % 4 == 0:
-                    await worker.durable()
+                await worker.durable()  # a burst may begin a segment without its carry
             worker.close()
 
     asyncio.run(lives())
