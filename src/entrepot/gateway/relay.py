@@ -206,8 +206,8 @@ class Exchange(Attempt):
     def _once_more(self) -> None:
         """A reused connection was reset before a byte came, so the vendor may have begun. Cost flagged, charge 0, and
         a new attempt with an intent of its own."""
-        verdict = Verdict("estimated", "estimate", "stale_connection", self.guessed(0), False)
-        self.write_ending(verdict, None, self.gateway.now())
+        stale = Verdict("estimated", "estimate", "stale_connection", self.guessed(0), False)
+        self.write_ending(stale, None, self.gateway.now())
         self._again()
 
     def _again(self) -> None:
@@ -397,5 +397,4 @@ class Exchange(Attempt):
             self.client.refuse(trouble, self.dialect, self.request_id)
 
 
-def _nothing() -> None:
-    """Nobody waits."""
+def _nothing() -> None: ...
