@@ -31,6 +31,12 @@ def price(version: str, valid_from: int, rates: tuple[int, ...] = RATES) -> Pric
     return PriceVersion(id=version, valid_from=valid_from, currency="USD", den=1, rates=rates)  # type: ignore[arg-type]
 
 
+def upstream(name: str, **given: object) -> UpstreamEntry:
+    facts = {"vendor": "openai", "dialect": "openai", "url": "http://127.0.0.1:1/v1", "zone": "eu", "secret": ""}
+    facts |= {"client_gone": "drain", "drain_seconds": 30, "cost_book": ""}  # type: ignore[dict-item]
+    return UpstreamEntry(**{"id": name, **facts, **given})  # type: ignore[arg-type]
+
+
 def desk(
     where: Path,
     *,
@@ -40,6 +46,7 @@ def desk(
     customer: dict[str, object] | None = None,
     deployments: tuple[DeploymentEntry, ...] = (),
     operations: tuple[str, ...] = ("chat", "completion"),
+    upstreams: tuple[UpstreamEntry, ...] = (),
 ) -> tuple[Desk, Lease]:
     """A desk over one customer `acme` with model `gpt-4o`, and the lease that its calls draw on."""
     keys = {"id": KEY_ID, "customer": "acme", "project": "default", "models": None, "expires_at": 0}
@@ -64,20 +71,8 @@ def desk(
             )
         },
         "upstream": {
-            name: encode(
-                UpstreamEntry(
-                    id=name,
-                    vendor="openai",
-                    dialect="openai",
-                    url="http://127.0.0.1:1/v1",
-                    zone="eu",
-                    secret="",
-                    client_gone="drain",
-                    drain_seconds=30,
-                    cost_book="",
-                )
-            )
-            for name in ("openai", "second")
+            each.id: encode(each)
+            for each in (*upstreams, *map(upstream, ("openai", "second")[len(upstreams) :]))
         },
         "price": {"list/gpt-4o": encode(PriceEntry(versions=versions))},
     }

@@ -211,7 +211,7 @@ class Gateway:
             exchange.begin(exchange.admitted_at)
             end_calls((exchange,), self.desk.snapshot)  # it may have waited through a suspension
             return
-        if exchange.client is None:
+        if exchange.reply.client is None:
             return
         currency = need.offer.terms.currency
         if isinstance(word, str):

@@ -1,13 +1,9 @@
 """Header lines of answers: what of a vendor's head goes on to the client, and what we add. All else stays here."""
 
 import re
-from typing import TYPE_CHECKING
 
 from entrepot.gateway.problem import REASONS, Dialect
 from entrepot.wire.http1 import RequestHead, ResponseHead
-
-if TYPE_CHECKING:
-    from entrepot.gateway.relay import Exchange
 
 #: What a browser's script may read of an answer beside its body.
 _EXPOSED = b"x-request-id, apim-request-id, retry-after, retry-after-ms, x-should-retry"
@@ -63,14 +59,6 @@ def place_lines(deployment: str, zone: str) -> bytes:
     """Azure says where it served a call, and as what."""
     lines = b"x-ms-deployment-name: %b\r\n" % deployment.encode("ascii", "ignore")
     return lines + b"x-ms-region: %b\r\n" % zone.encode() if zone.isascii() and zone.isprintable() and zone else lines
-
-
-def lines_of(exchange: "Exchange") -> bytes:
-    """Header lines of an answer beside those that say what it is."""
-    lines = id_lines(exchange.request_id, exchange.dialect)
-    if exchange.dialect is Dialect.AZURE:
-        lines += place_lines(exchange.offer.deployment.name, exchange.offer.upstream.zone)
-    return lines if exchange.client is None else lines + exchange.client.echo()
 
 
 def stream_head(lines: bytes) -> bytes:

@@ -364,6 +364,15 @@ def upstream_failed(reason: str, retry_after_ms: int | None = None) -> Problem:
     )
 
 
+def upstream_refused(status: int) -> Problem:
+    """The vendor's own word about the request, withheld since it names our account there."""
+    return bad_request(
+        "The model's server does not take this request; what it said names its own house and is not passed on.",
+        status=status,
+        code="upstream_refused",
+    )
+
+
 def upstream_limited(retry_after_ms: int | None) -> Problem:
     return Problem(
         status=429,

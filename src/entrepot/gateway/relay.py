@@ -12,8 +12,9 @@ from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.desk import Offer
 from entrepot.gateway.ending import Facts, Verdict
-from entrepot.gateway.heads import answer_head, lines_of, passes_on, retry_after_ms, stream_head
-from entrepot.gateway.problem import Dialect, Problem
+from entrepot.gateway.heads import names_account, passes_on, retry_after_ms
+from entrepot.gateway.problem import Dialect
+from entrepot.gateway.reply import Reply
 from entrepot.gateway.upstream import forwarded
 from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 DURABLE_WAIT_S = 5.0  # protocol §3: then the connection is cut and the record stands
 _LIMITED = (429, 529)
-HELD_LIMIT = 1_000  # reads held back behind a stream's end; an honest one has one or two
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -39,8 +39,7 @@ class Exchange(Attempt):
     """One call between its client and the vendor. Every path of an attempt ends in `_end`, exactly once."""
 
     __slots__ = (
-        "_final", "_gone_at", "_gone_for", "_held", "client", "connection", "dialect", "draining", "ended_at",
-        "on_route", "started",
+        "_final", "_gone_at", "_gone_for", "connection", "draining", "ended_at", "on_route", "reply",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 made once, by the app
@@ -48,16 +47,13 @@ class Exchange(Attempt):
         call: Call, body: bytes,
     ) -> None:  # fmt: skip
         super().__init__(gateway, request_id, decided, call, body)
-        self.client: Connection | None = client
-        self.dialect = dialect
+        self.reply = Reply(client, request_id, dialect)
         self.on_route = 0
         self.connection: UpstreamConnection | None = None
         self.ended_at = 0
         self.draining = False  # its client has gone and its answer is read to the end
-        self.started = False  # a byte of the answer is with the client
         self._final: Callable[[], None] | None = None
         self._gone_at, self._gone_for = 0.0, "client_gone"
-        self._held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
 
     def begin(self, now: int) -> None:
         """The hold is taken: write the intent."""
@@ -65,7 +61,7 @@ class Exchange(Attempt):
         self.gateway.open[self.seq] = self
 
     def _send(self) -> None:
-        if self.client is None:
+        if self.reply.client is None:
             self._end(Verdict("void", "vendor", self._gone_for, NOTHING, False))
             return
         gateway = self.gateway
@@ -96,10 +92,7 @@ class Exchange(Attempt):
         if head.headers.get(b"content-encoding", b"identity") != b"identity":
             return False  # passed on whole, as it is, once its usage is known
         self.relay = Relay(drop_usage=not self.call.include_usage)
-        client = self.client
-        if client is not None:
-            self.started = True
-            client.write(stream_head(lines_of(self)))
+        self.reply.begin(self.offer)
         return True
 
     def stream_data(self, payload: bytes) -> None:
@@ -112,16 +105,12 @@ class Exchange(Attempt):
         except EventTooLarge:
             self._break_off("too_large")
             return
-        if held:
-            self._held.append(held)
-            if len(self._held) > HELD_LIMIT:
-                self._break_off("too_large")
-                return
+        if held and not self.reply.hold(held):
+            self._break_off("too_large")
+            return
         if forward:
             self.facts.size += len(forward)
-            client = self.client
-            if client is not None:
-                client.write(b"%x\r\n%b\r\n" % (len(forward), forward))
+            self.reply.pass_on(forward)
         if relay.done and relay.usage_event is not None and self._final is None:
             self._stream_over()
 
@@ -149,7 +138,7 @@ class Exchange(Attempt):
             return
         answer = read_unary(readable)
         self.facts.size = len(body)
-        self._final = lambda: self._give(head, body)
+        self._final = lambda: self.reply.whole(self.offer, head, body, readable)
         self._judge(answer, readable, broken=answer.broken)
 
     def lost(self, reason: str, *, answered: bool, reused: bool) -> None:
@@ -160,38 +149,35 @@ class Exchange(Attempt):
         if reason in ("connect", "busy"):
             self._next_route(reason)
             return
-        if reason == "reset" and reused and not answered and self.attempt == 1 and self.client is not None:
+        if reason == "reset" and reused and not answered and self.attempt == 1 and self.reply.client is not None:
             self._once_more()
             return
         relay = self.relay
         if relay is not None and relay.usage_event is not None:
             quantities = self.metered(read_event(relay.usage_event))
             if quantities is not None:
-                self._break_stream(reason)
+                self._refuse(reason)
                 self._end(Verdict("aborted", "vendor", f"upstream_{reason}", quantities, True))
                 return
         if answered and relay is not None:
             verdict = Verdict("aborted", "counted", f"upstream_{reason}", self.guessed(relay.events), False)
         else:
             verdict = Verdict("estimated", "estimate", f"upstream_{reason}", self.guessed(0), False)
-        if self.started:
-            self._break_stream(reason)
-        else:
-            self._final = lambda: self._refuse(problem.upstream_failed(reason))
+        self._refuse(reason)
         self._end(verdict)
 
     def failed(self) -> None:
         """A fault of ours in the middle of an answer (upstream.connection.Sink.failed)."""
         if not self.ended_at:
-            cut = self.client.abort if self.started and self.client is not None else None
-            self._final = cut or (lambda: self._refuse(problem.internal()))
+            reply = self.reply
+            self._final = reply.cut if reply.started else lambda: reply.refuse(problem.internal())
             self._end(Verdict("estimated", "estimate", "internal_error", self.guessed(0), False))
 
     def _next_route(self, reason: str) -> None:
         """No connection was made, so nothing was begun: void, and the next route if there is one."""
         offer = self.offer
         following = None
-        if self.client is not None and self.on_route + 1 < len(offer.model.routes):
+        if self.reply.client is not None and self.on_route + 1 < len(offer.model.routes):
             following = self.gateway.desk.offer_anew(offer, self.admitted_at, self.on_route + 1)
         verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
         if isinstance(following, Offer):
@@ -200,7 +186,7 @@ class Exchange(Attempt):
             self.on_route += 1
             self._again()
             return
-        self._final = lambda: self._refuse(problem.upstream_failed(reason))
+        self._refuse(reason)
         self._end(verdict)
 
     def _once_more(self) -> None:
@@ -216,7 +202,7 @@ class Exchange(Attempt):
         if take_all(self.offer.leases, self.hold):  # just released in this same turn, so it is there
             self.begin(self.admitted_at)  # the instant of the request decides its price, whichever attempt serves it
         else:
-            self._final = lambda: self._refuse(problem.lease_unavailable())
+            self._final = lambda: self.reply.refuse(problem.lease_unavailable())
             self._over()
 
     # answers
@@ -224,18 +210,21 @@ class Exchange(Attempt):
     def _refused(self, head: ResponseHead, body: bytes) -> None:
         """The vendor answered with an error. OpenAI's dialect bills none of them but the content filter's 400, whose
         prompt was read (reference/wire.md §2.1): final if it names its usage, else counted."""
+        status, reply = head.status, self.reply
         if passes_on(head, body):
-            self._final = lambda: self._give(head, body)
-            if head.status == 400 and b'"content_filter"' in body:
+            trouble = problem.upstream_refused(status)
+            ours = names_account(body, self.gateway.upstreams[self.offer.upstream.id].target.host)
+            self._final = lambda: reply.refuse(trouble) if ours else reply.whole(self.offer, head, body, body)
+            if status == 400 and b'"content_filter"' in body:
                 self._judge(read_unary(body), b"", broken=False)
                 return
-        elif head.status in _LIMITED:
+        elif status in _LIMITED:
             wait = retry_after_ms(head)
-            self._final = lambda: self._refuse(problem.upstream_limited(wait))
+            self._final = lambda: reply.refuse(problem.upstream_limited(wait))
         else:
-            self._final = lambda: self._refuse(problem.upstream_failed("error"))
-            self.gateway.upstream_trouble(self.offer.upstream.id, head.status)
-        self._end(Verdict("void", "vendor", f"upstream_{head.status}", NOTHING, False))
+            self._refuse("error", retry_after_ms(head))
+            self.gateway.upstream_trouble(self.offer.upstream.id, status)
+        self._end(Verdict("void", "vendor", f"upstream_{status}", NOTHING, False))
 
     def _whole_stream(self, head: ResponseHead, body: bytes, readable: bytes) -> None:
         """A stream that came as one body: encoded, or not labelled as an event stream."""
@@ -246,10 +235,10 @@ class Exchange(Attempt):
             relay.usage_event, relay.events = None, 0
         self.facts.events, self.facts.size = relay.events, len(body)
         if relay.usage_event is None and not relay.events:
-            self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
+            self._refuse("invalid")
             self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
             return
-        self._final = lambda: self._give(head, body)
+        self._final = lambda: self.reply.whole(self.offer, head, body, readable)
         self._judge(read_event(relay.usage_event or b"{}"), readable, broken=False)
 
     def _stream_over(self) -> None:
@@ -257,16 +246,16 @@ class Exchange(Attempt):
         assert relay is not None
         self.facts.events = relay.events
         tail = relay.end()
-        last = b"".join(self._held) + tail
+        last = b"".join(self.reply.held) + tail
         if not relay.done and not relay.error:
             last += b"\n\n" + _DONE if tail else _DONE  # the SDKs wait for it
         self.facts.size += len(last)
-        self._final = lambda: self._finish_stream(last)
+        self._final = lambda: self.reply.finish(last)
         answer = read_event(relay.usage_event or b"{}")
         if relay.error and answer.usage is None:
             self._end(Verdict("aborted", "counted", "upstream_error", self.guessed(relay.events), False))
         elif not relay.events:
-            self._break_stream("invalid")
+            self._refuse("invalid")
             self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
         else:
             self._judge(answer, b"", broken=False)
@@ -282,7 +271,7 @@ class Exchange(Attempt):
         elif answer.usage is not None:
             self._end(Verdict("estimated", "estimate", "absurd_usage", self.guessed(self.facts.events), False))
         elif broken:
-            self._final = lambda: self._refuse(problem.upstream_failed("invalid"))
+            self._refuse("invalid")
             self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
         else:
             self._count("estimated", "no_usage", body)
@@ -303,7 +292,7 @@ class Exchange(Attempt):
 
     def client_gone(self, reason: str = "client_gone") -> None:
         """Nobody waits any more. The vendor bills on, so by default the answer is drained to its usage."""
-        self.client, self._gone_for = None, reason
+        self.reply.client, self._gone_for = None, reason
         self._gone_at = self.gateway.loop.time()
         connection = self.connection
         if self._final is not None or not self.sent_at or not self.wanted():
@@ -333,7 +322,7 @@ class Exchange(Attempt):
             self._count("aborted", reason, b"")
 
     def pause(self) -> None:
-        if self.connection is not None and self.client is not None:
+        if self.connection is not None and self.reply.client is not None:
             self.connection.pause()
 
     def resume(self) -> None:
@@ -343,13 +332,16 @@ class Exchange(Attempt):
     def tick(self, now: float) -> None:
         """Once a second: bound what waits, and note how far a stream has come."""
         if self.ended_at:
-            if self.gateway.now() - self.ended_at > DURABLE_WAIT_S * SECOND and self.client is not None:
-                self.client.abort()
+            if self.gateway.now() - self.ended_at > DURABLE_WAIT_S * SECOND:
+                self.reply.cut()
             return
         patience = self.offer.upstream.drain_seconds
         if self._gone_at and self.sent_at and now - self._gone_at > patience and self._final is None:
             self._cancel("drain_timeout" if self._gone_for == "client_gone" else self._gone_for)
             return
+        relay = self.relay
+        if self.call.stream and self.sent_at and (relay is None or not (relay.events or relay.retained)):
+            self.reply.keep_alive(self.offer, self.sent_at, self.gateway.now())
         self.mark()
 
     def _break_off(self, reason: str) -> None:
@@ -359,9 +351,9 @@ class Exchange(Attempt):
             connection.abandon()
         self.lost(reason, answered=True, reused=False)
 
-    def _break_stream(self, reason: str) -> None:
-        trouble = problem.stream_error(problem.upstream_failed(reason), self.dialect)
-        self._final = lambda: self._finish_stream(trouble)
+    def _refuse(self, reason: str, wait_ms: int | None = None) -> None:
+        """What the client hears at the end: the upstream failed."""
+        self._final = lambda: self.reply.refuse(problem.upstream_failed(reason, wait_ms))
 
     def _end(self, verdict: Verdict) -> None:
         """Once, whoever comes first: a count that comes late finds that it is over."""
@@ -381,20 +373,8 @@ class Exchange(Attempt):
 
     def _over(self) -> None:
         final, self._final = self._final, _nothing
-        if self.client is not None and final is not None:
+        if final is not None:
             final()
-
-    def _give(self, head: ResponseHead, body: bytes) -> None:
-        assert self.client is not None
-        self.client.respond(answer_head(head, len(body), lines_of(self)), body)
-
-    def _finish_stream(self, last: bytes) -> None:
-        assert self.client is not None
-        self.client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n")
-
-    def _refuse(self, trouble: Problem) -> None:
-        if self.client is not None:
-            self.client.refuse(trouble, self.dialect, self.request_id)
 
 
 def _nothing() -> None: ...

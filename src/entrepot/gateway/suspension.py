@@ -26,13 +26,8 @@ def end_calls(exchanges: Iterable[Exchange], snapshot: Snapshot) -> None:
 
 
 def _end(exchange: Exchange) -> None:
-    client = exchange.client
-    if client is None or exchange.ended_at:
+    reply = exchange.reply
+    if reply.client is None or exchange.ended_at:
         return  # nobody waits, or its ending is written and its last bytes are under way
-    trouble = problem.suspended()
-    if exchange.started:
-        last = problem.stream_error(trouble, exchange.dialect)
-        client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
-    else:
-        client.refuse(trouble, exchange.dialect, exchange.request_id)
+    reply.refuse(problem.suspended())
     exchange.client_gone(REASON)

@@ -57,10 +57,11 @@ class Bench:
         self.records: list[Record] = []
         self.waiting: list[Callable[[], None]] = []
         self.sent: list[bytes] = []
+        self.at = 1_800_000_000_000_000
         leases = Leases(loop, [], self.append)
         self.gateway = Gateway(
             loop, self.desk, leases, RequestIds(os.urandom(32)), (1, 1), self.append, lambda _open: True,
-            lambda: 1_800_000_000_000_000, lambda entry: Upstream(loop, entry, b"", "", Budget(), None),
+            lambda: self.at, lambda entry: Upstream(loop, entry, b"", "", Budget(), None),
             Ticker(lambda _facts: None),
         )  # fmt: skip
         self.gateway.renew()
@@ -96,8 +97,8 @@ class Bench:
         return [r for r in self.records if isinstance(r, Ending)]
 
 
-def head(size: int, status: int = 200) -> ResponseHead:
-    return parse_response_head(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, size))
+def head(size: int, status: int = 200, more: bytes = b"") -> ResponseHead:
+    return parse_response_head(b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n" % (status, more, size))
 
 
 def run(where: Path, work: Callable[[Bench], Awaitable[None]], **given: Any) -> None:
