@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,36 @@ from entrepot.prove.house import House
 from entrepot.prove.processes import start_vendor
 
 MODEL = "fake-model"
+EMBEDDINGS = "fake-embeddings"
+#: Added to the house's catalog.
+SELLS_EMBEDDINGS = f"""
+[model.{EMBEDDINGS}]
+routes = ["fake/{EMBEDDINGS}"]
+context = 8_192
+operations = ["embedding"]
+
+[[book.fake-cost]]
+buys_from = "fake"
+currency = "USD"
+valid_from = 2026-01-02T00:00:00Z
+prices = [{{ model = "{EMBEDDINGS}", input = 0.01 }}]
+
+[[book.list]]
+currency = "USD"
+valid_from = 2026-01-02T00:00:00Z
+prices = [{{ model = "{EMBEDDINGS}", input = 0.02 }}]
+"""
 CHAT = "/v1/chat/completions"
 AZURE_CHAT = f"/openai/deployments/{MODEL}/chat/completions?api-version=2024-10-21"
+
+
+#: A customer who has less than a large call may cost.
+POOR = """
+[customer.poor]
+contract = { book = "list" }
+"""
+VENDOR = "VENDOR"
+Swaps = Iterable[tuple[str, str]]
 
 
 class Reply(NamedTuple):
@@ -45,15 +73,23 @@ class Reply(NamedTuple):
 
 
 class TapeHouse:
-    """`entrepot serve` before a fake vendor with a tape; `catalog` is added to the house's own."""
+    """`entrepot serve` before a fake vendor with a tape; `catalog` is added to the house's own, and `swaps` change
+    it: (old, new) texts, VENDOR for the address of the fake vendor."""
 
-    def __init__(self, folder: Path, tape: Iterable[dict[str, Any]] = (), *, catalog: str = "") -> None:
+    def __init__(
+        self, folder: Path, tape: Iterable[dict[str, Any]] = (), *, catalog: str = "", swaps: Swaps = ()
+    ) -> None:
         file = folder / "tape"
         file.write_text("".join(json.dumps(one) + "\n" for one in tape))
         self.ledger = folder / "ledger"
         self.vendor = start_vendor(self.ledger, tape=file)
         self.house = House(self.vendor.port)
-        self.house.catalog.write_text(self.house.catalog.read_text() + catalog)
+        written = self.house.catalog.read_text() + catalog
+        for old, new in swaps:
+            found = f"http://127.0.0.1:{self.vendor.port}/v1" if old == VENDOR else old
+            assert found in written, old
+            written = written.replace(found, new)
+        self.house.catalog.write_text(written)
         try:
             self.house.start()
             self.house.first_answer(seconds=90)
@@ -62,6 +98,7 @@ class TapeHouse:
             self.end()
             raise
         self.key = self.house.key
+        self.poor = self.idle = ""  # keys of customers that a test may declare
 
     @property
     def base_url(self) -> str:
@@ -97,7 +134,9 @@ class TapeHouse:
 
     def heard(self, reply: Reply) -> dict[str, Any]:
         """What the vendor was sent, of a call with `user: echo`."""
-        found: dict[str, Any] = json.loads(reply.json["choices"][0]["message"]["content"])
+        stream = reply.headers["content-type"] == "text/event-stream"
+        choice = json.loads(reply.events[0])["choices"][0] if stream else reply.json["choices"][0]
+        found: dict[str, Any] = json.loads(choice["delta" if stream else "message"]["content"])
         return found
 
     def raw(self, request: bytes, *, seconds: float = 10.0) -> bytes:
@@ -116,6 +155,32 @@ class TapeHouse:
                 assert len(found) == 1, found
                 return found[0]
             assert time.monotonic() < until, f"no record of {reply.request_id}"
+            time.sleep(0.02)
+
+    def key_of(self, customer: str) -> str:
+        """A key of a customer that the catalog declares, who gets half a dollar."""
+        paid = self.house.command("balance", "top-up", customer, "0.5", "USD", "--id", f"first-{customer}")
+        assert paid.returncode == 0, paid.stdout + paid.stderr
+        key = str(self.house.ask("key", "create", "--customer", customer)["key"])
+        self.wait(lambda: self.send("GET", "/v1/models", key=key).status == 200)
+        return key
+
+    def calls(self, kind: str = "open") -> int:
+        """Calls that the gateways have open, or `drained`: whose client has gone."""
+        total = 0
+        for path in (self.house.folder.root / "run").glob("gateway-w*.sock"):
+            with socket.socket(socket.AF_UNIX) as line:
+                line.settimeout(5)
+                line.connect(str(path))
+                line.sendall(b'{"ask": "status"}\n')
+                total += int(json.loads(line.makefile().readline())[kind])
+        return total
+
+    @staticmethod
+    def wait(true: Callable[[], bool], *, seconds: float = 15.0) -> None:
+        until = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < until, "it never became so"
             time.sleep(0.02)
 
     def endings(self) -> int:

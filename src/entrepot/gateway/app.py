@@ -309,6 +309,7 @@ class Gateway:
             "epoch": self.epoch,
             "snapshot": self.desk.snapshot.version,
             "open": len(self.open),
+            "drained": self.drained,
             "connections": len(self.server.connections),
             "calls": self.calls,
             "keeper": self.leases.connected,

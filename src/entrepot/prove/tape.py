@@ -81,7 +81,14 @@ def echo(heard: Heard) -> Answer:
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     fields = {"id": "chatcmpl-echo", "object": "chat.completion", "created": 1_700_000_000, "model": "echo"}
     body = json.dumps({**fields, "choices": [choice], "usage": usage}).encode()
-    return Answer([(0.0, plain(200, "OK", body))], 1, 1, True, "keep")
+    if not json.loads(heard.body).get("stream"):
+        return Answer([(0.0, plain(200, "OK", body))], 1, 1, True, "keep")
+    said = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    fields["object"] = "chat.completion.chunk"
+    events = [json.dumps({**fields, "choices": choices, "usage": used}).encode()
+              for choices, used in (([said], None), ([], usage))]  # fmt: skip
+    stream = b"".join(b"data: %b\n\n" % event for event in [*events, b"[DONE]"])
+    return Answer([(0.0, plain(200, "OK", stream, "text/event-stream"))], 1, 1, True, "keep")
 
 
 def cut_anew(pieces: list[Piece], how: list[str]) -> Iterator[Piece]:

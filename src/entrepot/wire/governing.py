@@ -19,8 +19,8 @@ _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def model_of(raw: msgspec.Raw | None, *, required: bool) -> str:
-    """The name of the model; "" where it may be and is absent."""
-    if raw is None:
+    """The name of the model; "" where it may be and is absent, or null: so langchain-openai on Azure's paths."""
+    if raw is None or (not required and bytes(raw) == b"null"):
         if required:
             raise BadField("the body names no model", "model", "missing_required_parameter")
         return ""

@@ -56,6 +56,8 @@ def test_a_service_tier_that_is_not_the_standard_is_reported(tier: str, read: st
 def test_the_path_may_name_the_deployment_instead():
     text = json.dumps({"messages": MESSAGES}).encode()
     assert read_chat(text, model_required=False).model == ""
+    null = json.dumps({"model": None, "messages": MESSAGES}).encode()
+    assert read_chat(null, model_required=False).model == ""
     with pytest.raises(BadField) as caught:
         read_chat(text)
     assert (caught.value.param, caught.value.code) == ("model", "missing_required_parameter")
