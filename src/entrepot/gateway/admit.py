@@ -9,7 +9,6 @@ import msgspec
 from entrepot.gateway import problem
 from entrepot.gateway.desk import Offer
 from entrepot.gateway.problem import Problem
-from entrepot.kernel.money import show
 from entrepot.limits.lease import take_all
 from entrepot.wire.openai import Call
 
@@ -58,19 +57,3 @@ def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
     if take_all(offer.leases, hold):
         return Plan(offer, hold, input_bound, cap)
     return Need(offer, hold, input_bound, cap)
-
-
-def short_of_money(need: Need, call: Call, left: int) -> Problem:
-    """The refusal once the keeper said *spent*: what it could cost, what is left, and the cap that would fit."""
-    offer = need.offer
-    currency = offer.terms.currency
-    room = left * offer.den - need.input_bound * offer.input_rate
-    fits = max(0, room // (offer.output_rate * call.n)) if offer.output_rate * call.n > 0 else 0
-    if call.operation == "embedding":
-        cost, rest = show(need.hold, currency), show(max(0, left), currency)
-        return problem.spent(cost, currency, need.input_bound, 0, rest, 0, "")
-    name = next((field for field in ("max_tokens", "max_completion_tokens") if field in call.fields), offer.cap_field)
-    return problem.spent(
-        show(need.hold, currency), currency, need.input_bound, need.output_cap // call.n, show(max(0, left), currency),
-        int(fits), name,
-    )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from entrepot.gateway import problem
-from entrepot.gateway.admit import Need, admit, short_of_money
+from entrepot.gateway.admit import Need, admit
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.clients import Server
 from entrepot.gateway.count import Counter
@@ -21,12 +21,12 @@ from entrepot.gateway.problem import Dialect, Problem
 from entrepot.gateway.relay import Exchange
 from entrepot.gateway.routes import Route
 from entrepot.gateway.server import Connection
+from entrepot.gateway.shortage import short_of_money
 from entrepot.gateway.status import Refusals
 from entrepot.gateway.suspension import end_calls
 from entrepot.gateway.ticker import Ticker
 from entrepot.gateway.upstream import Upstream
 from entrepot.kernel.ids import RequestIds
-from entrepot.kernel.money import show
 from entrepot.limits.message import Granted
 from entrepot.metering.record import Tally, to_bytes
 from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
@@ -213,13 +213,10 @@ class Gateway:
             return
         if exchange.reply.client is None:
             return
-        currency = need.offer.terms.currency
         if isinstance(word, str):
             trouble = problem.lease_unavailable()
-        elif word.short == "spent":
-            trouble = short_of_money(need, exchange.call, word.left)
         else:
-            trouble = problem.held(show(need.hold, currency), currency)
+            trouble = short_of_money(need, exchange.call, word)
         self._refuse(connection, route, trouble, exchange.request_id, need.offer.deployment.name)
 
     def _models(self, connection: Connection, route: Route) -> None:

@@ -28,6 +28,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     retry: bool | None = None
     retry_after_ms: int | None = None
     allow: str | None = None
+    details: dict[str, str] | None = None  # for `explain`
 
 
 REASONS = {
@@ -252,36 +253,30 @@ def wrong_operation(asked: str, name: str, serves: tuple[str, ...]) -> Problem:
     )
 
 
-def spent(  # noqa: PLR0917 the figures of one sentence
-    cost: str, currency: str, input_bound: int, cap: int, left: str, fits: int, cap_name: str
-) -> Problem:
-    """429 `insufficient_quota` (first-minutes §4.8): only the keeper may say so."""
-    asked = f"{input_bound:,} input tokens, {cap_name} {cap:,}" if cap_name else f"{input_bound:,} input tokens"
-    way = (
-        f"Lower {cap_name} to {fits:,} or less, or ask for more credit."
-        if fits > 0
-        else "A shorter prompt, or more credit, would let it through."
-    )
+def spent(message: str, param: str, details: dict[str, str]) -> Problem:
+    """429 `insufficient_quota` (first-minutes §4.8): only the keeper may say so. Texts: gateway.shortage."""
     return Problem(
         status=429,
-        message=f"This call could cost up to {cost} {currency} ({asked}) and "
-        f"{left} {currency} is left of your balance. {way}",
+        message=message,
         type="insufficient_quota",
-        param=cap_name or "input",
+        param=param,
         code="insufficient_quota",
         retry=False,
+        details=details,
     )
 
 
-def held(cost: str, currency: str) -> Problem:
+def held(message: str, param: str, details: dict[str, str]) -> Problem:
+    """429 to retry: the money is there, and calls under way hold it."""
     return Problem(
         status=429,
-        message=f"This call could cost up to {cost} {currency}, and that much of your balance is held by calls "
-        "under way. It is free again when they end; retry then.",
+        message=message,
         type="rate_limit_error",
+        param=param,
         code="balance_held",
         retry=True,
         retry_after_ms=500,
+        details=details,
     )
 
 

@@ -36,7 +36,7 @@ class Refusals:
         self._kept[request_id] = {
             "at": at, "customer": key.customer, "project": key.project, "key": key.id,
             "model": model[:_NAME_MOST], "status": trouble.status, "code": trouble.code,
-            "message": trouble.message[:_MESSAGE_MOST],
+            "message": trouble.message[:_MESSAGE_MOST], **({"details": trouble.details} if trouble.details else {}),
         }  # fmt: skip
         if len(self._kept) > REFUSALS_KEPT:
             self._kept.popitem(last=False)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from desks import KEY, KEY_ID, PEPPER, RATES, desk, price
 from entrepot.customers.key import hmac_of, make
-from entrepot.gateway.admit import Need, Plan, admit, short_of_money
+from entrepot.gateway.admit import Need, Plan, admit
 from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.problem import Dialect, Problem, body_of
+from entrepot.gateway.shortage import short_of_money
+from entrepot.limits.message import Granted
 from entrepot.pricing.charge import charge
 from entrepot.snapshot import DeploymentEntry, KeyEntry, KeySecret
 from entrepot.wire.openai import Call, read_chat
@@ -168,7 +170,8 @@ def test_the_refusal_names_the_cap_that_would_fit_and_it_does(tmp_path: Path) ->
     asked = call(max_tokens=5780)
     need = admit(good_offer(d), asked)
     assert isinstance(need, Need)
-    refused = short_of_money(need, asked, left=41_200_000)
+    word = Granted(balance="acme", total=0, short="spent", left=41_200_000)
+    refused = short_of_money(need, asked, word)
     assert (refused.status, refused.code, refused.retry, refused.param) == (
         429,
         "insufficient_quota",
