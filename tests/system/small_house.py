@@ -17,6 +17,10 @@ from typing import Any
 from entrepot.kernel.errors import EntrepotError
 
 _stop = False
+if sys.argv[2:3] and sys.argv[2].startswith("{"):  # in a child, while its code is loaded
+    _handed = json.loads(sys.argv[2])
+    if (Path(_handed["data"]) / f"broken-{sys.argv[1]}").exists():
+        raise ImportError("cannot import name 'rhyme' from 'reason'")
 
 
 def run(data: Path, *handed: Any) -> None:
@@ -24,6 +28,7 @@ def run(data: Path, *handed: Any) -> None:
     listener: socket.socket | None = handed[0] if isinstance(handed[0], socket.socket) else None
     alive_fd, beat, ready, settings = handed[-4:]
     signal.signal(signal.SIGTERM, _asked)
+    signal.signal(signal.SIGUSR1, _asked)
     name = sys.argv[1]
     _mark(data, f"started-{name}")
     if (data / f"refuse-{name}").exists():
@@ -89,6 +94,9 @@ class Printer:
 
     def exited(self, name: str, how: str, log: Path) -> None:
         self._say("exited", name=name, how=how, log=str(log))
+
+    def reloaded(self, facts: dict[str, Any]) -> None:
+        self._say("reloaded", facts=facts)
 
     def stopping(self, seconds: int) -> None:
         self._say("stopping", seconds=seconds)

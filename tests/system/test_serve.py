@@ -2,68 +2,13 @@
 
 import json
 import os
-import queue
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
-
-HERE = Path(__file__).parent
-
-
-class Run:
-    """One `small_house` process and the events it reported."""
-
-    def __init__(self, data: Path, port: int = 0, **environment: str) -> None:
-        self.data = data
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "small_house.py"), str(data), str(port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(HERE), **environment},
-            process_group=0,
-        )
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
-
-    def event(self, kind: str, seconds: float = 20) -> dict[str, Any]:
-        until = time.monotonic() + seconds
-        while True:
-            found = self._events.get(timeout=max(0.01, until - time.monotonic()))
-            if found["event"] == kind:
-                return found
-
-    def ready(self) -> dict[str, Any]:
-        self.facts: dict[str, Any] = self.event("ready")["facts"]
-        return self.facts
-
-    @property
-    def port(self) -> int:
-        return int(self.facts["gateway"]["settings"]["port"])
-
-    def gateway(self) -> int:
-        """Process id of whoever answers on the port."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            return int(connection.recv(20))
-
-    def errors(self) -> str:
-        assert self.process.stderr is not None
-        return self.process.stderr.read()
-
-    def marks(self) -> list[str]:
-        return (self.data / "run" / "marks").read_text().split()
-
-    def _read(self, lines: IO[str]) -> None:
-        for line in lines:
-            self._events.put(json.loads(line))
+from running_house import Run, gone, within
 
 
 @pytest.fixture
@@ -78,22 +23,6 @@ def house(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     for run in runs:
         run.process.kill()
         run.process.wait()
-
-
-def _gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def _within(seconds: float, happened: Callable[[], bool]) -> float:
-    """Seconds until it happened; fails after the bound."""
-    began = time.monotonic()
-    while not happened():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def test_on_a_fresh_folder_the_keeper_is_ready_before_the_others_start(house: Callable[..., Run]) -> None:
@@ -135,7 +64,7 @@ def test_a_stopped_process_is_killed_after_the_silence_and_replaced(house: Calla
     run = house(ENTREPOT_SILENCE_SECONDS="1")
     first = run.ready()["gateway"]["pid"]
     os.kill(first, signal.SIGSTOP)
-    assert 0.7 < _within(4, lambda: _gone(first)) < 2.5
+    assert 0.7 < within(4, lambda: gone(first)) < 2.5
     assert run.gateway() != first
 
 
@@ -143,7 +72,7 @@ def test_a_process_that_hangs_in_its_loop_is_killed_too(house: Callable[..., Run
     run = house(ENTREPOT_SILENCE_SECONDS="1")
     first = run.ready()["keeper"]["pid"]
     (tmp_path / "hang-keeper").touch()
-    _within(5, lambda: _gone(first))
+    within(5, lambda: gone(first))
     assert run.event("exited")["name"] == "keeper"
 
 
@@ -195,7 +124,7 @@ def test_the_death_of_the_parent_ends_every_child_and_the_next_start_takes_the_p
     os.kill(run.process.pid, signal.SIGKILL)
     again = house(run.port)
     again.ready()
-    assert all(_gone(pid) for pid in children)
+    assert all(gone(pid) for pid in children)
     assert again.port == run.port
 
 

@@ -15,7 +15,7 @@ from entrepot.kernel.text import plain_json, plain_lines
 #: answer may. A name is listed when `entrepot/cli/NAME.py` exists, which holds `command`; a test compares the words.
 VERBS = {
     "serve": "everything on this machine",
-    "reload": "new code or settings without a failed request",
+    "reload": "the present code into every process, without a failed call",
     "status": "what runs, what is wrong, what needs you",
     "apply": "load the catalog: difference first, then all or nothing",
     "export": "the catalog as it is now; apply of an export changes nothing",

@@ -43,7 +43,9 @@ def _processes(facts: dict[str, Any], running: bool) -> list[tuple[str, str]]:
         return []
     rows = []
     for g in facts["gateways"]:
-        if g["answers"]:
+        if g["answers"] and g.get("draining"):
+            text = f"{g['name']} was replaced and ends its calls: {_calls(g['open'])} open"
+        elif g["answers"]:
             numbers = f"{_calls(g['calls'])}, {count(g['open'])} open, {count(g['refused'])} refused"
             alone = "" if g["keeper"] else "; without the keeper, on its leases"
             text = f"{g['name']} answers: {numbers}, snapshot {g['snapshot']}{alone}"
@@ -52,6 +54,8 @@ def _processes(facts: dict[str, Any], running: bool) -> list[tuple[str, str]]:
         rows.append(("gateway", text))
     if not facts["gateways"]:
         rows.append(("gateway", "none runs"))
+    started = [p for p in facts.get("parent", {}).get("processes", []) if not p["ready"]]
+    rows += [("gateway", f"{p['name']} is being started") for p in started if p["name"].startswith("gateway")]
     keeper = facts["keeper"]
     known = f": snapshot {keeper['snapshot']}" if "snapshot" in keeper else ""
     if keeper.get("behind_s") is not None:

@@ -26,6 +26,7 @@ from entrepot.storage.folder import Folder
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 BEAT_S = 0.5
+CLOSE = (b"connection", b"close")
 DRAIN_S = 5
 OPEN_CONNECTIONS = 256
 HEAD_S = 10.0  # a connection that has not sent a whole head by then makes room for others
@@ -111,20 +112,34 @@ def run(  # noqa: PLR0917  the same six for every role: serve.wiring calls them 
         timeout_keep_alive=5,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    asyncio.run(_serve(_Server(config), listener, alive_fd, beat, ready))
+    drain_s = float(settings.get("reload_drain_seconds", 0))
+    asyncio.run(_serve(_Server(config), listener, alive_fd, beat, ready, drain_s))
 
 
-async def _serve(
+async def _serve(  # noqa: PLR0917  what `run` has made of them
     server: uvicorn.Server,
     listener: socket.socket,
     alive_fd: int,
     beat: Callable[[], None],
     ready: Callable[[dict[str, Any]], None],
+    drain_s: float,
 ) -> None:
     loop = asyncio.get_running_loop()
+    leaves_by = 0.0
 
     def stop() -> None:
         server.should_exit = True
+
+    def leave() -> None:
+        """A reload: the successor serves on the same socket. Take no connection, tell each client with its answer, and
+        stop when the last one has gone."""
+        nonlocal leaves_by
+        leaves_by = leaves_by or loop.time() + drain_s
+        for each in server.servers:
+            each.close()
+        if CLOSE not in server.config.encoded_headers:
+            server.config.encoded_headers.append(CLOSE)
+            server.server_state.default_headers = [*server.server_state.default_headers, CLOSE]
 
     def parent_gone() -> None:
         if not os.read(alive_fd, 1):
@@ -133,6 +148,7 @@ async def _serve(
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGUSR1, leave)
     loop.add_reader(alive_fd, parent_gone)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waits = HeadWaits()
@@ -144,6 +160,8 @@ async def _serve(
             if server.started and not told:
                 told = True
                 ready({"role": "control", "pid": os.getpid()})
+            if leaves_by and (not server.server_state.connections or loop.time() > leaves_by):
+                stop()
             await asyncio.wait([serving], timeout=BEAT_S if told else 0.02)
     finally:
         await serving

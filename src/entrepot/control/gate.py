@@ -14,7 +14,7 @@ BODY_LIMIT = 16 * 1024 * 1024  # a catalog of a million lines; the keeper's own 
 
 #: What the operator's token may do, by the name of the route. A route that is not named here answers nobody.
 OPERATOR = frozenset({
-    "status.read", "usage.read", "explain.read", "verify.read", "catalog.read", "catalog.apply",
+    "status.read", "usage.read", "explain.read", "verify.read", "catalog.read", "catalog.apply", "reload",
     "key.list", "key.create", "key.rotate", "key.revoke", "customer.list", "customer.show",
     "run.begin", "key.bill", "live.read",
     "deployment.list", "upstream.list", "book.list", "book.show", "balance.list", "balance.show", "balance.top-up",

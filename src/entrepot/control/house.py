@@ -42,6 +42,13 @@ class House:
         room = self.folder.socket("any").parent
         return {p.name.removeprefix("gateway-").removesuffix(".sock"): p for p in sorted(room.glob("gateway-w*.sock"))}
 
+    async def ask_parent(self, question: str, *, patience_s: float = ASK_S) -> dict[str, Any] | None:
+        """`reload` or `processes`; None where no parent answers."""
+        try:
+            return await ask(self.folder.socket("parent.sock"), {"ask": question}, patience_s)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+
     async def ask_gateways(self, question: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
         """The same question to every gateway; None where a living one did not answer. The socket of one that was
         killed stays until its slot's next worker: nobody listens there, so it is none."""
@@ -54,11 +61,11 @@ class House:
         }
 
 
-async def ask(path: Path, question: dict[str, Any]) -> dict[str, Any] | None:
+async def ask(path: Path, question: dict[str, Any], patience_s: float = ASK_S) -> dict[str, Any] | None:
     """One JSON line to a status socket, one back; None where nobody answers in time: status may be lost. Raises
     FileNotFoundError or ConnectionRefusedError where nobody listens."""
     try:
-        async with asyncio.timeout(ASK_S):
+        async with asyncio.timeout(patience_s):
             reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
             try:
                 writer.write(json.dumps(question).encode() + b"\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ from entrepot.control.problem import KeeperUnreachable, Mistaken, Refused
 from entrepot.limits.message import LARGEST, LENGTH_BYTES, Command, Reply, frame, from_keeper, split
 
 PATIENCE_S = 30.0  # an apply compiles a snapshot and waits ≤ 1 s for gateways; beyond this the keeper is stuck
+
+SUCCESSOR_S = 5.0
 
 
 class KeeperPort(Protocol):
@@ -36,7 +39,7 @@ class SocketKeeper:
         message = frame(Command(id=1, name=name, args=json.dumps(args, ensure_ascii=False).encode()))
         if len(message) - LENGTH_BYTES > LARGEST:
             raise Mistaken(f"'{name}' has {len(message):,} bytes; the keeper takes at most {LARGEST:,}")
-        reader, writer = await asyncio.open_unix_connection(str(self._socket))
+        reader, writer = await self._reach()
         try:
             writer.write(message)
             await writer.drain()
@@ -50,6 +53,19 @@ class SocketKeeper:
         finally:
             writer.close()
         raise KeeperUnreachable(f"the keeper closed the connection before it answered '{name}'")
+
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A keeper that stops takes its socket away, one that was killed leaves it: without a socket its successor is
+        about to come (a reload), and is waited for."""
+        until = time.monotonic() + SUCCESSOR_S
+        while True:
+            try:
+                return await asyncio.open_unix_connection(str(self._socket))
+            except FileNotFoundError:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(0.02)
 
 
 def _facts(reply: Reply) -> dict[str, Any]:

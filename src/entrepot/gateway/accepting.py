@@ -36,7 +36,7 @@ class Board:
             os.close(fd)
         self._slot = slot
         self._others: list[int] = []
-        self.say(0)
+        self.leave()  # until it accepts
         self.look()
 
     def say(self, connections: int) -> None:
@@ -83,6 +83,7 @@ class Accepting:
         self._yielded_to = -1  # the least that we left connections to, and how many we take where it did not come
         self._share = 1
         listener.setblocking(False)
+        board.say(0)
         loop.add_reader(listener.fileno(), self._wake)
 
     def close(self) -> None:

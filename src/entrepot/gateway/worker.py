@@ -40,6 +40,7 @@ from entrepot.upstream.client import Budget, Target
 
 DENY_POLL_S = 0.25  # protocol: the deny list is read this often, so a revoked key is refused within a second
 FLUSH_S = 0.1
+KEEPER_MET_S = 0.5
 SWITCH_S = 0.001  # the journal's thread waits so long at the most for its turn between two commits
 GC_AFTER = 20_000  # objects: a call leaves no cycle behind, so there is little to find
 _STEP = 1 * SECOND
@@ -100,6 +101,9 @@ class _Worker:
         self.leases: Leases
         self.board: Board
         self.accepting: Accepting
+        self.stop = asyncio.Event()
+        self.ends_by = 0.0  # of the drain
+        self.patient = False  # the drain waits for connections to fall silent too: others serve meanwhile
 
     async def serve(self, alive_fd: int) -> None:
         loop = asyncio.get_running_loop()
@@ -131,18 +135,14 @@ class _Worker:
         self.journal.start(self._carry())
         self.leases.on_publish = lambda _version: self._refresh()
         self.leases.version = snapshot.version
-        self.accepting = Accepting(
-            loop, self.listener, lambda: Connection(gateway.server), self.board, lambda: len(gateway.server.connections)
-        )
-        gateway.server.changed = self.accepting.counted
         status_path = self.folder.socket(f"gateway-w{slot.number}.sock")
         status = await serve_status(status_path, questions(gateway))
-        stop = asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self._leave, "drain_seconds")
+        loop.add_signal_handler(signal.SIGUSR1, self._leave, "reload_drain_seconds")
 
         def orphaned() -> None:
             loop.remove_reader(alive_fd)
-            stop.set()
+            self._leave("drain_seconds")
 
         loop.add_reader(alive_fd, orphaned)
         tasks = [
@@ -155,8 +155,13 @@ class _Worker:
         gc.collect()
         gc.freeze()  # what a worker has from its start stays: do not look at it again and again
         gc.set_threshold(GC_AFTER)
+        await self._meet_keeper()
+        self.accepting = Accepting(
+            loop, self.listener, lambda: Connection(gateway.server), self.board, lambda: len(gateway.server.connections)
+        )
+        gateway.server.changed = self.accepting.counted
         self.ready({"slot": slot.number, "epoch": epoch, "closed": closed, "snapshot": snapshot.version})
-        await stop.wait()
+        await self.stop.wait()
         whole = await self._drain()
         for task in tasks:
             task.cancel()
@@ -175,13 +180,38 @@ class _Worker:
         gateway = self.gateway
         self.accepting.close()
         gateway.server.drain()
-        until = time.monotonic() + int(self.settings.get("drain_seconds", 30)) - 1
-        while (gateway.open or gateway.ending) and time.monotonic() < until:
+        while self._calls_left() and time.monotonic() < self.ends_by:
             await asyncio.sleep(0.02)
         for connection in list(gateway.server.connections):
             connection.close()
         await asyncio.sleep(0)
         return not gateway.open and not gateway.ending
+
+    def _leave(self, bound: str) -> None:
+        """Asked to stop, or by a reload, whose successors serve already, to take nothing new; the shorter bound counts.
+        A reload waits for silence too: a client whose connection ended while it sends could not know what became of
+        its call, so each is told `connection: close` with its next answer."""
+        ends_by = time.monotonic() + int(self.settings.get(bound, 30)) - 1
+        self.ends_by = min(self.ends_by or ends_by, ends_by)
+        self.patient = bound == "reload_drain_seconds" and not (self.stop.is_set() and not self.patient)
+        self.stop.set()
+
+    def _calls_left(self) -> bool:
+        gateway = self.gateway
+        if gateway.open or gateway.ending or self.accepting.opening:
+            return True
+        return self.patient and bool(gateway.server.connections)
+
+    async def _meet_keeper(self) -> None:
+        """Where a keeper answers, the first call need not wait for its lease; where none does, nobody waits."""
+        path = self.folder.socket("keeper.sock")
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(KEEPER_MET_S)
+            if probe.connect_ex(str(path)):
+                return
+        until = time.monotonic() + KEEPER_MET_S
+        while not self.leases.connected and time.monotonic() < until:
+            await asyncio.sleep(0.005)
 
     async def _every(self, seconds: float, work: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

@@ -138,15 +138,17 @@ class Keeper:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _BEAT_SECONDS)
         finally:
+            path.unlink(missing_ok=True)  # first: whoever finds no socket knows that a successor may come, and waits
             server.close()
             upkeep.cancel()
             await self._finish(beat)
-            path.unlink(missing_ok=True)
 
     async def _finish(self, beat: Callable[[], None]) -> None:
         """Answer what was asked, take what the journals still have, end the writer."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=SEEN_SECONDS)
+        until = time.monotonic() + DRAIN_SECONDS / 2
+        while self._tasks and time.monotonic() < until:
+            beat()
+            await asyncio.wait(self._tasks, timeout=_BEAT_SECONDS)
         for peer in list(self._peers):
             peer.close()
         self._writer.submit(Rank.LAST, lambda: self._ingester.drain(_now()))

@@ -21,13 +21,14 @@ from typing import Any
 from entrepot.kernel.errors import EntrepotError
 from entrepot.serve import heartbeat
 
+_BEAT_SECONDS = 0.5
 _LONGEST_FACT = 60_000  # below a pipe's 64 KiB, so that one write is whole or not at all
 
 
 def main(argv: list[str]) -> int:
     """Run one role until it returns. Exit 0: drained; 1: failed, with the reason told to the parent or the log."""
     handed = json.loads(argv[2])
-    for fd in (handed["facts"], handed["board"], handed["alive"], handed["listener"]):
+    for fd in (handed["facts"], handed["board"], handed["alive"], handed["listener"], handed["go"]):
         if fd is not None:
             os.set_inheritable(fd, False)  # what a role starts itself must not keep our parent's pipe open
     os.umask(0o077)  # of DATA nothing is for other users
@@ -38,9 +39,12 @@ def main(argv: list[str]) -> int:
     beat()
     data = Path(handed["data"])
     try:
+        run = importlib.import_module(handed["module"]).run
+        tell({"loaded": True})  # so that the one before leaves only for one that can come
+        if handed["go"] is not None and not _told_to_go(handed["go"], handed["alive"], beat):
+            return 0
         if handed["alone"] and not _take_turn(data / "run" / f"{argv[1]}.lock", handed["alive"], beat):
             return 0
-        run = importlib.import_module(handed["module"]).run
         arguments: list[Any] = [data]
         if handed["listener"] is not None:
             arguments.append(socket.socket(fileno=handed["listener"]))
@@ -69,6 +73,14 @@ def _teller(fd: int) -> Callable[[dict[str, Any]], None]:
                 pass
 
     return tell
+
+
+def _told_to_go(go_fd: int, alive_fd: int, beat: Callable[[], None]) -> bool:
+    """Wait for the end of the parent's pipe. False: the parent died."""
+    while not (found := select.select([alive_fd, go_fd], [], [], _BEAT_SECONDS)[0]):
+        beat()
+    os.close(go_fd)
+    return alive_fd not in found
 
 
 def _take_turn(lock: Path, alive_fd: int, beat: Callable[[], None]) -> bool:

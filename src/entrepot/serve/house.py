@@ -62,6 +62,14 @@ class House:
         text = f"{_now()}  {name} ended ({plain(how, _NOTE_MOST)}) and is replaced; why: {where}"
         self._terminal.say(self._paint(screen.YELLOW, text))
 
+    def reloaded(self, facts: dict[str, Any]) -> None:
+        """One line, whichever way it went."""
+        if "error" in facts:
+            text = self._paint(screen.YELLOW, f"{_now()}  {plain(str(facts['error']['message']), _NOTE_MOST)}")
+        else:
+            text = f"{_now()}  {screen.reload_line(facts)}"
+        self._terminal.say(text)
+
     def stopping(self, seconds: int) -> None:
         self._terminal.say(
             f"\n{_now()}  stopping: calls under way may end, for at most {seconds} s; Ctrl-C again stops at once"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from entrepot.serve.heartbeat import Board
 from entrepot.serve.settings import Value
@@ -19,17 +19,29 @@ _QUICK_SECONDS = 0.25  # an exit sooner than this after the start counts as a fa
 _PAUSE_FIRST, _PAUSE_MOST = 0.05, 1.0
 
 
+class Ground(NamedTuple):
+    """What all children of a parent stand on: the folder, the settings, and the two descriptors that all inherit."""
+
+    data: Path
+    settings: dict[str, Value]
+    alive_fd: int
+    board_fd: int
+
+
 class Process:
     """A role's present process, its predecessors' failures, and when the next one may start.
 
-    Mutable: one per role, of a role that there are many of one per `number` (from 1), owned by the parent's loop.
+    Mutable: one per role, of a role that there are many of one per `seat` (from 1), owned by the parent's loop.
     """
 
-    def __init__(self, role: Role, cell: int, number: int = 0) -> None:
+    def __init__(self, role: Role, cell: int, seat: int = 0, generation: int = 1) -> None:
         self.role = role
         self.cell = cell
-        self.number = number
-        self.name = f"{role.name}-{number}" if number else role.name
+        self.seat = seat
+        self.generation = generation
+        self.name = f"{role.name}-{seat}" if seat else role.name
+        self.loaded = False  # its code is in memory
+        self.log_from = 0  # where in its log the present process began
         self.popen: subprocess.Popen[bytes] | None = None
         self.facts_fd = -1
         self.telling = False  # its end of the facts pipe is open
@@ -39,6 +51,7 @@ class Process:
         self.started_at = 0.0
         self.next_start_at = 0.0
         self.failures = 0  # exits in a row that came at once or before it was ready
+        self.last_code = 0
         self.retired = False  # ended on its own wish: nothing to replace
         self._ready_at = 0.0
         self._pause = 0.0
@@ -48,21 +61,21 @@ class Process:
     def running(self) -> bool:
         return self.popen is not None
 
-    def start(
-        self, data: Path, alive_fd: int, board_fd: int, listener_fd: int | None, settings: dict[str, Value]
-    ) -> None:
-        """Start a new process; it inherits exactly the descriptors named here."""
+    def start(self, ground: Ground, listener_fd: int | None, go_fd: int | None) -> None:
+        """Start a new process; it inherits exactly the descriptors named here. With `go_fd` it waits, between loading
+        its code and running it, for the end of that pipe."""
         facts_fd, facts_child = os.pipe()
         handed = {
-            "module": self.role.module, "alone": self.role.alone, "data": str(data), "settings": settings,
-            "alive": alive_fd, "board": board_fd, "cell": self.cell, "facts": facts_child, "listener": listener_fd,
-            "nice": self.role.nice,
+            "module": self.role.module, "alone": self.role.alone, "data": str(ground.data),
+            "settings": ground.settings, "alive": ground.alive_fd, "board": ground.board_fd, "cell": self.cell,
+            "facts": facts_child, "listener": listener_fd, "go": go_fd, "nice": self.role.nice,
         }  # fmt: skip
-        passed = [alive_fd, board_fd, facts_child] + ([] if listener_fd is None else [listener_fd])
-        log = self.log(data)
+        passed = [fd for fd in (ground.alive_fd, ground.board_fd, facts_child, listener_fd, go_fd) if fd is not None]
+        log = self.log(ground.data)
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
+            self.log_from = output.tell()
             self.popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "entrepot.serve.child", self.role.name, json.dumps(handed)],
                 stdin=subprocess.DEVNULL,
@@ -74,7 +87,7 @@ class Process:
         os.close(facts_child)
         os.set_blocking(facts_fd, False)
         self.facts_fd, self.telling = facts_fd, True
-        self.ready, self.error, self._unread = None, "", b""
+        self.ready, self.error, self.loaded, self._unread = None, "", False, b""
         self.started_at = time.monotonic()
 
     def log(self, data: Path) -> Path:
@@ -95,6 +108,9 @@ class Process:
         told = []
         for line in lines:
             facts: dict[str, Any] = json.loads(line)
+            if "loaded" in facts:
+                self.loaded = True
+                continue
             if "error" in facts:
                 self.error, self.error_code = str(facts["error"]["message"]), str(facts["error"]["code"])
             elif self.ready is None:
@@ -106,7 +122,7 @@ class Process:
         """Exit code (negative: the signal) if it has exited; the process is forgotten and the next start is planned."""
         if self.popen is None or (code := self.popen.poll()) is None:
             return None
-        self.popen = None
+        self.popen, self.last_code = None, code
         self.retired = code == 0 and self.ready is not None and self.ready.get("available") is False
         now = time.monotonic()
         if self.ready is None or now - self.started_at < _QUICK_SECONDS:
@@ -130,13 +146,22 @@ class Process:
             return now - self.started_at > start
         return now - max(board.last(self.cell) / 1e9, self._ready_at) > silence
 
-    def ask_to_stop(self) -> None:
+    def ask(self, sign: signal.Signals) -> None:
+        """SIGTERM: stop soon. SIGUSR1: take nothing new, and stop when nothing is left."""
         if self.popen is not None:
-            self.popen.terminate()
+            self.popen.send_signal(sign)
 
     def kill(self) -> None:
         if self.popen is not None:
             self.popen.kill()
+
+    def tail(self, data: Path) -> str:
+        """The last lines that the present process, or the last one, wrote into its log."""
+        try:
+            written = self.log(data).read_bytes()[self.log_from :]
+        except OSError:
+            return ""
+        return "\n".join(written[-4096:].decode(errors="replace").splitlines()[-12:])
 
 
 def describe_exit(code: int) -> str:

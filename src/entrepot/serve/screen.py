@@ -146,6 +146,15 @@ def second_line(second: dict[str, Any]) -> str:
     )
 
 
+def reload_line(facts: dict[str, Any]) -> str:
+    """`generation 2 serves: keeper, gateway-1, control replaced in 1.9 s; 2 older processes end their calls`."""
+    older = int(facts["leaving"])
+    left = f"; {older} older process{' ends its' if older == 1 else 'es end their'} calls" if older else ""
+    kept = "".join(f"; {plain(str(each['name']), _NAME_MOST)} was kept" for each in facts["kept"])
+    replaced = ", ".join(facts["replaced"])
+    return f"generation {facts['generation']} serves: {replaced} replaced in {facts['seconds']:.1f} s{left}{kept}"
+
+
 class Terminal:
     """Writes lines in a thread of its own; drops them when nobody reads. `close()` waits a bounded moment."""
 

@@ -96,6 +96,14 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="How long calls under way may go on after Ctrl-C or SIGTERM before their processes are killed.",
     ),
     Setting(
+        name="reload_drain_seconds",
+        default=660,
+        least=0,
+        most=86_400,
+        unit="s",
+        meaning="How long calls under way may go on in the processes that a reload has replaced.",
+    ),
+    Setting(
         name="silence_seconds",
         default=5,
         least=1,

@@ -33,28 +33,40 @@ def run(
     ready: Callable[[dict[str, Any]], None],
     settings: dict[str, Any],
 ) -> None:
-    """Serve until SIGTERM or the parent's death. Without the extra `local`: say so and return."""
+    """Serve until SIGTERM, the parent's death, or, after SIGUSR1, the last call. Without the extra `local`: say so and
+    return.
+
+    The engine listens on a socket of its own, which then takes the name that gateways call: those who are connected to
+    the engine before stay with it, and nobody finds the name missing.
+    """
     file = model_file()
     if file is None or importlib.util.find_spec("xllamacpp") is None:
         ready({"available": False, "remedy": REMEDY})
         return
     stop_fd, stop_ours = os.pipe()
+    leave_fd, leave_ours = os.pipe()
     signal.signal(signal.SIGTERM, lambda *_: os.write(stop_ours, b"."))
-    socket = Folder(data).socket("local.sock")
-    socket.unlink(missing_ok=True)  # left by an engine that was killed
+    signal.signal(signal.SIGUSR1, lambda *_: os.write(leave_ours, b"."))
+    name = Folder(data).socket("local.sock")
+    socket = name.with_name(f"local-{os.getpid():x}.sock")  # a socket's path is short
+    _sweep(name)
     engine = _start(file, socket)
     socket.chmod(0o600)
+    socket.rename(name)
     ready({"available": True, "model": MODEL})
     for thread in os.listdir("/proc/self/task"):  # only now: the start shall not wait behind everybody
         os.setpriority(os.PRIO_PROCESS, int(thread), _NICE)
     asked: list[int] = []
     while not asked:
-        asked = select.select([alive_fd, stop_fd], [], [], _BEAT_SECONDS)[0]
+        asked = select.select([alive_fd, stop_fd, leave_fd], [], [], _BEAT_SECONDS)[0]
         beat()
-    if stop_fd not in asked:  # the parent died: gateways that it left behind are still ending their calls
-        until = time.monotonic() + float(settings.get("drain_seconds", 30))
+    if stop_fd not in asked:  # a successor serves, or the parent died: gateways are still ending calls with this engine
+        bound = "reload_drain_seconds" if leave_fd in asked else "drain_seconds"
+        until = time.monotonic() + float(settings.get(bound, 30))
         while _called(socket) and time.monotonic() < until:
-            time.sleep(_BEAT_SECONDS)
+            beat()
+            if select.select([stop_fd], [], [], _BEAT_SECONDS)[0]:
+                break
     del engine
     os._exit(0)  # the engine's threads may still answer; its own shutdown waits for them without a bound
 
@@ -81,6 +93,13 @@ def _called(socket: Path) -> bool:
         if fields[5] == "03" and fields[7:] == [str(socket)] and f"socket:[{fields[6]}]" in ours:
             return True
     return False
+
+
+def _sweep(name: Path) -> None:
+    """Remove the sockets of engines that were killed before theirs had the name."""
+    for left in name.parent.glob("local-*.sock"):
+        if not Path(f"/proc/{int(left.stem.removeprefix('local-'), 16)}").exists():
+            left.unlink(missing_ok=True)
 
 
 def _start(file: Path, socket: Path) -> Any:

@@ -28,14 +28,16 @@ _KEEPER_S = 1.0
 @router.get("/status", name="status.read")
 async def status(where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """Asks every process at once, each with a bound."""
-    keeper, gateways, disk = await asyncio.gather(
-        _keeper(where), where.ask_gateways({"ask": "status"}), asyncio.to_thread(_disk, where)
-    )
+    keeper, gateways, parent, disk = await asyncio.gather(
+        _keeper(where), where.ask_gateways({"ask": "status"}), where.ask_parent("processes"),
+        asyncio.to_thread(_disk, where),
+    )  # fmt: skip
     database = await asyncio.to_thread(_database, where)
     facts = {
         "version": entrepot.__version__,
         "data": str(where.folder.root),
         "at": show(where.now()),
+        "parent": {"answers": parent is not None, **(parent or {})},
         "keeper": keeper,
         "gateways": [{"name": name, "answers": facts is not None, **(facts or {})} for name, facts in gateways.items()],
         "database": database,
