@@ -163,6 +163,8 @@ class _Worker:
         self.ready({"slot": slot.number, "epoch": epoch, "closed": closed, "snapshot": snapshot.version})
         await self.stop.wait()
         whole = await self._drain()
+        if whole:
+            await self.leases.give_back_all()  # nobody may come to this slot for long
         for task in tasks:
             task.cancel()
         status.close()
