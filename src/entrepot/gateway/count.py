@@ -24,12 +24,15 @@ class _Message(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     message: _Message | None = None
+    text: object = None
 
 
 class _Texts(msgspec.Struct):
     """Of a request or an answer: what may hold text."""
 
     messages: list[_Message] = []
+    prompt: object = None
+    input: object = None
     choices: list[_Choice] = []
 
 
@@ -73,7 +76,7 @@ def guess(size: int) -> int:
 
 
 def count_body(body: bytes) -> int:
-    """Tokens of the text in a chat request or a unary answer; b"" has none, what cannot be read is guessed."""
+    """Tokens of the text in a request or a unary answer; b"" has none, what cannot be read is guessed."""
     if not body:
         return 0
     import bpe_openai
@@ -85,12 +88,24 @@ def count_body(body: bytes) -> int:
     messages = read.messages + [c.message for c in read.choices if c.message is not None]
     encoding = bpe_openai.get_encoding("o200k_base")
     given = _TOKENS_PER_MESSAGE * len(read.messages)
-    return given + sum(len(encoding.encode_ordinary(text)) for message in messages for text in _texts(message.content))
+    texts = [text for message in messages for text in _texts(message.content)]
+    for value in (read.prompt, read.input, *(choice.text for choice in read.choices)):
+        texts += _texts(value)
+        given += _tokens(value)
+    return given + sum(len(encoding.encode_ordinary(text)) for text in texts)
 
 
 def _texts(content: object) -> list[str]:
     if isinstance(content, str):
         return [content]
     if isinstance(content, list):
-        return [p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str)]
+        found = [part.get("text") if isinstance(part, dict) else part for part in content]
+        return [text for text in found if isinstance(text, str)]
     return []
+
+
+def _tokens(value: object) -> int:
+    """Tokens that came as numbers, as a list or as lists."""
+    if not isinstance(value, list):
+        return 0
+    return sum(_tokens(each) if isinstance(each, list) else isinstance(each, int) for each in value)

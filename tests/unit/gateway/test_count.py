@@ -51,3 +51,11 @@ def test_a_count_that_fails_is_guessed_and_the_next_one_is_made(
         assert counted(b"four", b"12345") == [1, 2]
     assert "could not be counted" in caplog.text
     assert counted(b'{"messages":[]}') == [0]
+
+
+def test_prompts_and_inputs_are_counted_as_text_or_as_tokens() -> None:
+    assert count_body(b'{"prompt":"hello world"}') == 2
+    assert count_body(b'{"input":["hello","hello world"]}') == 3
+    assert count_body(b'{"input":[1,2,3]}') == 3
+    assert count_body(b'{"prompt":[[1,2],[3]]}') == 3
+    assert count_body(b'{"choices":[{"text":"hello world","index":0}]}') == 2
