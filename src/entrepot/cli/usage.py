@@ -20,7 +20,7 @@ _HINT = "--sql shows the query, --json the same as data"
 
 
 @verb("requests, tokens by kind, charge")
-@click.option("--by", metavar="NAMES", help="Group by these, comma-separated: customer, project, model, day, … .")
+@click.option("--by", metavar="NAMES", help="Group by these, comma-separated: customer, model, operation, day, … .")
 @click.option("--from", "from_", metavar="DATE", help="Included, UTC; default today.")
 @click.option("--until", metavar="DATE", help="Excluded, UTC.")
 @click.option("--state", type=click.Choice(_STATES), help="Only attempts in this state.")

@@ -33,6 +33,7 @@ class RollupKey(NamedTuple):
     hour: Instant  # of the intent's stamp
     state: str
     source: str
+    operation: str
 
 
 class RollupSums(NamedTuple):
@@ -91,7 +92,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _READ = {"attempt_seq", "request", "attempt", "admitted_at", "ended_at", "state", "source", "quantities", "charged",
-         "charge", "cost", "unrated", "service_tier", "vendor_model"}  # fmt: skip
+         "charge", "cost", "unrated", "service_tier", "vendor_model", "operation"}  # fmt: skip
 _QuickEnding: Any = msgspec.defstruct(
     "_QuickEnding",
     [(field.name, field.type if field.name in _READ else msgspec.Raw) for field in msgspec.structs.fields(Ending)],
@@ -120,7 +121,9 @@ def fold(records: Iterable[tuple[int, bytes]]) -> Batch:
             e = decode(memoryview(data)[1:])
             if e.ended_at > last_at:
                 last_at = e.ended_at
-            key = (bytes(e.terms), e.admitted_at // HOUR, e.state, e.source, e.service_tier, e.vendor_model)
+            key = (
+                bytes(e.terms), e.admitted_at // HOUR, e.state, e.source, e.service_tier, e.vendor_model, e.operation,
+            )  # fmt: skip
             group = raw.get(key)
             if group is None:
                 raw[key] = group = [0, 0, 0, 0, 0, 0, [], []]
@@ -168,12 +171,12 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
     budgets: dict[str, int] = {}
     charges: dict[tuple[str, str, str], int] = {}
     costs: dict[tuple[str, str, str], int] = {}
-    for (terms_bytes, hour, state, source, tier, vendor_model), group in raw.items():
+    for (terms_bytes, hour, state, source, tier, vendor_model, operation), group in raw.items():
         t = _decode_terms(terms_bytes)
         requests, attempts, charge, cost, uncosted, unrated, quantities, billed = group
         key = RollupKey(
             t.customer, t.project, t.key, t.deployment, t.model, vendor_model, t.upstream, t.vendor, t.zone, tier,
-            t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source,
+            t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source, operation,
         )  # fmt: skip
         sums = RollupSums(
             requests, attempts, _column_sums(quantities), _column_sums(billed), charge, cost, uncosted, unrated

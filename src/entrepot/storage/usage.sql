@@ -3,6 +3,7 @@
 SELECT
     customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
     cost_currency, admitted_at - admitted_at % 3600000000 AS hour, state, source,
+    operation,
     SUM(CASE WHEN attempt = 1 THEN 1 ELSE 0 END) AS requests,
     COUNT(*) AS attempts,
     SUM(input) AS input, SUM(cached) AS cached, SUM(cache_write) AS cache_write, SUM(output) AS output,
@@ -19,4 +20,4 @@ SELECT
 FROM endings
 GROUP BY
     customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
-    cost_currency, admitted_at - admitted_at % 3600000000, state, source
+    cost_currency, admitted_at - admitted_at % 3600000000, state, source, operation
