@@ -6,6 +6,7 @@ import msgspec
 
 from entrepot.customers.key import hmac_of, make
 from entrepot.gateway.desk import Desk
+from entrepot.gateway.rates import Rates
 from entrepot.limits.lease import Lease
 from entrepot.snapshot import (
     CustomerEntry,
@@ -19,6 +20,7 @@ from entrepot.snapshot import (
     UpstreamEntry,
 )
 from entrepot.snapshot.files import publish
+from hand_driven import Loop
 
 PEPPER = b"pepper" * 6
 KEY_ID, SECRET = "Ky9Pf34qY6", "Nb3wWD25RQ4F5ZR3qa7yEeeby3abP3E2"
@@ -78,4 +80,4 @@ def desk(
     }
     publish(where, tables)
     lease = Lease("acme", granted=free)
-    return Desk(Snapshot.load(where), PEPPER, lambda _balance: lease), lease
+    return Desk(Snapshot.load(where), PEPPER, lambda _balance: lease, Rates(Loop(), lambda: 10**12)), lease

@@ -103,12 +103,13 @@ def _subclasses(root: type[EntrepotError]) -> Iterator[type[EntrepotError]]:
 
 
 def _problems() -> Iterator[tuple[str, str, str, str]]:
-    """(code, status, type, retry) of every answer that `gateway/problem.py` can give, as its source says."""
+    """(code, status, type, retry) of every answer that the gateway can give, as the source of its refusals says."""
     from entrepot.gateway import problem
 
     for status, code, _message, retry in problem._FAILED.values():
         yield code, str(status), "server_error", "true" if retry else "false"
-    for function in ast.parse((SOURCE / "gateway" / "problem.py").read_text(encoding="utf-8")).body:
+    texts = [(SOURCE / "gateway" / name).read_text(encoding="utf-8") for name in ("problem.py", "limited.py")]
+    for function in [each for text in texts for each in ast.parse(text).body]:
         if isinstance(function, ast.FunctionDef):
             defaults = _defaults(function)
             for call in ast.walk(function):

@@ -11,13 +11,15 @@ from entrepot.gateway.admit import Need, admit
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.clients import Server
 from entrepot.gateway.count import Counter
-from entrepot.gateway.desk import Desk
+from entrepot.gateway.desk import Desk, Offer
 from entrepot.gateway.ending import Bill, Verdict
 from entrepot.gateway.heads import CUSTOM_LIMIT, cors_head, custom_headers, id_lines
 from entrepot.gateway.leases import Leases
+from entrepot.gateway.limiting import limit
 from entrepot.gateway.live import Live
 from entrepot.gateway.models import one_model, usable_models
 from entrepot.gateway.problem import Dialect, Problem
+from entrepot.gateway.ratelines import Taken
 from entrepot.gateway.relay import Exchange
 from entrepot.gateway.routes import Route
 from entrepot.gateway.server import Connection
@@ -26,6 +28,7 @@ from entrepot.gateway.status import Refusals
 from entrepot.gateway.suspension import end_calls
 from entrepot.gateway.ticker import Ticker
 from entrepot.gateway.upstream import Upstream
+from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.ids import RequestIds
 from entrepot.limits.message import Granted
 from entrepot.metering.record import Tally, to_bytes
@@ -33,7 +36,7 @@ from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
 from entrepot.upstream.client import Pool
 from entrepot.wire.builtin import check_builtin
 from entrepot.wire.http1 import RequestHead
-from entrepot.wire.openai import BadField, read_call
+from entrepot.wire.openai import BadField, Call, read_call
 
 DRAINING_LIMIT = 1_000  # answers read to their end for clients that have gone
 INFLATED_LIMIT = 16 * 1024 * 1024
@@ -59,6 +62,7 @@ class Gateway:
     ) -> None:
         self.loop = loop
         self.desk = desk
+        self.rates = desk.rates
         self.leases = leases
         self.slot, self.epoch = stream
         self.append = append
@@ -133,6 +137,12 @@ class Gateway:
         return generation == self.desk.generation and self.now() < until
 
     def refused(self, connection: Connection, route: Route | None, trouble: Problem, request_id: str) -> None:
+        """The server refuses a request that is not whole."""
+        if route is not None and route.takes_body and isinstance(connection.caller, tuple):
+            self._count_refused(connection)
+        self._note_refusal(connection, route, trouble, request_id)
+
+    def _note_refusal(self, connection: Connection, route: Route | None, trouble: Problem, request_id: str) -> None:
         """Count a refusal; that of a known key is remembered with its id for a while."""
         caller = connection.caller
         key: KeyEntry | None = None
@@ -171,29 +181,48 @@ class Gateway:
         try:
             call = read_call(route.operation, body, model_required=not route.deployment)
         except BadField as bad:
-            self._refuse(connection, route, problem.bad_field(bad), request_id)
+            self._refuse_counted(connection, route, problem.bad_field(bad), request_id)
             return
         name = route.deployment or call.model
         offer = self.desk.offer(key, customer, name, now)
         if isinstance(offer, Problem):
-            self._refuse(connection, route, offer, request_id, name)
+            self._refuse_counted(connection, route, offer, request_id, name)
             return
         try:
             routes = (self.desk.snapshot.upstream(upstream) for upstream, _ in offer.model.routes)
             if any(entry is not None and entry.dialect == "builtin" for entry in routes):
                 check_builtin(call)
         except BadField as bad:
-            self._refuse(connection, route, problem.bad_field(bad), request_id, name)
+            self._refuse_counted(connection, route, problem.bad_field(bad), request_id, name)
             return
-        if not self.has_room():
-            self._refuse(connection, route, problem.journal_full(), request_id, name)
+        if offer.allowance is None or self.rates is None:
+            self._admit(connection, route, (request_id, now), (offer, call, body), None)
+        else:
+
+            def decided(word: Problem | None, taken: Taken | None) -> None:
+                self._admit(connection, route, (request_id, now), (offer, call, body), taken if word is None else word)
+
+            limit(self.rates, connection, offer, call, decided)
+
+    def _admit(
+        self, connection: Connection, route: Route, made: tuple[str, int], asked: tuple[Offer, Call, bytes],
+        taken: Taken | Problem | None,
+    ) -> None:  # fmt: skip
+        """Limits come before money: what they refuse (`taken`) writes no record and holds nothing."""
+        request_id, now = made
+        offer, call, body = asked
+        if isinstance(taken, Problem):
+            self._refuse(connection, route, taken, request_id, offer.deployment.name)
             return
-        decided = admit(offer, call)
+        decided = admit(offer, call) if self.has_room() else problem.journal_full()
         if isinstance(decided, Problem):
-            self._refuse(connection, route, decided, request_id, name)
+            if taken is not None:
+                taken.end(0)
+            self._refuse(connection, route, decided, request_id, offer.deployment.name)
             return
         exchange = Exchange(self, connection, request_id, route.dialect, decided, call, body)
         exchange.admitted_at = now
+        exchange.taken = taken
         connection.answering = exchange
         if isinstance(decided, Need):
             need = decided
@@ -211,12 +240,14 @@ class Gateway:
             exchange.begin(exchange.admitted_at)
             end_calls((exchange,), self.desk.snapshot)  # it may have waited through a suspension
             return
+        exchange.free_limits(NOTHING)
         if exchange.reply.client is None:
             return
         if isinstance(word, str):
             trouble = problem.lease_unavailable()
         else:
             trouble = short_of_money(need, exchange.call, word)
+        trouble = msgspec.structs.replace(trouble, lines=exchange.limit_lines())
         self._refuse(connection, route, trouble, exchange.request_id, need.offer.deployment.name)
 
     def _models(self, connection: Connection, route: Route) -> None:
@@ -234,11 +265,23 @@ class Gateway:
             body,
         )
 
+    def _refuse_counted(
+        self, connection: Connection, route: Route, trouble: Problem, request_id: str, model: str = ""
+    ) -> None:
+        """A call that is refused before its limits were looked at counts as a request all the same."""
+        self._count_refused(connection)
+        self._refuse(connection, route, trouble, request_id, model)
+
+    def _count_refused(self, connection: Connection) -> None:
+        allowance = self.desk.allowance(*_caller(connection))
+        if allowance is not None and self.rates is not None:
+            self.rates.count_refused(allowance, self.rates.clock())
+
     def _refuse(self, connection: Connection, route: Route, trouble: Problem, request_id: str, model: str = "") -> None:
         if trouble.code == "model_not_priced":
             trouble = problem.not_priced(model, request_id)
         named = msgspec.structs.replace(route, deployment=model) if model else route
-        self.refused(connection, named, trouble, request_id)
+        self._note_refusal(connection, named, trouble, request_id)
         connection.refuse(trouble, route.dialect, request_id)
 
     # what an exchange asks

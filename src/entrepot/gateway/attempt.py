@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.count import guess
 from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
-from entrepot.kernel.buckets import NOTHING, Quantities
+from entrepot.gateway.ratelines import Taken
+from entrepot.kernel.buckets import NOTHING, OUTPUT_SIDE, Quantities
 from entrepot.kernel.instants import Instant
 from entrepot.metering.record import Checkpoint, Intent, to_bytes
 from entrepot.wire.openai import Call
@@ -25,7 +26,7 @@ class Attempt:
     __slots__ = (
         "_marked",
         "admitted_at", "attempt", "body", "bounds", "call", "facts", "first_at", "gateway", "hold", "offer", "relay",
-        "request_id", "sent_at", "seq",
+        "request_id", "sent_at", "seq", "taken",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", request_id: str, decided: Plan | Need, call: Call, body: bytes) -> None:
@@ -44,6 +45,7 @@ class Attempt:
         self.admitted_at = self.sent_at = self.first_at = 0
         self.facts = Facts()
         self.relay: Relay | None = None
+        self.taken: Taken | None = None  # of its limits, until the request has ended
         self._marked = 0  # events at the last checkpoint
 
     def write_intent(self, now: int, durable: Callable[[], None]) -> None:
@@ -70,6 +72,19 @@ class Attempt:
         gateway.leases.end(offer.leases, self.hold, billed.charge)
         gateway.append(record, durable)
         gateway.note(self, verdict, billed, now)
+
+    def free_limits(self, quantities: Quantities) -> None:
+        """Once, when the request has ended: its limits count what it used instead of its estimate."""
+        taken, self.taken = self.taken, None
+        if taken is not None:
+            taken.end(sum(quantities))
+            if self.call.output_cap is None and quantities is not NOTHING and self.gateway.rates is not None:
+                output = sum(quantities[bucket] for bucket in OUTPUT_SIDE)
+                self.gateway.rates.learn(self.offer.model.id, output // self.call.n)
+
+    def limit_lines(self) -> bytes:
+        """`x-ratelimit-*` as they are now."""
+        return b"" if self.offer.allowance is None else self.offer.allowance.told()
 
     def mark(self) -> None:
         """Once a second: note how far a stream has come, if it moved and the journal has room to spare."""

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from entrepot.wire.openai import TOKENS_PER_MESSAGE, Call
+
 BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4  # role and separators (OpenAI cookbook, "How to count tokens": 3 and 1 for a name)
 _WAITING_LIMIT = 256
@@ -73,6 +75,12 @@ class Counter:
 def guess(size: int) -> int:
     """Tokens of `size` bytes of text, roughly."""
     return -(-size // BYTES_PER_TOKEN)
+
+
+def guess_prompt(call: Call) -> int:
+    """Tokens of a prompt for rates: its text by size, its media by their bound; at least 1."""
+    media = call.input_bound - call.text_bytes - TOKENS_PER_MESSAGE * call.messages
+    return max(1, guess(call.text_bytes) + media)
 
 
 def count_body(body: bytes) -> int:

@@ -13,6 +13,8 @@ import msgspec
 from entrepot.customers.key import KeyBroken, hmac_of, parse
 from entrepot.gateway import problem
 from entrepot.gateway.problem import Problem
+from entrepot.gateway.ratelines import Allowance
+from entrepot.gateway.rates import Rates
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT, OUTPUT_SIDE
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.instants import show as show_instant
@@ -23,6 +25,7 @@ from entrepot.snapshot import (
     CustomerEntry,
     DeploymentEntry,
     KeyEntry,
+    LimitEntry,
     ModelEntry,
     PriceEntry,
     PriceVersion,
@@ -42,9 +45,9 @@ class Offer:
     """
 
     __slots__ = (
-        "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases", "model", "output_cap",
-        "output_max", "output_priced", "output_rate", "raw_terms", "terms", "upstream", "valid_from", "valid_until",
-        "vendor_model", "write_cap",
+        "allowance", "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases", "model",
+        "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "terms", "upstream", "valid_from",
+        "valid_until", "vendor_model", "write_cap",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 the one place that puts an offer together
@@ -69,6 +72,7 @@ class Offer:
         self.raw_terms = msgspec.Raw(_encode(terms))
         self.valid_from, self.valid_until = valid
         self.leases = leases
+        self.allowance: Allowance | None = None
         self.den = terms.den
         self.input_rate = max(terms.rates[b] for b in INPUT_SIDE)
         self.output_rate = max(terms.rates[b] for b in OUTPUT_SIDE)
@@ -84,14 +88,18 @@ class Offer:
 class Desk:
     """What admission looks at: a snapshot, this worker's leases, the deny list, and what was worked out from them."""
 
-    def __init__(self, snapshot: Snapshot, pepper: bytes, lease_of: Callable[[str], Lease]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, pepper: bytes, lease_of: Callable[[str], Lease], rates: Rates | None = None
+    ) -> None:
         self.snapshot = snapshot
         self.pepper = pepper
         self.lease_of = lease_of
+        self.rates = rates
         self.denied: set[str] = set()
         self.generation = 0  # of what keys are judged by: a new one ends every earlier judgement
         self._keys: dict[bytes, tuple[KeyEntry, CustomerEntry, Instant]] = {}
         self._offers: dict[tuple[str, str, int], Offer] = {}
+        self._allowances: dict[str, Allowance | None] = {}
 
     def renew(self, snapshot: Snapshot) -> None:
         """Answer from this snapshot from now on."""
@@ -99,6 +107,9 @@ class Desk:
         self.generation += 1
         self._keys.clear()
         self._offers.clear()
+        self._allowances.clear()
+        if self.rates is not None:
+            self.rates.renew(snapshot.version)
 
     def deny(self, key_ids: list[str]) -> None:
         """Refuse these keys, whatever the snapshot says."""
@@ -216,11 +227,48 @@ class Desk:
             cost_den=cost.den if cost else 1, cost_rates=cost.rates if cost else (-1,) * 8,
             budgets=tuple(hard), watched=tuple(soft),
         )  # fmt: skip
-        return Offer(
+        offer = Offer(
             key, customer, deployment, model, upstream, vendor_model, terms,
             (max(since, customer.starts_at), min(until, customer.ends_at or _FOREVER)),
             tuple(map(self.lease_of, terms.drawn_on)),
         )  # fmt: skip
+        if self.rates is not None:
+            offer.allowance = self.rates.allowance(limits_of(key, customer, deployment, upstream.zone))
+        return offer
+
+    def allowance(self, key: KeyEntry, customer: CustomerEntry) -> Allowance | None:
+        """The limits of a caller, whatever it calls: what a request counts for that no offer was found for."""
+        if self.rates is None:
+            return None
+        if key.id not in self._allowances:
+            if len(self._allowances) >= _OFFERS_KEPT:
+                self._allowances.clear()
+            self._allowances[key.id] = self.rates.allowance(limits_of(key, customer))
+        return self._allowances[key.id]
+
+
+def limits_of(
+    key: KeyEntry, customer: CustomerEntry, deployment: DeploymentEntry | None = None, zone: str = ""
+) -> list[tuple[str, str, LimitEntry]]:
+    """Every limit that a call counts for: its id, whose it is in the caller's words, its numbers. Without a deployment
+    those of the caller alone."""
+    found = []
+    if key.limit is not None:
+        found.append((key.limit.id, "this key", key.limit))
+    for limit in customer.limits:
+        if limit.scope == "customer":
+            found.append((limit.id, "your account", limit))
+        elif limit.scope == "each_key":
+            found.append((f"{limit.id}/{key.id}", "this key", limit))
+        elif limit.scope == "project":
+            if limit.project == key.project:
+                found.append((limit.id, f"project {limit.project}", limit))
+        elif deployment is not None and limit.model == deployment.model and limit.zone in ("", zone):
+            where = f" in {limit.zone}" if limit.zone else ""
+            found.append((limit.id, f"your quota of {limit.model}{where}", limit))
+    if deployment is not None and deployment.limit is not None:
+        found.append((deployment.limit.id, f"deployment {deployment.name}", deployment.limit))
+    return found
 
 
 def _in_force(prices: PriceEntry | None, at: Instant) -> tuple[PriceVersion | None, Instant, Instant]:

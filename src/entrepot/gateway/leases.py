@@ -24,6 +24,7 @@ from entrepot.limits.message import (
     Recall,
     Returned,
     Seen,
+    ToKeeper,
     frame,
     from_keeper,
     split,
@@ -54,6 +55,8 @@ class Leases:
         self._returning = 0  # returns that are not durable yet
         self._returned_all = asyncio.Event()
         self.on_publish: Callable[[int], None] = lambda version: None
+        self.on_share: Callable[[FromKeeper], None] = lambda message: None
+        self.on_link: Callable[[Callable[[ToKeeper], None] | None], None] = lambda send: None
         self.version = 0
 
     def lease(self, balance: str) -> Lease:
@@ -258,6 +261,7 @@ class Leases:
             try:
                 writer.write(frame(hello()))
                 self._writer = writer
+                self.on_link(lambda message, writer=writer: writer.write(frame(message)))  # type: ignore[misc]
                 for account in list(self._accounts.values()):
                     account.asked = 0
                     self._returned(account, account.returned_durable)
@@ -267,6 +271,7 @@ class Leases:
                 pass
             finally:
                 self._writer = None
+                self.on_link(None)
                 writer.close()
             await asyncio.sleep(RETRY_S)
 
@@ -284,3 +289,5 @@ class Leases:
             self._recall(message)
         elif isinstance(message, Publish):
             self.on_publish(message.version)
+        else:
+            self.on_share(message)

@@ -29,6 +29,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
     allow: str | None = None
     details: dict[str, str] | None = None  # for `explain`
+    lines: bytes = b""  # more header lines, each with its end
 
 
 REASONS = {
@@ -113,7 +114,7 @@ def response(problem: Problem, dialect: Dialect, request_id: str, *, close: bool
         parts.append(b"allow: " + problem.allow.encode())
     if close:
         parts.append(b"connection: close")
-    return b"%b\r\n%b\r\n%b" % (b"\r\n".join(parts), lines, body)
+    return b"%b\r\n%b%b\r\n%b" % (b"\r\n".join(parts), problem.lines, lines, body)
 
 
 def stream_error(problem: Problem, dialect: Dialect) -> bytes:
@@ -368,7 +369,7 @@ def upstream_refused(status: int) -> Problem:
     )
 
 
-def upstream_limited(retry_after_ms: int | None) -> Problem:
+def upstream_limited(retry_after_ms: int | None, lines: bytes = b"") -> Problem:
     return Problem(
         status=429,
         message="The model is receiving more calls than it can take at the moment. Nothing was charged. Retry later.",
@@ -376,4 +377,5 @@ def upstream_limited(retry_after_ms: int | None) -> Problem:
         code="upstream_rate_limited",
         retry=True,
         retry_after_ms=retry_after_ms or 1000,
+        lines=lines,
     )

@@ -203,6 +203,7 @@ class Exchange(Attempt):
             self.begin(self.admitted_at)  # the instant of the request decides its price, whichever attempt serves it
         else:
             self._final = lambda: self.reply.refuse(problem.lease_unavailable())
+            self.free_limits(NOTHING)
             self._over()
 
     # answers
@@ -220,7 +221,7 @@ class Exchange(Attempt):
                 return
         elif status in _LIMITED:
             wait = retry_after_ms(head)
-            self._final = lambda: reply.refuse(problem.upstream_limited(wait))
+            self._final = lambda: reply.refuse(problem.upstream_limited(wait, self.limit_lines()))
         else:
             self._refuse("error", retry_after_ms(head))
             self.gateway.upstream_trouble(self.offer.upstream.id, status)
@@ -365,6 +366,7 @@ class Exchange(Attempt):
         self.ended_at = self.gateway.now()
         self.gateway.ending[self.seq] = self
         self.write_ending(verdict, self._durable, self.ended_at)
+        self.free_limits(verdict.quantities)
 
     def _durable(self) -> None:
         """The ending is on disk: now, and not before, the client gets its last bytes."""

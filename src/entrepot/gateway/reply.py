@@ -39,6 +39,8 @@ class Reply:
         lines = id_lines(self.request_id, self.dialect)
         if self.dialect is Dialect.AZURE:
             lines += place_lines(offer.deployment.name, offer.upstream.zone)
+        if offer.allowance is not None:
+            lines += offer.allowance.told()
         return lines if self.client is None else lines + self.client.echo()
 
     def begin(self, offer: "Offer") -> None:

@@ -21,6 +21,7 @@ from entrepot.gateway.accepting import Accepting, Board
 from entrepot.gateway.app import Gateway
 from entrepot.gateway.desk import Desk
 from entrepot.gateway.leases import Leases
+from entrepot.gateway.rates import Rates
 from entrepot.gateway.server import Connection
 from entrepot.gateway.status import questions, serve_status
 from entrepot.gateway.ticker import Ticker
@@ -104,6 +105,7 @@ class _Worker:
         self.stop = asyncio.Event()
         self.ends_by = 0.0  # of the drain
         self.patient = False  # the drain waits for connections to fall silent too: others serve meanwhile
+        self.rates: Rates
 
     async def serve(self, alive_fd: int) -> None:
         loop = asyncio.get_running_loop()
@@ -125,7 +127,10 @@ class _Worker:
         self.journal = Journal(disk, slot, epoch, loop, carry=self._carry, failed=self._failed)
         snapshot = Snapshot.load(self.folder.snapshot)
         self.leases = Leases(loop, list(standing.leases.values()), self.journal.append)
-        desk = Desk(snapshot, self.folder.secret("pepper"), self.leases.lease)
+        self.rates = Rates(loop, lambda: time.monotonic_ns() // 1000)
+        self.rates.renew(snapshot.version)
+        self.leases.on_share, self.leases.on_link = self.rates.hear, self.rates.linked
+        desk = Desk(snapshot, self.folder.secret("pepper"), self.leases.lease, self.rates)
         self.gateway = gateway = Gateway(
             loop, desk, self.leases, RequestIds(self.folder.secret("request-ids")), (slot.number, epoch),
             self.journal.append, self.journal.room, self.clock.now, self._upstream, Ticker(self.ready),
@@ -165,6 +170,7 @@ class _Worker:
         whole = await self._drain()
         if whole:
             await self.leases.give_back_all()  # nobody may come to this slot for long
+        self.rates.leave()
         for task in tasks:
             task.cancel()
         status.close()
@@ -233,6 +239,7 @@ class _Worker:
         if step:
             self.journal.append(to_bytes(Clock(self.clock.now(), step)))
         self.gateway.tick()
+        self.rates.tick()
         self.journal.rotate_if_old(self.clock.now())
         if self.gateway.desk.snapshot.version != self.leases.version:
             self.leases.seen(self.gateway.desk.snapshot.version)
@@ -254,7 +261,10 @@ class _Worker:
 
     def _hello(self) -> Hello:
         gateway = self.gateway
-        return Hello(slot=gateway.slot, epoch=gateway.epoch, pid=os.getpid(), snapshot=gateway.desk.snapshot.version)
+        return Hello(
+            slot=gateway.slot, epoch=gateway.epoch, pid=os.getpid(), snapshot=gateway.desk.snapshot.version,
+            shares=self.rates.held(),
+        )  # fmt: skip
 
     def _carry(self) -> list[bytes]:
         """The stream as it stands: open intents and lease totals."""

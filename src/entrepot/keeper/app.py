@@ -24,7 +24,9 @@ from entrepot.keeper.connection import Connection
 from entrepot.keeper.first_start import DEMO, first_start, make_secrets
 from entrepot.keeper.grants import Grants
 from entrepot.keeper.ingest import Ingester
+from entrepot.keeper.rates import Rates
 from entrepot.keeper.sealing import seal_slot
+from entrepot.keeper.sharefile import ShareFile, boot_of
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.errors import EntrepotError
@@ -32,13 +34,17 @@ from entrepot.kernel.instants import DAY, HOUR, Instant
 from entrepot.kernel.money import show
 from entrepot.ledger.tables import all_balances
 from entrepot.limits.message import (
+    Ask,
+    Ceded,
     Command,
     FromKeeper,
     Hello,
+    Leaving,
     Publish,
     Reply,
     Returned,
     ToKeeper,
+    Using,
     Want,
 )
 from entrepot.metering import tables as metering_tables
@@ -101,6 +107,7 @@ class Keeper:
         self._commands = 0
         self._seen = asyncio.Event()
         self._stop = asyncio.Event()
+        self._rates: Rates
         self._looked_at: Instant = 0
         self._compiled_at: Instant = 0
         self.version = 0
@@ -123,6 +130,8 @@ class Keeper:
         self._writer.start()
         self._upkeep.remove_orphans()
         await self._compile()
+        file = ShareFile(self._folder.root / "run" / "shares", boot_of())
+        self._rates = Rates(loop, lambda: time.monotonic_ns() // 1000, file)
         path = self._folder.socket("keeper.sock")
         path.unlink(missing_ok=True)
         server = await loop.create_unix_server(self._connection, str(path))
@@ -135,6 +144,7 @@ class Keeper:
                     beat()
                 if _now() - self._compiled_at > COMPILE_EVERY:
                     await self._compile()
+                self._rates.tick()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _BEAT_SECONDS)
         finally:
@@ -174,6 +184,8 @@ class Keeper:
         if peer.slot:
             self._grants.gone(peer.slot)
         self._seen.set()
+        if peer.gateway is not None:
+            self._rates.gone(peer, peer.gateway)
 
     def _connected(self) -> set[int]:
         return {peer.slot for peer in self._peers if peer.slot}
@@ -188,6 +200,10 @@ class Keeper:
         elif isinstance(message, Hello):
             if message.snapshot < self.version:
                 peer.send(Publish(self.version))
+            self._rates.hello(peer, message)
+        elif isinstance(message, Ask | Ceded | Using | Leaving):
+            if peer.gateway is not None:
+                self._rates.hear(peer.gateway, message)
         elif isinstance(message, Command):
             self._task(self._command(peer, message))
         else:

@@ -59,9 +59,9 @@ class Meter:
 
     __slots__ = (
         "_amounts",
-        "_index",
         "_keep",
         "given",
+        "index",
         "life",
         "most",
         "name",
@@ -82,7 +82,7 @@ class Meter:
         self.returned = 0
         self.room = 0  # what `used` may come to now
         self.turn_at = 0 if width else NEVER
-        self._index = 0
+        self.index = 0
         self._keep = NEVER
         self._amounts = [0] * SUB_BUCKETS
 
@@ -95,30 +95,30 @@ class Meter:
         if not self.width:
             return
         index = now // self.width
-        if index <= self._index:
+        if index <= self.index:
             return
         amounts = self._amounts
-        if index - self._index >= SUB_BUCKETS or not self.used:
+        if index - self.index >= SUB_BUCKETS or not self.used:
             if self.used:
                 self._amounts = [0] * SUB_BUCKETS
                 self.used = 0
         else:
-            for passed in range(self._index + 1, index + 1):
+            for passed in range(self.index + 1, index + 1):
                 at = passed % SUB_BUCKETS
                 if amounts[at]:
                     self.used -= amounts[at]
                     amounts[at] = 0
-        self._index = index
+        self.index = index
         self.turn_at = (index + 1) * self.width
 
     def add(self, amount: int) -> None:
         """Take `amount` in the sub-bucket of the last `turn`."""
-        self._amounts[self._index % SUB_BUCKETS] += amount
+        self._amounts[self.index % SUB_BUCKETS] += amount
         self.used += amount
 
     def correct(self, index: int, difference: int) -> None:
         """What was taken in sub-bucket `index` turned out to be more or less; one that has run off changes nothing."""
-        if index > self._index - SUB_BUCKETS:
+        if index > self.index - SUB_BUCKETS:
             self._amounts[index % SUB_BUCKETS] += difference
             self.used += difference
 
@@ -160,7 +160,7 @@ class Meter:
         if not self.used or not self.width:
             return ((NEVER, self.used),) if self.used > 0 else ()
         found = []
-        for index in range(self._index - SUB_BUCKETS + 1, self._index + 1):
+        for index in range(self.index - SUB_BUCKETS + 1, self.index + 1):
             amount = self._amounts[index % SUB_BUCKETS]
             if amount:
                 found.append(((index + SUB_BUCKETS) * self.width - now, amount))
@@ -171,7 +171,7 @@ class Meter:
         if not self.width or self.used <= 0:
             return 0
         for back in range(SUB_BUCKETS):
-            index = self._index - back
+            index = self.index - back
             if self._amounts[index % SUB_BUCKETS]:
                 return max(0, (index + SUB_BUCKETS) * self.width - now)
         return 0

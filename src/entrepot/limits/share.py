@@ -55,13 +55,13 @@ class Division:
         self.width = width
         self.version = version
         self.holdings: dict[str, Holding] = {}
-        self._left: list[tuple[int, int]] = []  # (free at, amount) of workers that have gone
+        self.left: list[tuple[int, int]] = []  # (free at, amount) of workers that have gone
 
     def out(self, now: int) -> int:
         """What workers have, and what those that have gone may have used within a window."""
-        while self._left and self._left[0][0] <= now:
-            heapq.heappop(self._left)
-        return sum(each.share for each in self.holdings.values()) + sum(amount for _, amount in self._left)
+        while self.left and self.left[0][0] <= now:
+            heapq.heappop(self.left)
+        return sum(each.share for each in self.holdings.values()) + sum(amount for _, amount in self.left)
 
     def available(self, now: int) -> int:
         return self.most - self.out(now)
@@ -105,9 +105,13 @@ class Division:
             return
         if window is None:
             window = ((SUB_BUCKETS * self.width, holding.share),)
+        self.leave(window, now)
+
+    def leave(self, window: Schedule, now: int) -> None:
+        """Count this as used by somebody who has gone."""
         for wait, amount in window:
-            if amount > 0:
-                heapq.heappush(self._left, (now + wait, amount))
+            if amount > 0 and wait > 0:
+                heapq.heappush(self.left, (now + wait, amount))
 
     def keep_to(self, now: int) -> dict[str, int]:
         """What each worker has to come down to after the limit was lowered; empty while Σ shares ≤ limit."""
@@ -120,7 +124,7 @@ class Division:
 
     def others(self, worker: str, now: int) -> Schedule:
         """When what others have is free again, by what they last said; their unused share as if just used."""
-        found = [(at - now, amount) for at, amount in self._left]
+        found = [(at - now, amount) for at, amount in self.left]
         for name, each in self.holdings.items():
             if name == worker or not each.share:
                 continue
@@ -134,4 +138,4 @@ class Division:
     @property
     def idle(self) -> bool:
         """Nobody has anything: it need not be remembered."""
-        return not self._left and not any(each.share for each in self.holdings.values())
+        return not self.left and not any(each.share for each in self.holdings.values())

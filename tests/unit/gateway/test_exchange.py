@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from desks import KEY, desk, price
+from desks import KEY, KEY_ID, desk, price
 from entrepot.gateway.app import Gateway
 from entrepot.gateway.leases import Leases
 from entrepot.gateway.server import Connection
@@ -15,6 +15,7 @@ from entrepot.gateway.upstream import Upstream
 from entrepot.kernel.ids import RequestIds
 from entrepot.limits.lease import Lease
 from entrepot.metering.record import Ending, Intent, Record, from_bytes
+from entrepot.snapshot import LimitEntry
 from entrepot.upstream.client import Budget
 from entrepot.wire.http1 import ResponseHead, parse_response_head
 
@@ -273,3 +274,91 @@ def test_a_model_is_asked_only_for_what_it_does(tmp_path: Path) -> None:
         assert bench.sent == []
 
     run(tmp_path, work, operations=("embedding",))
+
+
+def limited(bench: Bench) -> dict[str, int]:
+    """What the key's limit counts now."""
+    key = bench.desk.snapshot.key(KEY_ID)
+    customer = bench.desk.snapshot.customer("acme")
+    assert key is not None
+    assert customer is not None
+    allowance = bench.desk.allowance(key, customer)
+    assert allowance is not None
+    return {meter.name.partition(":")[2].partition("/")[0]: meter.used for meter in allowance.every}
+
+
+def give_shares(bench: Bench) -> None:
+    """A keeper that has said yes to everything."""
+    assert bench.gateway.rates is not None
+    key = bench.desk.snapshot.key(KEY_ID)
+    customer = bench.desk.snapshot.customer("acme")
+    assert key is not None
+    assert customer is not None
+    allowance = bench.desk.allowance(key, customer)
+    assert allowance is not None
+    for meter in allowance.every:
+        meter.grant(meter.life, meter.most)
+
+
+LIMIT = LimitEntry(id="l", scope="key", requests=3, tokens=1000, concurrent=1)
+
+
+def test_a_call_takes_of_its_limits_and_its_ending_corrects_them(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        give_shares(bench)
+        exchange = bench.call()
+        assert limited(bench)["requests"] == 1
+        assert limited(bench)["tokens"] == 100 + -(-exchange.call.text_bytes // 4)
+        assert limited(bench)["calls"] == 1
+        bench.disk()
+        exchange.answer(head(len(ANSWER)), ANSWER)
+        bench.disk()
+        assert limited(bench) == {"requests": 1, "tokens": 30, "calls": 0}
+        assert b"x-ratelimit-limit-requests: 3\r\nx-ratelimit-remaining-requests: 2\r\n" in bench.wire.got
+        assert b"x-ratelimit-limit-tokens: 1000\r\nx-ratelimit-remaining-tokens: 970\r\n" in bench.wire.got
+
+    run(tmp_path, work, key={"limit": LIMIT})
+
+
+def test_a_call_that_a_limit_refuses_writes_no_record_and_takes_no_money(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        give_shares(bench)
+        bench.call(b'"max_tokens":2000')
+        assert bench.wire.got.startswith(b"HTTP/1.1 429 ")
+        assert b"x-should-retry: false" in bench.wire.got
+        for _ in range(2):
+            bench.call(b'"n":200')  # no call at all: it counts as a request
+        bench.call()
+        assert bench.wire.got.count(b"HTTP/1.1 429 ") == 2
+        assert b"retry-after-ms: 6" in bench.wire.got
+        assert b"x-ratelimit-remaining-requests: 0\r\n" in bench.wire.got
+        assert bench.records == []
+        assert limited(bench) == {"requests": 3, "tokens": 0, "calls": 0}
+
+    run(tmp_path, work, key={"limit": LIMIT})
+
+
+def test_a_call_that_has_no_money_gives_back_all_but_its_request(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        give_shares(bench)
+        bench.call()
+        await asyncio.sleep(0.01)
+        assert bench.wire.got.startswith(b"HTTP/1.1 503 ")  # no keeper to ask
+        assert limited(bench) == {"requests": 1, "tokens": 0, "calls": 0}
+
+    run(tmp_path, work, key={"limit": LIMIT}, free=0)
+
+
+def test_a_call_that_fails_upstream_counts_as_a_request_only(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        give_shares(bench)
+        exchange = bench.call()
+        bench.disk()
+        exchange.lost("connect", answered=False, reused=False)
+        bench.disk()
+        exchange.lost("connect", answered=False, reused=False)
+        bench.disk()
+        assert bench.wire.got.startswith(b"HTTP/1.1 502 ")
+        assert limited(bench) == {"requests": 1, "tokens": 0, "calls": 0}
+
+    run(tmp_path, work, key={"limit": LIMIT})

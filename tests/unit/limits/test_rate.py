@@ -216,7 +216,7 @@ class Rig:
             if name in self.workers:
                 fresh.learn(name, Held(meter="m", most=self.most, width=self.width, life=holding.life,
                                        given=holding.given, returned=holding.returned), self.now)  # fmt: skip
-        fresh._left = list(self.keeper._left)
+        fresh.left = list(self.keeper.left)
         self.keeper = fresh
 
 
