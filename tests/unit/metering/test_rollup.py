@@ -67,7 +67,8 @@ def test_lease_totals_are_the_largest_seen_wherever_they_stand() -> None:
 
 
 def test_budgets_sum_their_charges_and_only_hard_ones_have_leases() -> None:
-    one, two = terms("demo", budgets=("d/1", "d/2"), watched=("d/3",)), terms("demo", key="7Hd2000000", watched=("d/1",))
+    one = terms("demo", budgets=("d/1", "d/2"), watched=("d/3",))
+    two = terms("demo", key="7Hd2000000", watched=("d/1",))
     batch = fold(pairs(ending(1, terms=one), ending(2, terms=two), ending(3, terms=one, charged=(0,) * 8)))
     charge = ending(1).charge
     assert batch.budgets == {"d/1": 2 * charge, "d/2": charge, "d/3": charge}
