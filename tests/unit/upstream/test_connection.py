@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.upstream import client
-from entrepot.upstream.client import Budget, Pool, Target, UpstreamUnusable, checked_address
+from entrepot.upstream.client import Target, UpstreamUnusable, checked_address
 from entrepot.upstream.connection import (
     BETWEEN_BYTES_S,
     BODY_LIMIT,
@@ -17,64 +17,8 @@ from entrepot.upstream.connection import (
     UpstreamConnection,
 )
 from entrepot.wire.http1 import ResponseHead
-from hand_driven import Loop, Wire
-
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
-STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-class Caller:
-    """Notes how its call ended."""
-
-    def __init__(self, *, stream: bool = False, payer: str = "acme") -> None:
-        self.payer = payer
-        self.connection: UpstreamConnection | None = None
-        self.ends: list[object] = []
-        self.streamed = b""
-        self.there = True
-        self._stream = stream
-
-    def wanted(self) -> bool:
-        return self.there
-
-    def wants_stream(self, head: ResponseHead) -> bool:
-        return self._stream
-
-    def answer(self, head: ResponseHead, body: bytes) -> None:
-        self.ends.append((head.status, body))
-
-    def stream_data(self, payload: bytes) -> None:
-        self.streamed += payload
-
-    def stream_end(self) -> None:
-        self.ends.append("end")
-
-    def failed(self) -> None:
-        self.ends.append("failed")
-
-    def lost(self, reason: str, *, answered: bool, reused: bool) -> None:
-        self.ends.append((reason, answered, reused))
-
-
-class Rig:
-    """A pool, and connections made by hand in place of its own."""
-
-    def __init__(self, budget: int = 1 << 30) -> None:
-        self.loop = Loop()
-        self.pool = Pool(self.loop, Target("http://vendor.example/v1"), budget=Budget(budget))  # type: ignore[arg-type]
-
-    def call(self, *, stream: bool = False) -> tuple[Caller, Wire]:
-        """A call on a connection of its own."""
-        caller = Caller(stream=stream)
-        wire = Wire(UpstreamConnection(self.pool))
-        wire.protocol.start(b"POST", caller, self.loop.now)
-        return caller, wire
-
-    def again(self, payer: str = "acme") -> Caller:
-        """A call on whatever the pool has."""
-        caller = Caller(payer=payer)
-        self.pool.send(b"AGAIN", caller)
-        return caller
+from hand_driven import Wire
+from upstream_rig import ANSWER, STREAM, Caller, Rig
 
 
 @pytest.fixture
@@ -389,54 +333,3 @@ def test_what_is_no_base_address_is_refused(url: str) -> None:
 def test_a_base_address_is_read_once() -> None:
     target = Target("https://vendor.example:8443/openai/v1/")
     assert (target.tls, target.host, target.port, target.path) == (True, "vendor.example", 8443, "/openai/v1")
-
-
-def test_customers_take_turns_for_connections_and_the_longest_line_loses_first(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "OPEN_LIMIT", 1)
-    monkeypatch.setattr(client, "WAIT_LIMIT", 4)
-    _, wire = rig.call()
-    crowd = [rig.again("crowd") for _ in range(4)]
-    other, third = rig.again("other"), rig.again("third")
-    rig.loop.turn()
-    assert [caller.ends for caller in crowd] == [[], [], [("busy", False, False)], [("busy", False, False)]]
-    order = []
-    for _ in range(4):
-        wire.feed(ANSWER)
-        order.append(next(name for name, each in (("crowd", crowd[0]), ("crowd", crowd[1]), ("other", other),
-                                                  ("third", third)) if each.connection is not None))  # fmt: skip
-        wire.protocol.sink.connection = None
-    assert order == ["crowd", "other", "third", "crowd"]
-    wire.feed(ANSWER)
-    assert rig.pool.held == {}
-    assert rig.pool.empty
-
-
-def test_who_has_fewer_connections_goes_before_who_has_more(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "OPEN_LIMIT", 3)
-    wires = [rig.call()[1] for _ in range(3)]
-    assert rig.pool.held == {"acme": 3}
-    mine, others = [rig.again(), rig.again()], [rig.again("other"), rig.again("other")]
-    wires[0].feed(ANSWER)
-    wires[1].feed(ANSWER)
-    assert [caller.connection is not None for caller in (*mine, *others)] == [True, False, True, False]
-    assert rig.pool.held == {"acme": 2, "other": 1}
-
-
-def test_a_connection_that_cannot_be_made_hands_its_place_to_who_waits(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "OPEN_LIMIT", 1)
-    first, second = rig.again(), rig.again()
-
-    async def connect() -> UpstreamConnection:
-        raise OSError("no way")
-
-    rig.pool._connect = connect  # type: ignore[method-assign]
-    asyncio.run(rig.loop.coroutines.pop())
-    assert first.ends == [("connect", False, False)]
-    assert len(rig.loop.coroutines) == 1
-    asyncio.run(rig.loop.coroutines.pop())
-    assert second.ends == [("connect", False, False)]
-    assert rig.pool.empty
