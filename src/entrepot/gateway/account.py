@@ -45,7 +45,9 @@ class Account:
     __slots__ = (
         "asked",
         "asked_at",
+        "blocked",
         "budget",
+        "closing",
         "ends_at",
         "lease",
         "next_id",
@@ -66,6 +68,8 @@ class Account:
         self.taken = lease.charged  # charged + held when pace was last looked at
         self.used_at = now
         self.returned_durable = lease.returned
+        self.closing = False  # what ends here goes back: less may be spent now than is out
+        self.blocked = 0  # what has ended and goes back at the end of this turn
         self.budget = budget_of(lease.balance) is not None
         self.next_id, self.ends_at = following(lease.balance)
 
@@ -83,6 +87,16 @@ class Account:
             balance=lease.balance, granted_seen=lease.granted, need=need, pace=max(self.pace, need, ahead),
             hold=holds[0] if holds else 0, holds=tuple(holds), free=lease.free, returned=lease.returned, number=number,
         )  # fmt: skip
+
+    def block(self) -> None:
+        """Nobody may take what is free: it goes back as soon as the ending that left it is journaled."""
+        rest = self.lease.free
+        self.lease.held += rest
+        self.blocked += rest
+
+    def unblock(self) -> None:
+        self.lease.held -= self.blocked
+        self.blocked = 0
 
     def look(self, now: float) -> None:
         """Once a second: how fast is it used?"""

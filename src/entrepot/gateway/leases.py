@@ -79,7 +79,10 @@ class Leases:
         for lease in leases:
             lease.end(hold, charge)
             if lease.wanted:  # in a turn of its own: this one may take the hold again, for another attempt
-                self._loop.call_soon(self._serve, self._account(lease.balance))
+                account = self._account(lease.balance)
+                if account.closing:
+                    account.block()
+                self._loop.call_soon(self._serve, account)
 
     def _account(self, balance: str) -> Account:
         found = self._accounts.get(balance)
@@ -140,6 +143,9 @@ class Leases:
         """Everybody whose hold fits goes on, in their order: a large one does not keep small ones waiting."""
         waiters, account.waiters = account.waiters, deque()
         lease = account.lease
+        if account.blocked:
+            account.unblock()
+            self._give_back(account)
         for waiter in waiters:
             if waiter.done:
                 continue
@@ -148,7 +154,7 @@ class Leases:
                 self._advance(waiter)
             else:
                 account.waiters.append(waiter)
-        lease.wanted = bool(account.waiters)
+        lease.wanted = bool(account.waiters) or account.closing
 
     def _ask(self, account: Account) -> None:
         """One question at a time, for everybody who waits."""
@@ -168,9 +174,7 @@ class Leases:
         number = message.number or account.asked
         if number == account.asked:
             account.asked = 0
-        if message.total > lease.granted:
-            self._append(to_bytes(Grant(message.balance, message.total)), None)
-            lease.grant(message.total)
+        self._hear(account, message.total)
         self._serve(account)
         if message.short:  # a word about a question that did not speak for a call says nothing of it
             for waiter in [each for each in account.waiters if 0 < each.question <= number]:
@@ -180,12 +184,24 @@ class Leases:
             self._serve(account)
         self._ask(account)
 
+    def _hear(self, account: Account, total: int) -> None:
+        """What was ever granted; journaled before anything uses it."""
+        lease = account.lease
+        if total > lease.granted:
+            self._append(to_bytes(Grant(lease.balance, total)), None)
+            lease.grant(total)
+            account.closing = False
+
     # giving back
 
     def _recall(self, message: Recall) -> None:
         """All that is free goes back, also when calls wait here: it was too little for each of them, and the keeper
         knows who is first."""
-        account = self._accounts.get(message.balance)
+        account = self._account(message.balance) if message.total else self._accounts.get(message.balance)
+        if account is not None:
+            self._hear(account, message.total)
+            if message.closing:
+                account.closing = account.lease.wanted = True
         if account is not None and account.lease.free > 0:
             self._give_back(account)
         elif account is None or account.lease.returned == account.returned_durable:

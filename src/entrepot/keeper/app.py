@@ -201,6 +201,7 @@ class Keeper:
             if message.snapshot < self.version:
                 peer.send(Publish(self.version))
             self._rates.hello(peer, message)
+            self._task(self._grants.review())  # it may have been away when a budget was lowered
         elif isinstance(message, Ask | Ceded | Using | Leaving):
             if peer.gateway is not None:
                 self._rates.hear(peer.gateway, message)
@@ -221,7 +222,8 @@ class Keeper:
 
     def _reclaim(self, slot: int) -> int:
         return seal_slot(
-            RealDisk(), self._folder.journal, slot, _now(), by="keeper", passed=self._ingester.position
+            RealDisk(), self._folder.journal, slot, _now(), by="keeper", passed=self._ingester.position,
+            granted=self._upkeep.granted,
         )  # fmt: skip
 
     async def _job(self, rank: Rank, job: Callable[[], Any]) -> Any:

@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
-from entrepot.ledger.tables import BalanceUnknown, funds_of
+from entrepot.ledger.tables import BalanceUnknown, all_funds, funds_of
 from entrepot.limits import tables
 from entrepot.limits.budget import budget_of
-from entrepot.limits.declared import read_budget
+from entrepot.limits.declared import read_budget, read_budgets
 from entrepot.limits.message import Granted, Want
 from entrepot.metering.record import LeaseTotals
 
@@ -38,10 +38,12 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What to reply, and how much of the lease's source each slot has: whom to ask to give back."""
+    """What to reply, and how much of the lease's source each slot has: whom to ask to give back, and what it was ever
+    granted."""
 
     granted: Granted
     outstanding: dict[int, int]
+    totals: dict[int, int]
 
 
 def decide(
@@ -101,7 +103,7 @@ def _answer(conn: Connection, question: Question, slots: int) -> Answer:
         short: Literal["held", "spent"] = "held" if budget and not forgotten else "spent"
         left = max((want.hold, want.need, *want.holds)) if short == "held" else 0
         word = Granted(balance=want.balance, total=want.granted_seen, short=short, left=left, number=want.number)
-        return Answer(word, {})
+        return Answer(word, {}, {})
     if want.granted_seen > mine.granted:  # the database is older than the slot: a restored backup
         tables.move(conn, slot, granted={want.balance: want.granted_seen})
         leases = tables.leases_of(conn, want.balance)
@@ -119,7 +121,7 @@ def _answer(conn: Connection, question: Question, slots: int) -> Answer:
     word = Granted(
         balance=want.balance, total=total, short=short_of, left=max(0, funds), room=room, number=want.number
     )  # fmt: skip
-    return Answer(word, outstanding)
+    return Answer(word, outstanding, {number: totals.granted for number, totals in leases.items()})
 
 
 def _funds(conn: Connection, lease: str) -> int | None:
@@ -142,4 +144,12 @@ def overdrawn(conn: Connection) -> list[str]:
     out: dict[str, int] = {}
     for _slot, totals in tables.all_leases(conn):
         out[totals.balance] = out.get(totals.balance, 0) + tables.outstanding(totals)
-    return [name for name, amount in out.items() if amount and amount > (_funds(conn, name) or 0)]
+    funds = all_funds(conn)
+    amounts = {
+        f"{customer}/budget/{b.id}": b.amount for customer, all_ in read_budgets(conn).items() for b in all_ if b.hard
+    }
+    charged = tables.budget_charged(conn)
+    for name in out:
+        if budget := budget_of(name):
+            funds[name] = amounts.get(f"{budget[0]}/budget/{budget[1]}", 0) - charged.get(name, 0)
+    return [name for name, amount in out.items() if amount and amount > funds.get(name, 0)]

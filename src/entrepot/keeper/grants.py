@@ -10,7 +10,7 @@ A call waits 250 ms at the most, so every way through this takes less: `ANSWER_S
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -76,6 +76,7 @@ class Grants:
         self._pending: deque[_Asked | _Back] = deque()
         self._asking: dict[tuple[Connection, str], _Asked] = {}  # of those, the questions
         self._waiting: dict[str, list[_Asked]] = {}  # for returns, by lease
+        self._short: Counter[str] = Counter()  # questions that wait for what others give back, by lease
         self._recalled: dict[tuple[str, int], float] = {}  # (lease, slot) → when it was asked to give back
         self._deaf: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -138,7 +139,12 @@ class Grants:
     async def _decide(self, items: list["_Asked | _Back"]) -> None:
         backs = [each for each in items if isinstance(each, _Back)]
         asked = [each for each in items if isinstance(each, _Asked)]
-        questions = [Question(each.peer.slot, each.want, each.recalled) for each in asked]
+        asked.sort(key=lambda each: not each.want.holds)  # stable: calls that wait go before what is taken ahead
+        short = {*self._short, *(each.want.balance for each in asked if each.want.holds)}
+        questions = [
+            Question(each.peer.slot, each.want, each.recalled or (not each.want.holds and each.want.balance in short))
+            for each in asked
+        ]  # what is taken ahead would be missing to a call for which others are just giving back
         slots = len({peer.slot for peer in self._peers() if peer.slot})
         answers = await self._job(lambda: self._do_batch(backs, questions, slots))
         for back in backs:
@@ -162,11 +168,15 @@ class Grants:
         late = time.monotonic() - one.began > ANSWER_S
         if short and not one.recalled and not late:
             one.recalled = True
+            self._short[one.want.balance] += 1
             self._recall(one, found)
         elif short and not one.looked and not late and time.monotonic() - self._looked_at > FRESH_S:
             one.looked = True
             self._task(self._look_first(one))
         else:
+            if one.recalled:
+                self._short[one.want.balance] -= 1
+                self._short += Counter()  # drops what is 0
             one.peer.send(found.granted)
 
     # before a refusal
@@ -180,7 +190,7 @@ class Grants:
         for slot, peer in connected.items():
             if now - self._recalled.get((name, slot), 0.0) > RECALL_S:
                 self._recalled[name, slot] = now
-                peer.send(Recall(name))
+                peer.send(Recall(name, found.totals.get(slot, 0)))
         dead = holders - set(connected)
         for slot in dead - self._reclaiming:
             self._reclaiming.add(slot)
@@ -242,7 +252,7 @@ class Grants:
             self.recall(name)
 
     def recall(self, name: str) -> None:
-        """Everybody gives back what is free of it."""
+        """Everybody gives back what is free of it, and what calls under way leave over."""
         for peer in self._peers():
             if peer.slot:
-                peer.send(Recall(name))
+                peer.send(Recall(name, closing=True))

@@ -17,7 +17,9 @@ from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.sealing import last_epoch, seal_slot, unsealed_slots
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.instants import Instant
+from entrepot.limits.tables import leases_at
 from entrepot.metering import tables
+from entrepot.metering.record import LeaseTotals
 from entrepot.metering.tables import LakeFile
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder, sync_directory
@@ -85,10 +87,16 @@ class Upkeep:
 
     def _seal_one(self, slot: int) -> None:
         done = seal_slot(
-            self._disk, self._folder.journal, slot, _now(), by="keeper", passed=self._ingester.position
-        )
+            self._disk, self._folder.journal, slot, _now(), by="keeper", passed=self._ingester.position,
+            granted=self.granted,
+        )  # fmt: skip
         if done:
             _log.info("sealed %d streams of slot w%d", done, slot)
+
+    def granted(self, slot: int) -> list[LeaseTotals]:
+        """What the books say of the slot's leases: it may have died before it heard of the last grant."""
+        with read(self._engine) as conn:
+            return leases_at(conn, slot)
 
     async def _lake(self, writer: Writer) -> None:
         if time.monotonic() < self._retry_at:

@@ -211,20 +211,42 @@ def balance_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
     return left
 
 
+_BALANCE = select(balances).where(balances.c.id == bindparam("name"))
+_SUMS = (
+    select(accounts.c.debits, accounts.c.credits)
+    .where(accounts.c.id.in_(bindparam("names", expanding=True)))
+    .order_by(accounts.c.id)
+)
+_SUMS_LOCKED = _SUMS.with_for_update()
+
+
 def funds_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
     """Ledger units that may still be spent: the prepaid credit, or the credit limit less what is unbilled and what is
     billed, with tax, and not paid. Below zero where the limit was lowered. Raises BalanceUnknown."""
-    row = conn.execute(select(balances).where(balances.c.id == balance)).first()
+    row = conn.execute(_BALANCE, {"name": balance}).first()
     if row is None:
         raise BalanceUnknown(f"there is no balance {balance!r}")
     ids = [row.account]
     if row.credit_limit is not None:
         ids.append(Account(kind="receivable", currency=row.currency, party=balance).id)
-    query = select(accounts.c.debits, accounts.c.credits).where(accounts.c.id.in_(ids)).order_by(accounts.c.id)
     left: int = row.credit_limit or 0
-    for each in conn.execute(query.with_for_update() if lock else query):
+    for each in conn.execute(_SUMS_LOCKED if lock else _SUMS, {"names": ids}):
         left += each.credits - each.debits
     return left
+
+
+def all_funds(conn: Connection) -> dict[str, int]:
+    """What `funds_of` says, of every balance."""
+    running = {
+        row.id: row.credits - row.debits
+        for row in conn.execute(select(accounts.c.id, accounts.c.credits, accounts.c.debits))
+    }
+    found = {}
+    for row in conn.execute(select(balances)):
+        found[row.id] = (row.credit_limit or 0) + running.get(row.account, 0)
+        if row.credit_limit is not None:
+            found[row.id] += running.get(Account(kind="receivable", currency=row.currency, party=row.id).id, 0)
+    return found
 
 
 def currency_of(conn: Connection, balance: str) -> str:

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from entrepot.customers.limit_tables import budget_table
 from entrepot.limits.budget import Budget
+
+_ONE = select(budget_table).where(budget_table.c.customer == bindparam("buyer"), budget_table.c.id == bindparam("name"))
 
 
 def read_budgets(conn: Connection) -> dict[str, tuple[Budget, ...]]:
@@ -20,8 +22,7 @@ def read_budgets(conn: Connection) -> dict[str, tuple[Budget, ...]]:
 
 def read_budget(conn: Connection, customer: str, budget: str) -> Budget | None:
     """One budget by its name; None: it is not declared, or no longer."""
-    columns = budget_table.c
-    row = conn.execute(select(budget_table).where(columns.customer == customer, columns.id == budget)).first()
+    row = conn.execute(_ONE, {"buyer": customer, "name": budget}).first()
     return _budget(row) if row is not None else None
 
 

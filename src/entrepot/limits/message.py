@@ -116,9 +116,16 @@ class Granted(msgspec.Struct, frozen=True, tag="granted", kw_only=True):
 
 
 class Recall(msgspec.Struct, frozen=True, tag="recall"):
-    """Give back all that is free of this balance; answered by `returned` in any case."""
+    """Give back all that is free of this balance; answered by `returned` in any case.
+
+    `total` was ever granted to this slot: one that has not heard of it all (its answer was lost with a connection)
+    hears it now, or that part would be nobody's. 0: not said. `closing`: more is out than there may be now, so what
+    calls under way leave over goes back too, until something is granted again.
+    """
 
     balance: str
+    total: int = 0
+    closing: bool = False
 
 
 class Share(msgspec.Struct, frozen=True, tag="share", kw_only=True):

@@ -6,7 +6,7 @@ ledger has; the caller reads that in the same transaction, locked.
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Column, Connection, Integer, Table, Text, select
+from sqlalchemy import Column, Connection, Executable, Integer, Table, Text, bindparam, select
 
 from entrepot.limits.lease import LeaseBroken
 from entrepot.metering.record import LeaseTotals
@@ -28,11 +28,27 @@ budget_charges = Table(
 )  # fmt: skip
 _AT_ONCE = 500  # names in one query; SQLite's default bound is 32,766 parameters
 
+# Every grant runs these. Made once: to put one together costs six times what SQLite needs to answer it.
+_OF_BALANCE = select(leases).where(leases.c.balance == bindparam("name")).order_by(leases.c.slot)
+_OF_BALANCE_LOCKED = _OF_BALANCE.with_for_update()
+_OF_SLOT_LOCKED = (
+    select(leases)
+    .where(leases.c.slot == bindparam("mine"), leases.c.balance.in_(bindparam("names", expanding=True)))
+    .order_by(leases.c.balance)
+    .with_for_update()
+)
+_CHARGED = (
+    select(budget_charges)
+    .where(budget_charges.c.period.in_(bindparam("names", expanding=True)))
+    .order_by(budget_charges.c.period)
+)
+_CHARGED_LOCKED = _CHARGED.with_for_update()
+_put: dict[str, Executable] = {}  # by dialect
+
 
 def leases_of(conn: Connection, balance: str, *, lock: bool = False) -> dict[int, LeaseTotals]:
     """Totals per slot; `lock` keeps the rows until the transaction ends."""
-    query = select(leases).where(leases.c.balance == balance).order_by(leases.c.slot)
-    rows = conn.execute(query.with_for_update() if lock else query)
+    rows = conn.execute(_OF_BALANCE_LOCKED if lock else _OF_BALANCE, {"name": balance})
     return {row.slot: LeaseTotals(row.balance, row.granted, row.returned, row.charged) for row in rows}
 
 
@@ -40,6 +56,13 @@ def all_leases(conn: Connection) -> list[tuple[int, LeaseTotals]]:
     """(slot, totals) of every lease."""
     rows = conn.execute(select(leases).order_by(leases.c.balance, leases.c.slot))
     return [(row.slot, LeaseTotals(row.balance, row.granted, row.returned, row.charged)) for row in rows]
+
+
+def leases_at(conn: Connection, slot: int) -> list[LeaseTotals]:
+    """Totals of the slot's leases that have something out."""
+    rows = conn.execute(select(leases).where(leases.c.slot == slot).order_by(leases.c.balance))
+    found = [LeaseTotals(row.balance, row.granted, row.returned, row.charged) for row in rows]
+    return [totals for totals in found if outstanding(totals)]
 
 
 def outstanding(totals: LeaseTotals) -> int:
@@ -111,22 +134,20 @@ def charge_budgets(conn: Connection, amounts: Mapping[str, int]) -> None:
 
 def budget_charged(conn: Connection, periods: Iterable[str] | None = None, *, lock: bool = False) -> dict[str, int]:
     """Charged so far in these periods of budgets, or in all; one without a charge is not there."""
-    query = select(budget_charges).order_by(budget_charges.c.period)
-    query = query.with_for_update() if lock else query
     if periods is None:
-        return {row.period: row.charged for row in conn.execute(query)}
+        return {row.period: row.charged for row in conn.execute(select(budget_charges))}
     names, found = sorted(periods), {}
     for start in range(0, len(names), _AT_ONCE):
-        for row in conn.execute(query.where(budget_charges.c.period.in_(names[start : start + _AT_ONCE]))):
+        some = {"names": names[start : start + _AT_ONCE]}
+        for row in conn.execute(_CHARGED_LOCKED if lock else _CHARGED, some):
             found[row.period] = row.charged
     return found
 
 
 def _locked(conn: Connection, slot: int, names: list[str]) -> Iterable[LeaseTotals]:
-    query = select(leases).where(leases.c.slot == slot).order_by(leases.c.balance).with_for_update()
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        rows = {row.balance: row for row in conn.execute(query.where(leases.c.balance.in_(some)))}
+        rows = {row.balance: row for row in conn.execute(_OF_SLOT_LOCKED, {"mine": slot, "names": some})}
         for name in some:
             row = rows.get(name)
             yield LeaseTotals(name, row.granted, row.returned, row.charged) if row else LeaseTotals(name, 0, 0, 0)
@@ -135,9 +156,13 @@ def _locked(conn: Connection, slot: int, names: list[str]) -> Iterable[LeaseTota
 def _store(conn: Connection, slot: int, changed: list[LeaseTotals]) -> None:
     if not changed:
         return
-    insert = upsert(conn, leases)
-    new = {name: insert.excluded[name] for name in ("granted", "returned", "charged")}
-    execute_rows(conn, insert.on_conflict_do_update(index_elements=[leases.c.balance, leases.c.slot], set_=new), [
+    put = _put.get(conn.dialect.name)
+    if put is None:
+        insert = upsert(conn, leases)
+        new = {name: insert.excluded[name] for name in ("granted", "returned", "charged")}
+        put = insert.on_conflict_do_update(index_elements=[leases.c.balance, leases.c.slot], set_=new)
+        _put[conn.dialect.name] = put
+    execute_rows(conn, put, [
         {"balance": t.balance, "slot": slot, "granted": t.granted, "returned": t.returned, "charged": t.charged}
         for t in changed
     ])  # fmt: skip
