@@ -157,11 +157,11 @@ class TapeHouse:
             assert time.monotonic() < until, f"no record of {reply.request_id}"
             time.sleep(0.02)
 
-    def key_of(self, customer: str) -> str:
+    def key_of(self, customer: str, *options: str) -> str:
         """A key of a customer that the catalog declares, who gets half a dollar."""
         paid = self.house.command("balance", "top-up", customer, "0.5", "USD", "--id", f"first-{customer}")
         assert paid.returncode == 0, paid.stdout + paid.stderr
-        key = str(self.house.ask("key", "create", "--customer", customer)["key"])
+        key = str(self.house.ask("key", "create", "--customer", customer, *options)["key"])
         self.wait(lambda: self.send("GET", "/v1/models", key=key).status == 200)
         return key
 

@@ -29,8 +29,13 @@ _CUSTOMERS = 40
 
 
 def with_customers(house: House) -> None:
-    """Declare customers c1, c2, … in the house's catalog; before its first start."""
-    declared = [f'\n[customer.c{n}]\ncontract = {{ book = "list" }}\n' for n in range(1, _CUSTOMERS)]
+    """Declare customers c1, c2, … in the house's catalog, before its first start: each with a budget as large as its
+    balance, so that whoever spends one to the last unit has spent the other."""
+    declared = [
+        f'\n[customer.c{n}]\ncontract = {{ book = "list" }}\n'
+        'budgets = [{ per = "total", amount = 0.005, hard = true }, { per = "month", amount = 1.00, hard = false }]\n'
+        for n in range(1, _CUSTOMERS)
+    ]
     house.catalog.write_text(house.catalog.read_text() + "".join(declared))
 
 

@@ -30,6 +30,9 @@ def pages() -> dict[Path, str]:
     from entrepot.control import reference as admin
     from entrepot.serve import settings
 
+    sys.path.insert(0, str(ROOT / "tests"))
+    from compatibility import table
+
     here = ROOT / "docs" / "reference"
     architecture = ROOT / "ARCHITECTURE.md"
     return {
@@ -37,6 +40,7 @@ def pages() -> dict[Path, str]:
         here / "admin-api.md": admin.reference(),
         here / "settings.md": settings.reference(),
         here / "errors.md": errors(),
+        here / "compatibility.md": table.page(),
         architecture: with_packages(architecture.read_text(encoding="utf-8")),
     }
 

@@ -131,7 +131,9 @@ def _printed() -> dict[Path, str]:
     return pages
 
 
-@pytest.mark.parametrize("name", ["commands.md", "admin-api.md", "settings.md", "errors.md", "ARCHITECTURE.md"])
+@pytest.mark.parametrize(
+    "name", ["commands.md", "admin-api.md", "settings.md", "errors.md", "compatibility.md", "ARCHITECTURE.md"]
+)
 def test_printed_pages_are_what_the_code_says(name: str) -> None:
     page, text = next((path, text) for path, text in _printed().items() if path.name == name)
     assert page.read_text(encoding="utf-8") == text, "run: make reference"

@@ -308,3 +308,83 @@ def test_it_ends_with_its_parent(data: Path) -> None:
     keeper = Keeper(data)
     os.close(keeper.parent)
     assert keeper.wait() == 0
+
+
+def test_a_slot_without_a_worker_gives_back_while_a_call_waits(data: Path) -> None:
+    """Killed with a lease in hand, and nobody has come to its slot: sealed, returned and granted within the wait."""
+    keeper = Keeper(data)
+
+    async def die() -> None:
+        worker = Worker(data / "journal", 3)
+        async with peer(keeper, 3) as gateway:
+            gateway.send(want(USD - 10))
+            worker.grant("demo", (await gateway.receive(Granted)).total)
+            worker.begin(hold=USD // 2)
+            await worker.durable()
+        await worker.crash()
+
+    async def go() -> None:
+        await die()
+        async with peer(keeper, 1) as one:
+            one.send(want(USD // 2))
+            granted = await one.receive(Granted, 2.0)
+            assert (granted.total, granted.short) == (USD // 2, "")
+
+    try:
+        asyncio.run(go())
+    finally:
+        assert keeper.end(signal.SIGTERM) == 0
+
+
+def test_a_gateway_that_is_stopped_is_waited_for_once(data: Path) -> None:
+    """Its lease stays counted: others hear *held*, the first within the bound, the next at once."""
+    keeper = Keeper(data)
+
+    async def go() -> None:
+        async with peer(keeper, 1) as stopped, peer(keeper, 2) as other:
+            stopped.send(want(USD))
+            assert (await stopped.receive(Granted)).total == USD
+            took = []
+            for _ in range(2):
+                began = time.monotonic()
+                other.send(want(5))
+                granted = await other.receive(Granted)
+                took.append(time.monotonic() - began)
+                assert (granted.short, granted.left, granted.room) == ("held", USD, 0)
+            assert 0.1 < took[0] < 0.25
+            assert took[1] < 0.1
+            stopped.send(Returned(balance="demo", total=USD))
+            other.send(want(5))
+            assert (await other.receive(Granted)).total == 5
+
+    try:
+        asyncio.run(go())
+    finally:
+        assert keeper.end(signal.SIGTERM) == 0
+
+
+def test_a_thousand_first_calls_of_many_customers_are_a_few_transactions(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "data")
+    folder.create()
+    engine = open_database(folder.database)
+    prepare(engine)
+    with write(engine) as conn:
+        for n in range(1000):
+            open_balance(conn, f"c{n}", "USD")
+            top_up(conn, f"c{n}", USD, "USD", f"PAY-{n}", AT)
+    engine.dispose()
+    keeper = Keeper(folder.root)
+
+    async def go() -> None:
+        async with peer(keeper, 1) as one:
+            began = time.monotonic()
+            for n in range(1000):
+                one.send(Want(balance=f"c{n}", granted_seen=0, need=100, pace=0, hold=100, holds=(100,), number=n + 1))
+            heard = {(await one.receive(Granted)).number for _ in range(1000)}
+            assert heard == set(range(1, 1001))
+            assert time.monotonic() - began < 5.0
+
+    try:
+        asyncio.run(go())
+    finally:
+        assert keeper.end(signal.SIGTERM) == 0

@@ -78,6 +78,10 @@ class Exchange(Attempt):
 
     # the upstream's side (upstream.connection.Sink)
 
+    @property
+    def payer(self) -> str:  # upstream.connection.Sink
+        return self.offer.customer.id
+
     def wanted(self) -> bool:
         """Whether the request may still be written: a call that ended while it waited for a connection must not go."""
         return self.gateway.open.get(self.seq) is self

@@ -4,17 +4,17 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections import deque
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.upstream.connection import IDLE_S, Sink, UpstreamConnection, lose
+from entrepot.upstream.queue import FairQueue, Waiting
 from entrepot.wire.http1 import HeadBroken, find_head_end, parse_response_head
 
 CONNECT_S = 10.0
 OPEN_LIMIT = 16_384  # connections to one upstream: 9,000 slow streams, and the limit of open files comes first
-WAIT_LIMIT = 4_096  # calls that may wait for one of them
+WAIT_LIMIT = 4_096  # calls that may wait for one of them; customers take turns
 WAIT_S = 10.0
 ANSWERS_BUDGET = (
     256 * 1024 * 1024
@@ -79,7 +79,8 @@ class Pool:
         self.idle: list[UpstreamConnection] = []
         self.active: set[UpstreamConnection] = set()
         self.opening = 0
-        self.waiting: deque[tuple[float, bytes, Sink]] = deque()
+        self.waiting = FairQueue()
+        self.held: dict[str, int] = {}  # connections with a call, by customer
         self._tasks: set[asyncio.Task[None]] = set()
         self.closed = False
 
@@ -98,10 +99,8 @@ class Pool:
             task = self.loop.create_task(self._open(request, sink))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif len(self.waiting) < WAIT_LIMIT:
-            self.waiting.append((now + WAIT_S, request, sink))
-        else:
-            self.loop.call_soon(lose, sink, "busy")
+        elif (lost := self.waiting.push(Waiting(now + WAIT_S, request, sink), WAIT_LIMIT)) is not None:
+            self.loop.call_soon(lose, lost, "busy")
 
     async def _open(self, request: bytes, sink: Sink) -> None:
         try:
@@ -112,6 +111,8 @@ class Pool:
                 _log.exception("no connection to %s", self.target.host)
             self.opening -= 1
             lose(sink, "connect")
+            if (following := self._next()) is not None:
+                self.send(*following)  # the place is free again: whoever has it next tries for itself
             return
         self.opening -= 1
         connection.start(request, sink, self.loop.time())
@@ -170,6 +171,7 @@ class Pool:
     def done(self, connection: "UpstreamConnection", *, reusable: bool) -> None:
         """A call ended on `connection`: keep it, hand it to who waits, or close it."""
         self.active.discard(connection)
+        self._hold(connection, "")
         if reusable and not self.closed:
             following = self._next()
             if following is None:
@@ -187,17 +189,32 @@ class Pool:
         self.done(connection, reusable=connection.usable(now))
 
     def _next(self) -> tuple[bytes, Sink] | None:
-        """Who has waited longest and still wants its call."""
-        while self.waiting:
-            _, request, sink = self.waiting.popleft()
-            if sink.wanted():
-                return request, sink
-        return None
+        """Whose turn it is and who still wants its call."""
+        waiting = self.waiting.pop(self.held) if self.waiting else None
+        return None if waiting is None else (waiting.request, waiting.sink)
+
+    def began(self, connection: "UpstreamConnection", payer: str) -> None:
+        """A call of this customer is on `connection`."""
+        self.active.add(connection)
+        self._hold(connection, payer)
+
+    def _hold(self, connection: "UpstreamConnection", payer: str) -> None:
+        before, connection.payer = connection.payer, payer
+        if payer == before:
+            return
+        held = self.held
+        if before:
+            if held[before] == 1:
+                del held[before]
+            else:
+                held[before] -= 1
+        if payer:
+            held[payer] = held.get(payer, 0) + 1
 
     def sweep(self, now: float) -> None:
         """Once a second: what waits or is silent beyond its deadline ends; idle connections past their time close."""
-        while self.waiting and self.waiting[0][0] <= now:
-            lose(self.waiting.popleft()[2], "busy")
+        for sink in self.waiting.expired(now) if self.waiting else ():
+            lose(sink, "busy")
         for connection in [c for c in self.active if c.deadline <= now]:
             connection.fail("timeout")
         if self.budget.used <= self.budget.limit:
@@ -216,9 +233,8 @@ class Pool:
         for connection in self.idle:
             connection.close()
         self.idle.clear()
-        for _, _, sink in self.waiting:
+        for sink in self.waiting.clear():
             self.loop.call_soon(lose, sink, "connect")
-        self.waiting.clear()
 
     @property
     def empty(self) -> bool:

@@ -23,6 +23,11 @@ class Sink(Protocol):
 
     connection: "UpstreamConnection | None"  # set when the request is written; the sink clears it at the end
 
+    @property
+    def payer(self) -> str:
+        """The customer whose call it is: customers take turns where connections are scarce."""
+        ...
+
     def wanted(self) -> bool:
         """Asked before the request is written: False if the call has ended meanwhile. It hears nothing more then."""
         ...
@@ -60,7 +65,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_buffer", "_chunks", "_gathered", "_got", "_head", "_left", "_mode", "_paused", "_streaming", "calls",
-        "deadline", "idle_until", "pool", "sink", "transport",
+        "deadline", "idle_until", "payer", "pool", "sink", "transport",
     )  # fmt: skip
 
     def __init__(self, pool: "Pool") -> None:
@@ -70,6 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = 0.0
         self.idle_until = 0.0
         self.calls = 0
+        self.payer = ""
         self._buffer = b""
         self._mode = _HEAD
         self._head: ResponseHead | None = None
@@ -97,7 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.calls += 1
         self._got = False
         self.deadline = now + FIRST_BYTE_S
-        self.pool.active.add(self)
+        self.pool.began(self, sink.payer)
         transport.write(request)
 
     def usable(self, now: float) -> bool:

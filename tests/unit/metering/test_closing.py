@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,6 +101,20 @@ def test_leases_follow_totals_and_charges() -> None:
         Tally(1, {"k no": 2}),
     )  # fmt: skip
     assert standing.leases == {"acme": LeaseTotals("acme", 100, 5, 30), "zeta": LeaseTotals("zeta", 7, 0, 0)}
+
+
+def test_a_charge_moves_every_lease_that_the_intent_drew_on() -> None:
+    """Also through a carry: what recovery reads is the same."""
+    drawn = msgspec.structs.replace(intent().terms, budgets=("b/day", "b/month"), watched=("b/soft",))
+    opened = msgspec.structs.replace(intent(), terms=drawn)
+    standing = standing_of(Grant("b/day", 50), opened, intent())
+    for seq, part in enumerate(standing.carry(limit=100), 4):
+        standing.fold(seq, part)
+    standing.fold(9, to_bytes(msgspec.structs.replace(ending(2, charge=30), terms=drawn)))
+    assert standing.leases["b/day"] == LeaseTotals("b/day", 50, 0, 30)
+    assert {name for name, totals in standing.leases.items() if totals.charged == 30} == {
+        drawn.balance, "b/day", "b/month",
+    }  # fmt: skip
 
 
 def test_an_ending_without_its_intent_stops_the_fold() -> None:

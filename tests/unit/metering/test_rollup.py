@@ -66,6 +66,16 @@ def test_lease_totals_are_the_largest_seen_wherever_they_stand() -> None:
     assert batch.sealed
 
 
+def test_budgets_sum_their_charges_and_only_hard_ones_have_leases() -> None:
+    one = terms("demo", budgets=("d/1", "d/2"), watched=("d/3",))
+    two = terms("demo", key="7Hd2000000", watched=("d/1",))
+    batch = fold(pairs(ending(1, terms=one), ending(2, terms=two), ending(3, terms=one, charged=(0,) * 8)))
+    charge = ending(1).charge
+    assert batch.budgets == {"d/1": 2 * charge, "d/2": charge, "d/3": charge}
+    assert batch.charged == {"demo": 2 * charge, "d/1": charge, "d/2": charge}
+    assert sum(batch.charges.values()) == 2 * charge
+
+
 def test_usage_reads_back_what_batches_added(engine: Engine) -> None:
     records = [
         ending(1), ending(2, (7, 9)), ending(3, terms=terms("acme")),

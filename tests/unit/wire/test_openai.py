@@ -359,12 +359,12 @@ def test_a_rewrite_means_the_same_but_for_what_it_was_asked(
         call = read_chat(sent)
     except BadField:
         return
-    out = rewrite(sent, call, model="vendor", force_usage=force, output_cap=cap)
-    wanted = fields | {"model": "vendor"}
+    out = rewrite(sent, call, model="a vendor", force_usage=force, output_cap=cap)
+    wanted = fields | {"model": "a vendor"}
     if force and stream:
         wanted |= {"stream_options": {"include_usage": True}}
     if cap:
         wanted |= {"max_completion_tokens": cap}
     assert json.loads(out) == wanted
     back = out.replace(b'"stream_options":{"include_usage":true},', b"").replace(b'"max_completion_tokens":9,', b"")
-    assert back.replace(b'"vendor"', b'"m"') == sent
+    assert back.replace(b'"a vendor"', b'"m"') == sent

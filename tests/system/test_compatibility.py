@@ -1,0 +1,42 @@
+"""The table of wire compatibility, row by row, against a started server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from compatibility.table import ELSEWHERE, TAPE, Row, rows
+from tape_house import MODEL, POOR, SELLS_EMBEDDINGS, TapeHouse
+
+IDLE = """
+[customer.idle]
+contract = { book = "list" }
+"""
+#: Every number that the checklist has: 1 to 80.
+NUMBERS = range(1, 81)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapeHouse]:
+    rows()
+    house = TapeHouse(tmp_path_factory.mktemp("compatibility"), TAPE, catalog=SELLS_EMBEDDINGS + POOR + IDLE)
+    house.poor, house.idle = house.key_of("poor", "--model", MODEL), house.key_of("idle")
+    yield house
+    house.end()
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+def test_a_row_says_what_is_so(house: TapeHouse, row: Row) -> None:
+    if row.unmet:
+        with pytest.raises((AssertionError, KeyError, ValueError)):
+            row.check(house)
+    else:
+        row.check(house)
+
+
+def test_every_number_of_the_checklist_is_in_the_table_or_named() -> None:
+    named = {row.number for row in rows()}
+    for numbers in ELSEWHERE:
+        for part in numbers.split(", "):
+            first, _, last = part.partition("-")
+            named |= set(range(int(first), int(last or first) + 1))
+    assert sorted(set(NUMBERS) - named) == []
