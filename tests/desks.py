@@ -19,6 +19,7 @@ from entrepot.snapshot import (
     Snapshot,
     UpstreamEntry,
 )
+from entrepot.snapshot.entries import AliasEntry
 from entrepot.snapshot.files import publish
 from hand_driven import Loop
 
@@ -49,6 +50,8 @@ def desk(
     deployments: tuple[DeploymentEntry, ...] = (),
     operations: tuple[str, ...] = ("chat", "completion"),
     upstreams: tuple[UpstreamEntry, ...] = (),
+    life: dict[str, object] | None = None,
+    aliases: tuple[AliasEntry, ...] = (),
 ) -> tuple[Desk, Lease]:
     """A desk over one customer `acme` with model `gpt-4o`, and the lease that its calls draw on."""
     keys = {"id": KEY_ID, "customer": "acme", "project": "default", "models": None, "expires_at": 0}
@@ -69,9 +72,11 @@ def desk(
                     created=1_700_000_000,
                     owned_by="openai",
                     operations=operations,
+                    **(life or {}),  # type: ignore[arg-type]
                 )
             )
         },
+        "alias": {each.name: encode(each) for each in aliases},
         "upstream": {
             each.id: encode(each)
             for each in (*upstreams, *map(upstream, ("openai", "second")[len(upstreams) :]))

@@ -48,8 +48,14 @@ class _Buyers:
         for where, deployment in self.file.deployed:
             self.named((*where, "model"), "model", deployment.model, "model")
             model = self._model(deployment.model)
-            if model is not None and deployment.output_max > model.output_max:
+            if model is None:
+                continue
+            if deployment.output_max > model.output_max:
                 self.report.add((*where, "output_max"), f"{model.id} answers at most {model.output_max:,} tokens.")
+            if deployment.version and model.version(deployment.version) is None:
+                known = [each.name for each in model.versions if each.name]
+                hint = did_you_mean(deployment.version, known) if known else " It has none: remove version."
+                self.report.add((*where, "version"), f"{model.id} has no such version.{hint}")
 
     def _book(self, customer: Customer) -> None:
         path: Path = ("customer", customer.id)

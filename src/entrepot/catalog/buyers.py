@@ -19,6 +19,7 @@ from entrepot.catalog.contents import (
     Rates,
 )
 from entrepot.catalog.fields import Fields, Report, exact, good_name
+from entrepot.catalog.lifecycle import Upgrade
 from entrepot.catalog.lines import Path
 
 _LATER_CONTRACT = ("discount_percent", "notice_days", "minimum", "retention", "prices")
@@ -97,6 +98,10 @@ class Buyers:
             name = each.text("name", model)
             output_max = each.whole("output_max", 0, least=1)
             rates = self._rates(each)
+            version = each.text("version")
+            upgrade = each.choice("upgrade", "expired", ("expired", "never"))
+            if each.has("upgrade") and not version:
+                self.report.add(each.at("upgrade"), "Without a version it follows the default one: remove upgrade.")
             each.choice("kind", "standard", ("standard",), ("provisioned", "batch", "global", "priority"))
             each.done(*_LATER_DEPLOYMENT)
             pairs = (("project", project), ("name", name))
@@ -106,7 +111,10 @@ class Buyers:
                 line = self.report.places.line(before[1])
                 self.report.add(each.path, f'Project "{project}" has a deployment "{name}" already (line {line}).')
             elif model:
-                deployment = Deployment(project=project, name=name, model=model, output_max=output_max, rates=rates)
+                deployment = Deployment(
+                    project=project, name=name, model=model, output_max=output_max, rates=rates, version=version,
+                    upgrade=cast("Upgrade", upgrade),
+                )  # fmt: skip
                 self.deployed.append((each.path, deployment))
                 if all(fit):
                     found[project, name] = deployment, each.path

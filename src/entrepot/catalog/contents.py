@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from entrepot.catalog.lifecycle import Upgrade, Version
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import Instant
 
@@ -59,13 +60,32 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that we may sell. Routes are (upstream id, the vendor's name for it), in order of preference."""
+    """A model that we may sell, in at least one version; `default` names the one that deployments follow.
+
+    An alias is another name for it, for customers who declare no deployments.
+    """
 
     id: str
-    routes: tuple[tuple[str, str], ...]
+    versions: tuple[Version, ...]
     context: int
     output_max: int
     operations: tuple[Operation, ...] = MOST_OPERATIONS
+    default: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """Of all versions."""
+        return tuple(route for version in self.versions for route in version.routes)
+
+    def version(self, name: str) -> Version | None:
+        return next((each for each in self.versions if each.name == name), None)
+
+    def names(self) -> dict[str, str]:
+        """Names for it beside its own → version ("" follows the default): aliases, and the dated ones as vendors have
+        them (`gpt-4o-2024-08-06`)."""
+        dated = {f"{self.id}-{each.name}": each.name for each in self.versions if each.name}
+        return {**dated, **dict.fromkeys(self.aliases, "")}
 
 
 class PriceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +182,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     output_max: int = 0
     rates: Rates = Rates()
+    version: str = ""  # of the model; "" follows the default one
+    upgrade: Upgrade = "expired"
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,12 +13,14 @@ from entrepot.catalog.contents import (
     DeclaredBudget,
     DeclaredLimit,
     Deployment,
+    Model,
     Pays,
     PriceRow,
     Quota,
     Rates,
     Upstream,
 )
+from entrepot.catalog.lifecycle import Version
 from entrepot.catalog.toml_text import key, string, value
 from entrepot.kernel.instants import show, to_datetime
 
@@ -36,14 +38,37 @@ def export(catalog: Catalog) -> str:
     if catalog.models:
         rows = []
         for model in _by_name(catalog.models):
-            routes = value([f"{upstream}/{name}" for upstream, name in model.routes])
-            sizes = f"context = {_grouped(model.context)}, output_max = {_grouped(model.output_max)}"
-            more = "" if model.operations == MOST_OPERATIONS else f", operations = {value(model.operations)}"
-            rows.append(f"{key(model.id)} = {{ routes = {routes}, {sizes}{more} }}")
+            rows += _model(model)
         parts.append(["[model]", *rows])
     parts += [_version(each) for each in sorted(catalog.versions, key=lambda each: (each.book, each.number))]
     parts += [_customer(each) for each in _by_name(catalog.customers)]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _model(model: Model) -> list[str]:
+    """One line, or with named versions a table of its own with a line for each of them."""
+    facts = [f"context = {_grouped(model.context)}", f"output_max = {_grouped(model.output_max)}"]
+    if model.operations != MOST_OPERATIONS:
+        facts.append(f"operations = {value(model.operations)}")
+    if model.aliases:
+        facts.append(f"aliases = {value(model.aliases)}")
+    if not model.versions[0].name:
+        life = [f"{name} = {value(each)}" for name, each in _life(model.versions[0]).items()]
+        return [f"{key(model.id)} = {{ {', '.join([life[0], *facts, *life[1:]])} }}"]
+    versions = ", ".join(value({"version": each.name, **_life(each)}) for each in model.versions)
+    facts.append(f"default = {string(model.default)}")
+    return [f"{key(model.id)} = {{ {', '.join(facts)}, versions = [{versions}] }}"]
+
+
+def _life(version: Version) -> dict[str, object]:
+    facts: dict[str, object] = {"routes": [f"{upstream}/{name}" for upstream, name in version.routes]}
+    if version.lifecycle != "ga":
+        facts["lifecycle"] = version.lifecycle
+    if version.retires_at:
+        facts["retires"] = to_datetime(version.retires_at)
+    if version.replaced_by:
+        facts["replaced_by"] = version.replaced_by
+    return facts
 
 
 def as_written(thing: object) -> str:
@@ -51,6 +76,8 @@ def as_written(thing: object) -> str:
     match thing:
         case Deployment():
             return value(_deployment(thing))
+        case Version():
+            return value({"version": thing.name, **_life(thing)})
         case Pays():
             return value(_pays(thing))
         case DeclaredBudget():
@@ -133,6 +160,8 @@ def _deployment(deployment: Deployment) -> dict[str, object]:
     facts: dict[str, object] = {"project": deployment.project, "name": deployment.name, "model": deployment.model}
     if deployment.output_max:
         facts["output_max"] = deployment.output_max
+    if deployment.version:
+        facts |= {"version": deployment.version, "upgrade": deployment.upgrade}
     return {**facts, **_rates(deployment.rates)}
 
 

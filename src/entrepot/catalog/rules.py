@@ -6,7 +6,7 @@ Names may stand in the file or in what the house already has: what is missing in
 from itertools import combinations
 
 from entrepot.catalog.buyer_rules import check_buyers
-from entrepot.catalog.contents import BookVersion, Catalog, Thing
+from entrepot.catalog.contents import BookVersion, Catalog, Model, Thing
 from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
 from entrepot.catalog.issues import CatalogBroken, Issue, did_you_mean, nearest
@@ -69,7 +69,28 @@ class _Rules:
     def _models(self) -> None:
         for model in self.catalog.models.values():
             for upstream, _ in model.routes:
-                self._named(("model", model.id, "routes"), "upstream", upstream, "upstream")
+                self._named(self._routes(model, upstream), "upstream", upstream, "upstream")
+            for place, version in enumerate(model.versions):
+                where = ("model", model.id, *(("versions", place) if version.name else ()), "replaced_by")
+                self._named(where, "model", version.replaced_by, "model")
+        self._other_names()
+
+    def _routes(self, model: Model, upstream: str) -> Path:
+        """Where the file names this upstream first."""
+        place = next(n for n, each in enumerate(model.versions) if any(upstream == name for name, _ in each.routes))
+        return ("model", model.id, *(("versions", place) if model.versions[place].name else ()), "routes")
+
+    def _other_names(self) -> None:
+        """Every name for a model, its own, an alias or a dated one, leads to one model."""
+        models = {**self.existing.models, **self.catalog.models}
+        owners = {name: name for name in models}
+        for model in models.values():
+            for name in model.names():
+                owner = owners.setdefault(name, model.id)
+                if owner != model.id and (model.id in self.catalog.models or owner in self.catalog.models):
+                    at = model.id if model.id in self.catalog.models else owner
+                    path: Path = ("model", at, "aliases") if name in models[at].aliases else ("model", at)
+                    self.report.add(path, f'"{name}" would mean both {owner} and {model.id}: rename one.')
 
     def _books(self) -> None:
         """Names in books; one currency and one vendor per book; one cost book per vendor."""

@@ -5,12 +5,13 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 
 from entrepot.catalog.contents import MOST_OPERATIONS, ClientGone, Dialect, Model, Operation, Upstream, Vendor
-from entrepot.catalog.fields import Fields, Report
+from entrepot.catalog.fields import Fields, Report, good_name
 from entrepot.catalog.issues import did_you_mean
+from entrepot.catalog.lifecycle import Lifecycle, Version
 from entrepot.kernel.text import is_plain
 
 _LATER_UPSTREAM = ("our_balance", "capacity", "weight", "limits")
-_LATER_MODEL = ("ptu", "lifecycle", "retires", "replaced_by", "terms")
+_LATER_MODEL = ("ptu", "terms")
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?|v1", re.ASCII)
 _OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
@@ -94,6 +95,39 @@ class Supply:
         return version or "v1"
 
     def model(self, name: str, fields: Fields) -> Model:
+        """Either `routes` and the life of the one version, or `versions` and the `default` one."""
+        listed = fields.rows("versions") if fields.has("versions") else []
+        if not listed:
+            if fields.has("versions"):
+                self.report.add(fields.at("versions"), "versions is a list of { version = …, routes = … }, or missing.")
+            versions: tuple[Version, ...] = (self._version(fields, ""),)
+        else:
+            for each in ("routes", "lifecycle", "retires", "replaced_by"):
+                if fields.has(each):
+                    fields.raw(each)
+                    self.report.add(fields.at(each), f"{each} stands in each of versions, where there are versions.")
+            versions = tuple(self._named_version(each) for each in listed)
+        context = fields.whole("context", 1, least=1, required=True)
+        output_max = fields.whole("output_max", context, least=1)
+        if output_max > context:
+            self.report.add(fields.at("output_max"), f"output_max is at most the context of {context:,}.")
+        aliases = [alias for path, alias in fields.texts("aliases") if good_name(self.report, path, alias)]
+        model = Model(
+            id=name, versions=versions, context=context, output_max=output_max, operations=self._operations(fields),
+            default=self._default(fields, versions), aliases=tuple(dict.fromkeys(aliases)),
+        )  # fmt: skip
+        fields.done(*_LATER_MODEL)
+        return model
+
+    def _named_version(self, fields: Fields) -> Version:
+        name = fields.text("version", required=True)
+        if name:
+            good_name(self.report, fields.at("version"), name)
+        version = self._version(fields, name)
+        fields.done()
+        return version
+
+    def _version(self, fields: Fields, name: str) -> Version:
         routes = []
         for path, route in fields.texts("routes", required=True):
             upstream, slash, model = route.partition("/")
@@ -103,15 +137,23 @@ class Supply:
                 routes.append((upstream, model))
         if fields.has("routes") and fields.table["routes"] == []:
             self.report.add(fields.at("routes"), "A model needs at least one route.")
-        context = fields.whole("context", 1, least=1, required=True)
-        output_max = fields.whole("output_max", context, least=1)
-        if output_max > context:
-            self.report.add(fields.at("output_max"), f"output_max is at most the context of {context:,}.")
-        operations = self._operations(fields)
-        fields.done(*_LATER_MODEL)
-        return Model(
-            id=name, routes=tuple(routes), context=context, output_max=output_max, operations=operations
+        lifecycle = fields.choice("lifecycle", "ga", get_args(Lifecycle))
+        return Version(
+            name=name, routes=tuple(routes), lifecycle=cast("Lifecycle", lifecycle),
+            retires_at=fields.instant("retires"), replaced_by=fields.text("replaced_by"),
         )  # fmt: skip
+
+    def _default(self, fields: Fields, versions: tuple[Version, ...]) -> str:
+        names = [each.name for each in versions]
+        for place, name in enumerate(names):
+            if name and name in names[:place]:
+                self.report.add((*fields.path, "versions", place, "version"), f'"{name}" stands here twice.')
+        default = fields.text("default")
+        if default and default not in names:
+            self.report.add(fields.at("default"), f"No version has this name.{did_you_mean(default, names)}")
+        elif not default and len(names) > 1:
+            self.report.add(fields.path, "default is missing; it names the version that deployments follow.")
+        return default if default in names else names[0]
 
     def _operations(self, fields: Fields) -> tuple[Operation, ...]:
         found = []

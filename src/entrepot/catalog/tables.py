@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, Tabl
 
 from entrepot.catalog import toml_text
 from entrepot.catalog.contents import ClientGone, Dialect, Model, Operation, Operator, Upstream, Vendor
+from entrepot.catalog.lifecycle import Lifecycle, Version
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import metadata
 
@@ -52,13 +53,27 @@ model_table = Table(
     Column("context", BigInteger, nullable=False),
     Column("output_max", BigInteger, nullable=False),
     Column("operations", Text, nullable=False),  # divided by blanks
+    Column("aliases", Text, nullable=False),  # divided by blanks
+    Column("default_version", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+)
+
+version_table = Table(
+    "model_version",
+    metadata,
+    Column("model", Text, ForeignKey("model.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),  # "" where the model has no named versions
+    Column("lifecycle", Text, nullable=False),
+    Column("retires_at", BigInteger, nullable=False),  # 0: not known
+    Column("replaced_by", Text, nullable=False),
 )
 
 route_table = Table(
     "route",
     metadata,
     Column("model", Text, ForeignKey("model.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),  # its position
     Column("position", Integer, primary_key=True),
     Column("upstream", Text, ForeignKey("upstream.id"), nullable=False),
     Column("vendor_model", Text, nullable=False),
@@ -103,14 +118,23 @@ def read_secrets(connection: Connection) -> dict[str, tuple[str, str]]:
 
 
 def read_models(connection: Connection) -> dict[str, Model]:
-    routes: dict[str, list[tuple[str, str]]] = {}
-    for row in connection.execute(select(route_table).order_by(route_table.c.model, route_table.c.position)):
-        routes.setdefault(row.model, []).append((row.upstream, row.vendor_model))
+    routes: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    for row in connection.execute(select(route_table).order_by(route_table.c.position)):
+        routes.setdefault((row.model, row.version), []).append((row.upstream, row.vendor_model))
+    versions: dict[str, list[Version]] = {}
+    for row in connection.execute(select(version_table).order_by(version_table.c.model, version_table.c.position)):
+        versions.setdefault(row.model, []).append(
+            Version(
+                name=row.name, routes=tuple(routes.get((row.model, row.position), ())), retires_at=row.retires_at,
+                lifecycle=cast("Lifecycle", row.lifecycle), replaced_by=row.replaced_by,
+            )
+        )  # fmt: skip
     rows = connection.execute(select(model_table).order_by(model_table.c.id))
     return {
         row.id: Model(
-            id=row.id, routes=tuple(routes.get(row.id, ())), context=row.context, output_max=row.output_max,
+            id=row.id, versions=tuple(versions.get(row.id, ())), context=row.context, output_max=row.output_max,
             operations=cast("tuple[Operation, ...]", tuple(row.operations.split())),
+            default=row.default_version, aliases=tuple(row.aliases.split()),
         )
         for row in rows
     }  # fmt: skip
@@ -146,15 +170,23 @@ def put_secret(connection: Connection, upstream: str, secret: str, host: str) ->
 
 
 def put_model(connection: Connection, model: Model, at: Instant) -> None:
-    facts = {"context": model.context, "output_max": model.output_max, "operations": " ".join(model.operations)}
+    facts = {
+        "context": model.context, "output_max": model.output_max, "operations": " ".join(model.operations),
+        "aliases": " ".join(model.aliases), "default_version": model.default,
+    }  # fmt: skip
     _put(connection, model_table, {"id": model.id}, facts, first={"created_at": at})
-    connection.execute(delete(route_table).where(route_table.c.model == model.id))
-    rows = [
-        {"model": model.id, "position": place, "upstream": upstream, "vendor_model": name}
-        for place, (upstream, name) in enumerate(model.routes)
-    ]
-    if rows:
-        connection.execute(insert(route_table), rows)
+    versions: list[_Row] = []
+    routes: list[_Row] = []
+    for number, each in enumerate(model.versions):
+        life = {"lifecycle": each.lifecycle, "retires_at": each.retires_at, "replaced_by": each.replaced_by}
+        versions.append({"model": model.id, "position": number, "name": each.name, **life})
+        for place, (upstream, name) in enumerate(each.routes):
+            where = {"model": model.id, "version": number, "position": place}
+            routes.append({**where, "upstream": upstream, "vendor_model": name})
+    for table, rows in ((route_table, routes), (version_table, versions)):
+        connection.execute(delete(table).where(table.c.model == model.id))
+        if rows:
+            connection.execute(insert(table), rows)
 
 
 def _put(

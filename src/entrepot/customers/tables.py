@@ -71,6 +71,8 @@ deployment_table = Table(
     Column("position", Integer, nullable=False),
     Column("model", Text, ForeignKey("model.id"), nullable=False),
     Column("output_max", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),  # "" follows the model's default
+    Column("upgrade", Text, nullable=False),
     *rates_columns(),
     ForeignKeyConstraint(["customer", "project"], ["project.customer", "project.name"]),
 )
@@ -160,7 +162,7 @@ def read_customers(connection: Connection) -> dict[str, Customer]:
         deployments.setdefault(row.customer, []).append(
             Deployment(
                 project=row.project, name=row.name, model=row.model, output_max=row.output_max,
-                rates=rates_from_row(row),
+                rates=rates_from_row(row), version=row.version, upgrade=row.upgrade,
             )
         )  # fmt: skip
     customers = connection.execute(select(customer_table).order_by(customer_table.c.id)).all()
@@ -238,7 +240,8 @@ def put_customer(connection: Connection, customer: Customer, currency: str, at: 
     rows = [
         {
             "customer": customer.id, "project": each.project, "name": each.name, "position": place,
-            "model": each.model, "output_max": each.output_max, **rates_to_row(each.rates),
+            "model": each.model, "output_max": each.output_max, "version": each.version,
+            "upgrade": each.upgrade, **rates_to_row(each.rates),
         }
         for place, each in enumerate(customer.deployments)
     ]  # fmt: skip

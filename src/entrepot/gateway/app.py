@@ -189,7 +189,7 @@ class Gateway:
             self._refuse_counted(connection, route, offer, request_id, name)
             return
         try:
-            routes = (self.desk.snapshot.upstream(upstream) for upstream, _ in offer.model.routes)
+            routes = (self.desk.snapshot.upstream(upstream) for upstream, _ in offer.routes)
             if any(entry is not None and entry.dialect == "builtin" for entry in routes):
                 check_builtin(call)
         except BadField as bad:
@@ -254,7 +254,8 @@ class Gateway:
         """The list, or the one that the path names."""
         key, _ = _caller(connection)
         request_id = self.request_id()
-        answer = one_model(self.desk, key, route.deployment) if route.deployment else usable_models(self.desk, key)
+        name, now = route.deployment, self.now()
+        answer = one_model(self.desk, key, name, now) if name else usable_models(self.desk, key, now)
         if isinstance(answer, Problem):
             self._refuse(connection, route, answer, request_id)
             return

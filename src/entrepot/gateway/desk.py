@@ -10,8 +10,10 @@ from difflib import get_close_matches
 
 import msgspec
 
+from entrepot.catalog.lifecycle import Version
 from entrepot.customers.key import KeyBroken, hmac_of, parse
 from entrepot.gateway import problem
+from entrepot.gateway.heads import sunset_line
 from entrepot.gateway.problem import Problem
 from entrepot.gateway.ratelines import Allowance
 from entrepot.gateway.rates import Rates
@@ -46,8 +48,8 @@ class Offer:
 
     __slots__ = (
         "allowance", "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases", "model",
-        "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "terms", "upstream", "valid_from",
-        "valid_until", "vendor_model", "write_cap",
+        "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "routes", "terms",
+        "upstream", "valid_from", "valid_until", "vendor_model", "write_cap",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 the one place that puts an offer together
@@ -58,6 +60,7 @@ class Offer:
         model: ModelEntry,
         upstream: UpstreamEntry,
         vendor_model: str,
+        served: Version,
         terms: Terms,
         valid: tuple[Instant, Instant],
         leases: tuple[Lease, ...],
@@ -68,6 +71,8 @@ class Offer:
         self.model = model
         self.upstream = upstream
         self.vendor_model = vendor_model
+        self.routes = served.routes
+        self.notice = sunset_line(served.retires_at)
         self.terms = terms
         self.raw_terms = msgspec.Raw(_encode(terms))
         self.valid_from, self.valid_until = valid
@@ -200,9 +205,12 @@ class Desk:
             names = [d.name for d in self.usable(key)]
             close = get_close_matches(name[:100], names, n=1)
             return problem.unknown_model(name[:100], names, close[0] if close else None)
-        if route >= len(model.routes):
+        served, served_since = model.version(deployment, at)
+        if not served.serves(at):
+            return problem.model_retired(name, served.replaced_by)
+        if route >= len(served.routes):
             return problem.upstream_failed("connect")
-        upstream_id, vendor_model = model.routes[route]
+        upstream_id, vendor_model = served.routes[route]
         upstream = snapshot.upstream(upstream_id)
         prices = snapshot.prices(customer.book, model.id)
         version, since, until = _in_force(prices, at)
@@ -211,7 +219,8 @@ class Desk:
         cost, cost_since, cost_until = _in_force(
             snapshot.prices(upstream.cost_book, model.id) if upstream.cost_book else None, at
         )
-        since, until = max(since, cost_since), min(until, cost_until)
+        since = max(since, cost_since, served_since)
+        until = min(until, cost_until, served.retires_at or _FOREVER)
         hard: list[str] = []
         soft: list[str] = []
         for budget in (*customer.budgets, key.budget):
@@ -228,7 +237,7 @@ class Desk:
             budgets=tuple(hard), watched=tuple(soft),
         )  # fmt: skip
         offer = Offer(
-            key, customer, deployment, model, upstream, vendor_model, terms,
+            key, customer, deployment, model, upstream, vendor_model, served, terms,
             (max(since, customer.starts_at), min(until, customer.ends_at or _FOREVER)),
             tuple(map(self.lease_of, terms.drawn_on)),
         )  # fmt: skip

@@ -1,8 +1,10 @@
 """Header lines of answers: what of a vendor's head goes on to the client, and what we add. All else stays here."""
 
 import re
+from email.utils import format_datetime
 
 from entrepot.gateway.problem import REASONS, Dialect
+from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.wire.http1 import RequestHead, ResponseHead
 
 #: What a browser's script may read of an answer beside its body.
@@ -59,6 +61,13 @@ def place_lines(deployment: str, zone: str) -> bytes:
     """Azure says where it served a call, and as what."""
     lines = b"x-ms-deployment-name: %b\r\n" % deployment.encode("ascii", "ignore")
     return lines + b"x-ms-region: %b\r\n" % zone.encode() if zone.isascii() and zone.isprintable() and zone else lines
+
+
+def sunset_line(retires_at: Instant) -> bytes:
+    """When the model of an answer retires, if that is known (RFC 8594)."""
+    if not retires_at:
+        return b""
+    return b"sunset: %b\r\n" % format_datetime(to_datetime(retires_at), usegmt=True).encode()
 
 
 def stream_head(lines: bytes) -> bytes:

@@ -226,6 +226,19 @@ def unknown_model(name: str, usable: list[str], suggestion: str | None) -> Probl
     )
 
 
+def model_retired(name: str, replaced_by: str) -> Problem:
+    """404, on Azure 410: this key could use it until it retired."""
+    instead = f" Use '{replaced_by}' instead." if replaced_by else ""
+    return Problem(
+        status=404,
+        message=f"The model '{name}' has been retired and is not served any longer.{instead}",
+        type="invalid_request_error",
+        param="model",
+        code="model_retired",
+        retry=False,
+    )
+
+
 def not_priced(name: str, request_id: str) -> Problem:
     return Problem(
         status=503,

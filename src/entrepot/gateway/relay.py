@@ -181,7 +181,7 @@ class Exchange(Attempt):
         """No connection was made, so nothing was begun: void, and the next route if there is one."""
         offer = self.offer
         following = None
-        if self.reply.client is not None and self.on_route + 1 < len(offer.model.routes):
+        if self.reply.client is not None and self.on_route + 1 < len(offer.routes):
             following = self.gateway.desk.offer_anew(offer, self.admitted_at, self.on_route + 1)
         verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
         if isinstance(following, Offer):

@@ -36,7 +36,7 @@ class Reply:
 
     def lines(self, offer: "Offer") -> bytes:
         """Header lines of the answer beside those that say what it is."""
-        lines = id_lines(self.request_id, self.dialect)
+        lines = id_lines(self.request_id, self.dialect) + offer.notice
         if self.dialect is Dialect.AZURE:
             lines += place_lines(offer.deployment.name, offer.upstream.zone)
         if offer.allowance is not None:

@@ -13,6 +13,7 @@ from entrepot.limits.declared import read_budgets
 from entrepot.pricing import book as books
 from entrepot.pricing.tables import read_versions
 from entrepot.snapshot.entries import (
+    AliasEntry,
     CustomerEntry,
     DeploymentEntry,
     KeyEntry,
@@ -41,6 +42,7 @@ def compile(connection: Connection, now: Instant) -> Tables:
         "customer": _customers(connection),
         "deployment": _deployments(connection),
         "model": _models(connection),
+        "alias": _aliases(connection),
         "upstream": _upstreams(connection, versions),
         "price": _prices(versions, now),
     }
@@ -111,6 +113,7 @@ def _deployments(connection: Connection) -> dict[str, bytes]:
             DeploymentEntry(
                 customer=customer.id, project=each.project, name=each.name, model=each.model,
                 output_cap=each.output_max, limit=deployment_limit(customer.id, each),
+                version=each.version, upgrade=each.upgrade,
             )
         )
         for customer in customer_tables.read_customers(connection).values()
@@ -128,10 +131,18 @@ def _models(connection: Connection) -> dict[str, bytes]:
             ModelEntry(
                 id=model.id, routes=model.routes, context=model.context, output_max=model.output_max,
                 created=created[model.id] // SECOND, owned_by=vendors[first.vendor].id,
-                operations=model.operations,
+                operations=model.operations, versions=model.versions, default=model.default,
             )
         )  # fmt: skip
     return found
+
+
+def _aliases(connection: Connection) -> dict[str, bytes]:
+    return {
+        name: to_bytes(AliasEntry(name=name, model=model.id, version=version))
+        for model in catalog_tables.read_models(connection).values()
+        for name, version in model.names().items()
+    }
 
 
 def _upstreams(connection: Connection, versions: Sequence[BookVersion]) -> dict[str, bytes]:

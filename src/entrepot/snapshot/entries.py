@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from entrepot.catalog.lifecycle import Upgrade, Version, version_in_use
 from entrepot.kernel.buckets import INPUT, OUTPUT, Quantities
 from entrepot.kernel.instants import Instant
 from entrepot.limits.budget import Budget
@@ -75,18 +76,36 @@ class DeploymentEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True
     model: str
     output_cap: int  # 0: the model's maximum
     limit: LimitEntry | None = None
+    version: str = ""  # of the model; "" follows its default
+    upgrade: Upgrade = "expired"
 
 
 class ModelEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Table `model`, by id."""
 
     id: str
-    routes: tuple[tuple[str, str], ...]  # (upstream id, the vendor's model name), in order of preference
+    routes: tuple[tuple[str, str], ...]  # (upstream id, the vendor's model name), of all versions
     context: int
     output_max: int
     created: int  # unix seconds, for /v1/models
     owned_by: str
     operations: tuple[str, ...] = ("chat", "completion")
+    versions: tuple[Version, ...] = ()
+    default: str = ""
+
+    def version(self, deployment: DeploymentEntry, at: Instant) -> tuple[Version, Instant]:
+        """The one that a deployment has at `at`, and since when."""
+        if not self.versions:
+            return Version(name="", routes=self.routes), 0
+        return version_in_use(self.versions, self.default, deployment.version, deployment.upgrade, at)
+
+
+class AliasEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Table `alias`, by a further name of a model, for customers without declared deployments."""
+
+    name: str
+    model: str
+    version: str  # "" follows the default
 
 
 class UpstreamEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -134,7 +153,7 @@ class PriceEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {
-    "key": KeyEntry, "customer": CustomerEntry, "deployment": DeploymentEntry, "model": ModelEntry,
+    "key": KeyEntry, "customer": CustomerEntry, "deployment": DeploymentEntry, "model": ModelEntry, "alias": AliasEntry,
     "upstream": UpstreamEntry, "price": PriceEntry,
 }  # fmt: skip
 

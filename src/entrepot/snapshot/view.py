@@ -8,6 +8,7 @@ import msgspec
 from entrepot.kernel.instants import Instant
 from entrepot.snapshot.entries import (
     TABLES,
+    AliasEntry,
     CustomerEntry,
     DeploymentEntry,
     KeyEntry,
@@ -83,9 +84,10 @@ class Snapshot:
             return None
         if not buyer.open:
             return self._find("deployment", f"{customer}/{project}/{name}", DeploymentEntry)
-        if self.model(name) is None:
-            return None
-        return DeploymentEntry(customer=customer, project=project, name=name, model=name, output_cap=0)
+        if self.model(name) is not None:
+            return DeploymentEntry(customer=customer, project=project, name=name, model=name, output_cap=0)
+        alias = self._find("alias", name, AliasEntry)
+        return None if alias is None else _of_alias(customer, project, alias)
 
     def deployments(self, customer: str, project: str, at: Instant | None = None) -> list[DeploymentEntry]:
         """All deployments of a project by name; for an open customer one per model that the book prices: at `at`, or
@@ -96,11 +98,14 @@ class Snapshot:
         if not buyer.open:
             rows = self._all("deployment", f"{customer}/{project}/")
             return [self._decoded("deployment", key, value) for key, value in sorted(rows.items())]
-        return [
+        priced = [model for model in self.models() if self._priced(buyer.book, model, at)]
+        found = [
             DeploymentEntry(customer=customer, project=project, name=model.id, model=model.id, output_cap=0)
-            for model in self.models()
-            if self._priced(buyer.book, model, at)
+            for model in priced
         ]
+        sold = {model.id for model in priced}
+        aliases = [self._decoded("alias", key, value) for key, value in sorted(self._all("alias", "").items())]
+        return found + [_of_alias(customer, project, alias) for alias in aliases if alias.model in sold]
 
     def models(self) -> list[ModelEntry]:
         """Every model by id."""
@@ -142,3 +147,10 @@ class Snapshot:
                 self._cache.clear()
             self._cache[table, key] = entry
         return entry
+
+
+def _of_alias(customer: str, project: str, alias: AliasEntry) -> DeploymentEntry:
+    return DeploymentEntry(
+        customer=customer, project=project, name=alias.name, model=alias.model, output_cap=0, version=alias.version,
+        upgrade="never",
+    )  # fmt: skip

@@ -24,7 +24,8 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 _BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-#: A delta with something in it, or the text of a completion. Within a JSON text each quote has a backslash, so no text can look like this.
+#: A delta with something in it, or a completion's text. Within a JSON text each quote has a backslash, so no text can
+#: look like this.
 _CONTENT = re.compile(
     rb'"(?>content|reasoning_content|reasoning|refusal|arguments|text)"\s*+:\s*+"[^"]'
     rb'|"(?>tool_calls)"\s*+:\s*+\[\s*+\{|"(?>function_call|audio)"\s*+:\s*+\{'

@@ -26,11 +26,13 @@ from entrepot.catalog.contents import (
 from entrepot.catalog.difference import difference
 from entrepot.catalog.export import export
 from entrepot.catalog.file import read
+from entrepot.catalog.lifecycle import Version
 from entrepot.catalog.rules import check
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import DAY, MINUTE
 
 NOW = 1_795_262_400_000_000
+VERSIONS = ("2026-01-01", "2026-07-01")  # longer than a model's name here, so that no dated name is one
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 facts = st.dictionaries(
@@ -54,17 +56,36 @@ def catalogs(draw: st.DrawFn) -> Catalog:
         operator=draw(st.none() | facts.map(lambda each: Operator({"name": "Shop", "address": each}))),
         vendors={each: Vendor(each, {"name": draw(words)}) for each in vendors},
         upstreams={each: draw(upstreams_of(each, vendors)) for each in upstreams},
-        models={
-            each: Model(
-                id=each, context=sizes[each], output_max=draw(st.integers(1, sizes[each])),
-                routes=tuple(draw(st.lists(st.tuples(st.sampled_from(upstreams), names), min_size=1, max_size=2))),
-            )
-            for each in models
-        },
+        models={each: draw(models_of(each, sizes[each], upstreams, models)) for each in models},
         versions=tuple(each for book in books for each in draw(versions_of(book, currency, models))),
         customers={
             each: draw(customers_of(each, books, sizes)) for each in draw(st.lists(names, max_size=2, unique=True))
         },
+    )  # fmt: skip
+
+
+def has_versions(size: int) -> bool:
+    """Chance enough: whether a model of this context has named versions."""
+    return size % 2 == 1
+
+
+@st.composite
+def models_of(draw: st.DrawFn, name: str, size: int, upstreams: list[str], models: list[str]) -> Model:
+    named = VERSIONS[: draw(st.integers(1, 2))] if has_versions(size) else ("",)
+    versions = tuple(
+        Version(
+            name=each,
+            routes=tuple(draw(st.lists(st.tuples(st.sampled_from(upstreams), names), min_size=1, max_size=2))),
+            lifecycle=draw(st.sampled_from(("preview", "ga", "legacy", "deprecated", "retired"))),
+            retires_at=draw(st.just(0) | instants), replaced_by=draw(st.sampled_from(["", *models])),
+        )
+        for each in named
+    )  # fmt: skip
+    return Model(
+        id=name, versions=versions, context=size, output_max=draw(st.integers(1, size)),
+        default=draw(st.sampled_from(named)),
+        operations=draw(st.sampled_from((("chat", "completion"), ("embedding",), ("chat",)))),
+        aliases=draw(st.sampled_from(((), (f"{name}-an-alias",)))),
     )  # fmt: skip
 
 
@@ -119,7 +140,11 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
     for project, model in draw(st.lists(st.tuples(names, st.sampled_from(sorted(sizes))), max_size=2)):
         place = (project, draw(names))
         cap = draw(st.integers(0, 1))
-        found[place] = Deployment(project=place[0], name=place[1], model=model, output_max=cap)
+        version = draw(st.sampled_from(("", VERSIONS[0]))) if has_versions(sizes[model]) else ""
+        upgrade = draw(st.sampled_from(("expired", "never"))) if version else "expired"
+        found[place] = Deployment(
+            project=place[0], name=place[1], model=model, output_max=cap, version=version, upgrade=upgrade
+        )
     start = draw(st.just(0) | instants)
     projects = draw(st.lists(names, max_size=2, unique=True))
     known = [*projects, *(project for project, _ in found)]

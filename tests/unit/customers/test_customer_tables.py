@@ -19,6 +19,7 @@ from entrepot.catalog.contents import (
     Upstream,
     Vendor,
 )
+from entrepot.catalog.lifecycle import Version
 from entrepot.catalog.tables import put_model, put_upstream, put_vendor
 from entrepot.customers import tables
 from entrepot.customers.limit_tables import UNDECLARED, put_budget
@@ -50,7 +51,8 @@ ACME = Customer(
 def _stock(conn: Connection) -> None:
     put_vendor(conn, Vendor("maker", {"name": "Maker"}))
     put_upstream(conn, Upstream(id="eu", vendor="maker", dialect="openai", url="https://eu.example/v1"))
-    put_model(conn, Model(id="large", routes=(("eu", "large"),), context=100, output_max=100), 1)
+    versions = (Version(name="", routes=(("eu", "large"),)),)
+    put_model(conn, Model(id="large", versions=versions, context=100, output_max=100), 1)
 
 
 @pytest.mark.parametrize("later", [ACME, Customer(id="acme", contract=Contract(book="list"), projects=("app",))])
