@@ -39,6 +39,7 @@ test: lint types .venv/dev.stamp .venv/clients.stamp  ## everything: under 15 mi
 prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage, 100 dollars
 	$(BIN)/entrepot prove crash --kills $(or $(KILLS),500)
 	$(BIN)/entrepot prove outage --minutes $(or $(MINUTES),10)
+	$(BIN)/entrepot prove reload --reloads $(or $(RELOADS),97) --long 3
 	$(if $(AZURE_HOURS),$(BIN)/entrepot prove trace $(AZURE_HOURS))
 	$(BIN)/entrepot prove budget --rounds $(or $(ROUNDS),100)
 

@@ -112,6 +112,22 @@ def trace(  # noqa: PLR0917  click passes by name
     _verdict(failures)
 
 
+@command.command("reload", cls=Command, short_help="every process replaced under load, nothing fails")
+@click.option("--reloads", type=click.IntRange(0, 10_000), default=10, help="With 2 s streams always open [10].")
+@click.option("--long", type=click.IntRange(0, 100), default=1, help="More, in a row, with 60 s streams open [1].")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, help="How many gateways [2].")
+@click.option("--seed", type=int, default=1, help="Which script [1].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def reload(reloads: int, long: int, workers: int, seed: int, keep: bool) -> None:
+    """Reload a server under load again and again: no request fails, no stream is cut, no connection is reset."""
+    from entrepot.prove.reload import run_reload, show_reload
+
+    click.echo(f"prove reload: {reloads} reloads with 2 s streams, {long} with 60 s streams, {workers} workers")
+    report = run_reload(reloads=reloads, long=long, workers=workers, seed=seed, say=_say, keep=keep)
+    show_reload(report, _say)
+    _verdict(report.failures())
+
+
 def _say(line: str) -> None:
     click.echo(line)
 

@@ -34,6 +34,13 @@ from entrepot.metering.record import Grant, LeaseTotals, Return, to_bytes
 WAIT_S = 0.25  # protocol §4: a call waits so long at the most
 ANSWER_S = 0.2  # the keeper answers within this: a question that is older was lost
 RETRY_S = 0.25
+#: A keeper that stops takes its socket away, one that is killed leaves it. Without a socket the successor is about to
+#: come (a reload, a start), and calls wait for it so long instead of being refused.
+SUCCESSOR_S = 5.0
+_SUCCESSOR_RETRY_S = 0.02
+#: A link younger than this is patient as well: either side has just begun and hears from everybody at once. At a load
+#: of 11 on two cores a first answer took more than 250 ms and the call behind it was refused for nothing.
+YOUNG_S = 5.0
 DURABLE_S = 5.0
 _WAITERS_LIMIT = 10_000
 
@@ -50,6 +57,8 @@ class Leases:
             t.balance: Account(Lease(t.balance, t.granted, t.returned, t.charged), loop.time()) for t in totals
         }
         self._writer: asyncio.StreamWriter | None = None
+        self._linked_at = -YOUNG_S
+        self._successor_by = 0.0  # the keeper is being replaced: until then its successor is waited for
         self._questions = 0
         self._waiting = 0
         self._returning = 0  # returns that are not durable yet
@@ -93,8 +102,9 @@ class Leases:
     # asking
 
     def need(self, leases: tuple[Lease, ...], hold: int, decided: Decided) -> None:
-        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 250 ms."""
-        if self._writer is None or self._waiting >= _WAITERS_LIMIT:
+        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 250 ms, or, while
+        the keeper is replaced or has just come, within 10 s."""
+        if (self._writer is None and not self._successor_comes()) or self._waiting >= _WAITERS_LIMIT:
             self._loop.call_soon(decided, "")
             return
         waiter = Waiter(leases, hold, decided)
@@ -121,7 +131,14 @@ class Leases:
             waiter.at += 1
         self._over(waiter, None)
 
+    def _successor_comes(self) -> bool:
+        return self._loop.time() < self._successor_by
+
     def _expired(self, waiter: Waiter) -> None:
+        young = self._loop.time() - self._linked_at < YOUNG_S
+        if self._successor_comes() if self._writer is None else young:
+            waiter.timer = self._loop.call_later(WAIT_S, self._expired, waiter)
+            return
         account = self._account(waiter.leases[waiter.at].balance)
         self._refuse(account, waiter, "")
         self._ask(account)
@@ -268,15 +285,23 @@ class Leases:
 
     async def talk(self, path: Path, hello: Callable[[], Hello]) -> None:
         """Stay connected to the keeper; runs until cancelled."""
+        away_since = 0.0  # no socket there
         while True:
             try:
                 reader, writer = await asyncio.open_unix_connection(str(path))
+            except FileNotFoundError:
+                away_since = away_since or self._loop.time()
+                self._successor_by = away_since + SUCCESSOR_S
+                await asyncio.sleep(_SUCCESSOR_RETRY_S if self._successor_comes() else RETRY_S)
+                continue
             except OSError:
+                self._successor_by = away_since = 0.0
                 await asyncio.sleep(RETRY_S)
                 continue
+            self._successor_by, away_since, since = 0.0, 0.0, self._loop.time()
             try:
                 writer.write(frame(hello()))
-                self._writer = writer
+                self._writer, self._linked_at = writer, self._loop.time()
                 self.on_link(lambda message, writer=writer: writer.write(frame(message)))  # type: ignore[misc]
                 for account in list(self._accounts.values()):
                     account.asked = 0
@@ -287,9 +312,11 @@ class Leases:
                 pass
             finally:
                 self._writer = None
+                self._successor_by = self._loop.time() + WAIT_S  # the next look at the socket says more
                 self.on_link(None)
                 writer.close()
-            await asyncio.sleep(RETRY_S)
+            if self._loop.time() - since < RETRY_S:
+                await asyncio.sleep(RETRY_S)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         buffer = bytearray()

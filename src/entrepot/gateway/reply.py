@@ -47,7 +47,7 @@ class Reply:
         """The head of a stream, once."""
         if self.client is not None and not self.started:
             self.started = True
-            self.client.write(stream_head(self.lines(offer)))
+            self.client.write(stream_head(self.lines(offer) + self.client.leaving()))
 
     def pass_on(self, data: bytes) -> None:
         """A piece of a stream that need not wait."""

@@ -287,11 +287,14 @@ class Connection(asyncio.Protocol):
         asked = self._head
         if asked is not None and asked.method == b"HEAD":
             body = b""
+        self.last(b"%b%b\r\n%b" % (head, self.leaving(), body))
+
+    def leaving(self) -> bytes:
+        """Header line that an answer has if it is the last one of its connection: nobody may be left to find out."""
         if self._keep and not self.server.draining:
-            self.last(b"%b\r\n%b" % (head, body))
-        else:
-            self._keep = False
-            self.last(b"%bconnection: close\r\n\r\n%b" % (head, body))
+            return b""
+        self._keep = False
+        return b"connection: close\r\n"
 
     def echo(self) -> bytes:
         """Header lines of the answer that repeat something of the request."""
@@ -313,7 +316,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         transport.write(data)
-        if not self._keep or self.server.draining:
+        if not self._keep:
             self._leave(transport)
             return
         self._head = self._route = None

@@ -362,3 +362,32 @@ def test_a_call_that_fails_upstream_counts_as_a_request_only(tmp_path: Path) -> 
         assert limited(bench) == {"requests": 1, "tokens": 0, "calls": 0}
 
     run(tmp_path, work, key={"limit": LIMIT})
+
+
+def streamed(bench: Bench, *, before_the_end: Callable[[], None] = lambda: None) -> bytes:
+    """A whole stream on the one connection: what the client got of it."""
+    bench.wire.got = b""
+    exchange = bench.call(b'"max_tokens":100,"stream":true')
+    bench.disk()
+    head_ = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert exchange.wants_stream(parse_response_head(head_))
+    exchange.stream_data(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+    before_the_end()
+    exchange.stream_data(b'data: {"choices":[],%b}\n\ndata: [DONE]\n\n' % USAGE)
+    exchange.stream_end()
+    bench.disk()
+    return bench.wire.got
+
+
+def test_a_drain_ends_no_connection_whose_last_answer_did_not_say_so(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        met = streamed(bench, before_the_end=bench.gateway.server.drain)
+        assert b"connection: close" not in met
+        assert met.endswith(b"0\r\n\r\n")
+        assert not bench.wire.closed  # the client does not know, and may send its next request now
+        following = streamed(bench)
+        assert following.partition(b"\r\n\r\n")[0].endswith(b"connection: close")
+        assert following.endswith(b"0\r\n\r\n")
+        assert bench.wire.closed
+
+    run(tmp_path, work)

@@ -51,11 +51,48 @@ def test_who_does_not_fit_is_told_why_and_who_fits_gets_it(tmp_path: Path) -> No
 
 def test_a_silent_keeper_is_waited_for_a_quarter_of_a_second(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
+        bench.leases._linked_at -= 60
         began = asyncio.get_running_loop().time()
         assert await bench.need(1) == ""
         assert 0.2 < asyncio.get_running_loop().time() - began < 2.0
 
     run(tmp_path, lambda _message: [], work)
+
+
+def test_a_keeper_that_has_just_come_is_waited_for_longer(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        began = asyncio.get_running_loop().time()
+        asyncio.get_running_loop().call_later(0.6, setattr, bench.leases, "_linked_at", -60.0)
+        assert await bench.need(1) == ""
+        assert 0.6 < asyncio.get_running_loop().time() - began < 3.0
+
+    run(tmp_path, lambda _message: [], work)
+
+
+def test_a_keeper_that_took_its_socket_away_is_waited_for_and_one_that_left_it_is_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        leases = Leases(loop, [], lambda _record, _durable: 1)
+        path = tmp_path / "keeper.sock"
+
+        async def word() -> object:
+            said: asyncio.Future[object] = loop.create_future()
+            leases.need((leases.lease("acme"),), 1, said.set_result)
+            return await asyncio.wait_for(said, 30)
+
+        talking = asyncio.create_task(leases.talk(path, lambda: Hello(1, 1, 1, 1)))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(word())
+        await asyncio.sleep(0.6)
+        assert not waiting.done()
+        dead = await asyncio.start_unix_server(lambda _reader, writer: writer.close(), path)
+        dead.close()  # killed: nobody listens, and the file is there
+        path.touch()
+        assert await waiting == ""
+        assert await asyncio.wait_for(word(), 0.2) == ""
+        talking.cancel()
+
+    asyncio.run(main())
 
 
 def test_without_a_keeper_the_word_is_immediate(tmp_path: Path) -> None:
