@@ -1,17 +1,8 @@
 """`entrepot replay` and `entrepot prove trace`: recorded hours through a started server."""
 
-import os
-import pty
 import re
-import select
-import struct
-import sys
 import time
 from collections.abc import Iterator
-from fcntl import ioctl
-from pathlib import Path
-from subprocess import Popen
-from termios import TIOCSWINSZ
 
 import pytest
 
@@ -19,13 +10,13 @@ from entrepot.prove.house import House
 from entrepot.prove.processes import start_vendor
 from entrepot.prove.trace import run_trace
 from shared_data import SHARED
+from terminal import Terminal
 
 TRACES = SHARED / "data" / "traces"
 HOURS = (("azure_llm_2023_conv.csv.gz", "azure-conv"), ("azure_llm_2023_code.csv.gz", "azure-code"))
 SMALL = "t_s,input_tokens,cached_input_tokens,output_tokens,stream\n" + "".join(
     f"{i / 10},{100 + i},{i},{1 + i % 7},{i % 2}\n" for i in range(40)
 )
-SPOKEN = [sys.executable, "-c", "import sys; from entrepot.cli import main; sys.argv[0] = 'entrepot'; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +101,14 @@ def test_what_cannot_be_replayed_is_said(house: House, words: tuple[str, ...], c
 
 
 def test_on_a_terminal_it_asks_shows_a_bar_and_leaves_a_clean_line(house: House) -> None:
-    shown = _on_a_terminal(house.root, ["replay", "small.csv", "--customer", "seen", "--data", str(house.folder.root)])
+    terminal = Terminal(["replay", "small.csv", "--customer", "seen", "--data", str(house.folder.root)], house.root)
+    try:
+        terminal.read_until("[y/N]: ")
+        terminal.type("y\n")
+        assert terminal.end() == 0, terminal.shown
+    finally:
+        terminal.close()
+    shown = terminal.shown
     assert "Send it? [y/N]: " in shown
     assert re.search(r"\rsmall\.csv  [█░]{24} +\d+%  \d+ of 40  \d+/s · \d+ open · 0 errors · \d+ s left\x1b\[K", shown)
     bars = [part for part in shown.split("\r") if "█" in part or "░" in part]
@@ -119,26 +117,3 @@ def test_on_a_terminal_it_asks_shows_a_bar_and_leaves_a_clean_line(house: House)
     assert after.startswith("small.csv as seen, 1 × as recorded: "), repr(after[:200])
     assert "calls    40 of 40 answered, 20 streamed" in after
     assert "= the trace at its prices" in after
-
-
-def _on_a_terminal(where: Path, words: list[str]) -> str:
-    """Everything that a terminal of 100 × 30 gets, with `y` typed where it is asked."""
-    ours, theirs = pty.openpty()
-    ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    child = Popen([*SPOKEN, *words], stdin=theirs, stdout=theirs, stderr=theirs, cwd=where, start_new_session=True)
-    os.close(theirs)
-    seen = b""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        if select.select([ours], [], [], 0.2)[0]:
-            try:
-                data = os.read(ours, 65536)
-            except OSError:
-                break
-            asked = b"[y/N]: " in seen
-            seen += data
-            if b"[y/N]: " in seen and not asked:
-                os.write(ours, b"y\n")
-    assert child.wait(timeout=10) == 0, seen.decode()
-    os.close(ours)
-    return seen.decode()

@@ -65,8 +65,8 @@ class TraceReport(msgspec.Struct, frozen=True, kw_only=True):
         others = {state: n for state, n in self.states.items() if n and state != "final"}
         if others:
             found.append(f"records that are not final: {others}")
-        if len(self.by_slot) < self.workers:
-            found.append(f"{self.workers} workers were to share the calls, and only {sorted(self.by_slot)} had any")
+        if len(self.by_slot) != self.workers:
+            found.append(f"{self.workers} workers were to share the calls, and {sorted(self.by_slot)} had some")
         if self.verify_code:
             found.append(f"entrepot verify exits {self.verify_code}:\n{self.verify_text}")
         return found
@@ -79,7 +79,7 @@ def run_trace(
     recordings = [(path, customer, read_recording(path, limit=calls)) for path, customer in traces]
     with TemporaryDirectory(prefix="entrepot-vendor-") as folder:
         vendor = start_vendor(Path(folder) / "ledger")
-        house = House(vendor.port, environment={"ENTREPOT_WORKERS": str(workers)})
+        house = House(vendor.port, workers=workers)
         whole = False
         began = time.monotonic()
         try:
