@@ -42,7 +42,7 @@ def killable(ledger: Path) -> Iterator[Place]:
     launch = [sys.executable, str(_TESTS / "kill_points.py")]
     house = House(vendor.port, workers=1, launch=launch, environment={"PYTHONPATH": str(_TESTS)})
     try:
-        with_customers(house)
+        with_customers(house, budget="0.005")  # FUNDS
         house.start()
         house.first_answer()
         place = Place(house, ledger)

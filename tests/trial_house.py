@@ -28,14 +28,16 @@ PRICE = 10 * INPUT + 20 * OUTPUT  # of a call with the script's defaults: 10 tok
 _CUSTOMERS = 40
 
 
-def with_customers(house: House) -> None:
-    """Declare customers c1, c2, … in the house's catalog, before its first start: each with a budget as large as its
-    balance, so that whoever spends one to the last unit has spent the other."""
-    declared = [
-        f'\n[customer.c{n}]\ncontract = {{ book = "list" }}\n'
-        'budgets = [{ per = "total", amount = 0.005, hard = true }, { per = "month", amount = 1.00, hard = false }]\n'
-        for n in range(1, _CUSTOMERS)
-    ]
+def with_customers(house: House, budget: str = "") -> None:
+    """Declare customers c1, c2, … in the house's catalog, before its first start; with a hard budget each, a soft one
+    beside it. A budget as large as the balance is spent with it, to the last unit."""
+    budgets = (
+        f'budgets = [{{ per = "total", amount = {budget}, hard = true }}, '
+        '{ per = "day", amount = 9.00, hard = false }]\n'
+        if budget
+        else ""
+    )
+    declared = [f'\n[customer.c{n}]\ncontract = {{ book = "list" }}\n{budgets}' for n in range(1, _CUSTOMERS)]
     house.catalog.write_text(house.catalog.read_text() + "".join(declared))
 
 

@@ -91,7 +91,7 @@ def test_money_under_calls_is_held_not_spent_and_comes_back(trial: Trial) -> Non
 
     other, long = asyncio.run(both())
     assert (other.status, error(other)["code"]) == (429, "balance_held")
-    assert "is held by calls under way" in error(other)["message"]
+    assert "free of your balance at the moment: calls under way hold the rest." in error(other)["message"]
     assert long.how == "answered"
     assert customer.call(max_tokens=10_000).status == 200
     trial.agree()

@@ -25,18 +25,41 @@ Decided = Callable[[Granted | str | None], None]
 
 
 class Waiter:
-    """A call that waits for its leases, one after the other: those before `at` are taken."""
+    """A call that waits for its leases, one after the other, now for that at `at`. The first `taken` are taken; after a
+    first refusal it only hears what the others say, so that the caller is told of the one that has least."""
 
-    __slots__ = ("at", "decided", "done", "hold", "leases", "question", "timer")
+    __slots__ = ("at", "decided", "done", "hold", "leases", "question", "taken", "timer", "words")
 
     def __init__(self, leases: tuple[Lease, ...], hold: int, decided: Decided) -> None:
         self.leases = leases
         self.hold = hold
         self.decided = decided
         self.at = 0
+        self.taken = 0
+        self.words: list[Granted] = []
         self.question = 0  # that speaks for it at the lease it waits for; 0: none yet
         self.done = False
         self.timer: TimerHandle | None = None
+
+    def passes(self) -> bool:
+        """Take the next lease, or after a refusal see whether it would do; False: it has too little."""
+        lease = self.leases[self.at]
+        if self.words:
+            if lease.free < self.hold:
+                return False
+        elif lease.take(self.hold):
+            self.taken += 1
+        else:
+            return False
+        self.at += 1
+        return True
+
+    def word(self) -> Granted | str:
+        """Why it is refused: *spent* before *held*, then by the lease that has least; "" if nobody said anything."""
+        spent = [word for word in self.words if word.short == "spent"]
+        if spent:
+            return min(spent, key=lambda word: word.left)
+        return min(self.words, key=lambda word: word.room) if self.words else ""
 
 
 class Account:

@@ -120,16 +120,14 @@ class Leases:
     def _advance(self, waiter: Waiter) -> None:
         """Take the next leases; wait for the first that has too little."""
         while waiter.at < len(waiter.leases):
-            lease = waiter.leases[waiter.at]
-            if not lease.take(waiter.hold):
-                account = self._account(lease.balance)
+            if not waiter.passes():
+                account = self._account(waiter.leases[waiter.at].balance)
                 waiter.question = 0
                 account.waiters.append(waiter)
-                lease.wanted = True
+                account.lease.wanted = True
                 self._ask(account)
                 return
-            waiter.at += 1
-        self._over(waiter, None)
+        self._over(waiter)
 
     def _successor_comes(self) -> bool:
         return self._loop.time() < self._successor_by
@@ -140,21 +138,21 @@ class Leases:
             waiter.timer = self._loop.call_later(WAIT_S, self._expired, waiter)
             return
         account = self._account(waiter.leases[waiter.at].balance)
-        self._refuse(account, waiter, "")
+        account.waiters.remove(waiter)
+        self._over(waiter)
         self._ask(account)
 
-    def _refuse(self, account: Account, waiter: Waiter, word: Granted | str) -> None:
-        """`account` is that of the lease it waits for."""
-        account.waiters.remove(waiter)
-        self.end(waiter.leases[: waiter.at], waiter.hold, 0)
-        self._over(waiter, word)
-
-    def _over(self, waiter: Waiter, word: Granted | str | None) -> None:
+    def _over(self, waiter: Waiter) -> None:
+        """Every lease is taken, or all that was is free again."""
         waiter.done = True
         self._waiting -= 1
         if waiter.timer is not None:
             waiter.timer.cancel()
-        waiter.decided(word)
+        if waiter.taken == len(waiter.leases):
+            waiter.decided(None)
+        else:
+            self.end(waiter.leases[: waiter.taken], waiter.hold, 0)
+            waiter.decided(waiter.word())
 
     def _serve(self, account: Account) -> None:
         """Everybody whose hold fits goes on, in their order: a large one does not keep small ones waiting."""
@@ -166,8 +164,7 @@ class Leases:
         for waiter in waiters:
             if waiter.done:
                 continue
-            if lease.take(waiter.hold):
-                waiter.at += 1
+            if waiter.passes():
                 self._advance(waiter)
             else:
                 account.waiters.append(waiter)
@@ -197,7 +194,10 @@ class Leases:
             for waiter in [each for each in account.waiters if 0 < each.question <= number]:
                 short = "spent" if waiter.hold > message.left else "held"
                 room = message.room + lease.free
-                self._refuse(account, waiter, msgspec.structs.replace(message, short=short, room=room))
+                waiter.words.append(msgspec.structs.replace(message, short=short, room=room))
+                account.waiters.remove(waiter)
+                waiter.at += 1
+                self._advance(waiter)
             self._serve(account)
         self._ask(account)
 

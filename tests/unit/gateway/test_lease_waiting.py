@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 from entrepot.kernel.instants import DAY, MINUTE, parse
 from entrepot.limits.message import (
@@ -74,6 +75,32 @@ def test_a_call_draws_on_all_its_leases_or_on_none(tmp_path: Path) -> None:
         assert [lease.held for lease in leases] == [40, 40, 40]
         bench.leases.end(leases, 40, 15)
         assert [(lease.held, lease.charged) for lease in leases] == [(0, 15)] * 3
+
+    run(tmp_path, answer, work)
+
+
+def test_of_several_that_lack_money_the_one_with_least_is_named(tmp_path: Path) -> None:
+    """Balance and one budget are spent, another is only held: the caller hears of the smallest figure."""
+    left = {"acme": 40, "acme/budget/a/total": 15, "acme/budget/b/total": 1000}
+
+    def answer(message: ToKeeper) -> list[FromKeeper]:
+        if not isinstance(message, Want):
+            return []
+        name, number = message.balance, message.number
+        if not message.holds:
+            return [Granted(balance=name, total=0, number=number)]
+        short: Literal["held", "spent"] = "spent" if message.hold > left[name] else "held"
+        return [Granted(balance=name, total=0, short=short, left=left[name], number=number)]
+
+    async def work(bench: Bench) -> None:
+        leases = tuple(map(bench.leases.lease, left))
+        for hold, name, short in ((60, "acme/budget/a/total", "spent"), (30, "acme/budget/a/total", "spent")):
+            word: asyncio.Future[Granted | str | None] = asyncio.get_running_loop().create_future()
+            bench.leases.need(leases, hold, word.set_result)
+            refused = await word
+            assert isinstance(refused, Granted)
+            assert (refused.balance, refused.short, refused.left) == (name, short, 15)
+        assert [lease.held for lease in leases] == [0, 0, 0]
 
     run(tmp_path, answer, work)
 
