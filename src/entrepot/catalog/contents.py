@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,8 +19,6 @@ MOST_OPERATIONS: tuple[Operation, ...] = ("chat", "completion")
 ClientGone = Literal["drain", "cancel"]
 Per = Literal["day", "month", "total"]
 PaysBy = Literal["prepaid", "invoice"]
-#: What a price is for: (model, bucket name).
-Thing = tuple[str, str]
 
 
 class Operator(msgspec.Struct, frozen=True):
@@ -88,12 +86,49 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return {**dated, **dict.fromkeys(self.aliases, "")}
 
 
-class PriceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices of one model: bucket name → exact price per `per` tokens."""
+class When(msgspec.Struct, frozen=True, kw_only=True):
+    """The conditions of a row; what is not given holds always. A request is over a bracket with more input tokens than
+    that, and then wholly."""
+
+    tier: str = ""
+    zone: str = ""
+    request_over: int = 0
+
+    @property
+    def count(self) -> int:
+        return bool(self.tier) + bool(self.zone) + bool(self.request_over)
+
+    def __str__(self) -> str:
+        over = f"requests over {self.request_over:,}" if self.request_over else ""
+        said = (f"tier {self.tier}" if self.tier else "", f"zone {self.zone}" if self.zone else "", over)
+        return ", ".join(each for each in said if each)
+
+
+ALWAYS = When()
+#: The name under which a row's percentage stands among its prices.
+PERCENT = "percent"
+
+
+class Thing(NamedTuple):
+    """What a price is for."""
 
     model: str
-    prices: Mapping[str, Decimal]
+    bucket: str  # or PERCENT
+    when: When = ALWAYS
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.bucket}" + (f" ({self.when})" if self.when.count else "")
+
+
+class PriceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices of one model under some conditions: bucket name → exact price per `per` tokens. Or `percent` of what would
+    be paid without the row's tier."""
+
+    model: str
+    prices: Mapping[str, Decimal] = {}
     per: int = PER_DEFAULT
+    when: When = ALWAYS
+    percent: Decimal | None = None
 
 
 class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +150,16 @@ class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.book}/{self.number}"
 
     def things(self) -> dict[Thing, tuple[Decimal, int]]:
-        """(model, bucket) → (price, per) of everything that this version names."""
-        return {(row.model, bucket): (price, row.per) for row in self.rows for bucket, price in row.prices.items()}
+        """(price, per) of everything that this version names; a percentage is per 100."""
+        found = {
+            Thing(row.model, bucket, row.when): (price, row.per)
+            for row in self.rows
+            for bucket, price in row.prices.items()
+        }
+        for row in self.rows:
+            if row.percent is not None:
+                found[Thing(row.model, PERCENT, row.when)] = (row.percent, 100)
+        return found
 
     def says_the_same(self, other: "BookVersion") -> bool:
         """Equal in everything a customer or vendor could see; row order and 2.5 against 2.50 do not count."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, Upstream, Vendor
+from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, PriceRow, Upstream, Vendor
 from entrepot.catalog.export import as_written
 from entrepot.catalog.rules import day
 
@@ -73,8 +73,11 @@ def _short(value: object) -> str:
 
 
 def _prices(version: BookVersion) -> tuple[str, ...]:
-    rows = [
-        f"{row.model} " + " ".join(f"{bucket} {price:f}" for bucket, price in row.prices.items())
-        for row in version.rows
-    ]
-    return (f"valid from {day(version.valid_from)}, {version.currency}", *rows)
+    return (f"valid from {day(version.valid_from)}, {version.currency}", *(_row(row) for row in version.rows))
+
+
+def _row(row: PriceRow) -> str:
+    """`gpt-4o (tier batch) input 1.25 output 5`, or what share of the matching price it is."""
+    prices = [f"{bucket} {price:f}" for bucket, price in row.prices.items()]
+    share = [f"{row.percent:f} % of the price without it"] if row.percent is not None else []
+    return " ".join([row.model, *([f"({row.when})"] if row.when.count else []), *prices, *share])

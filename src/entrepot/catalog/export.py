@@ -127,7 +127,12 @@ def _version(version: BookVersion) -> list[str]:
 
 
 def _row(row: PriceRow) -> str:
-    facts: dict[str, object] = {"model": row.model, **row.prices}
+    facts: dict[str, object] = {"model": row.model}
+    conditions = {"tier": row.when.tier, "zone": row.when.zone, "request_over": row.when.request_over}
+    facts |= {name: each for name, each in conditions.items() if each}
+    facts |= row.prices
+    if row.percent is not None:
+        facts["percent_of_matching_standard"] = row.percent
     if row.per != PER_DEFAULT:
         facts["per"] = row.per
     return value(facts)

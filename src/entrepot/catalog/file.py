@@ -10,30 +10,21 @@ from decimal import Decimal
 
 import msgspec
 
+from entrepot.catalog.books import Books, read_currency
 from entrepot.catalog.buyers import Bound, Buyers
 from entrepot.catalog.contents import (
-    PER_DEFAULT,
-    BookVersion,
     Catalog,
     Deployment,
     Operator,
-    PriceRow,
 )
-from entrepot.catalog.fields import LATER, Fields, Report, exact, good_name, numbers_out_of_range
+from entrepot.catalog.fields import Fields, Report, good_name, numbers_out_of_range
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
 from entrepot.catalog.supply import Supply
-from entrepot.kernel.buckets import BUCKETS
-from entrepot.kernel.money import SCALES
 
 LARGEST = 16 * 1024 * 1024
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _SECRET_LINE = re.compile(r"""(key|secret|token|password)(\s*=\s*)["']?[^\s{].*""", re.I)
-
-_LATER_PRICE = (
-    "request_over", "tier", "zone", "hours", "cost_plus_percent", "cost_plus", "percent_of_matching_standard", "steps",
-    "product", "by", "includes", "tokens", "price", "request", "included",
-)  # fmt: skip
 
 
 class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +66,6 @@ class _Reader:
     def __init__(self, report: Report, data: Mapping[str, object], name: str) -> None:
         self.report, self.name = report, name
         self.root = Fields(report, (), data)
-        self.priced: list[tuple[Path, str]] = []
         self.buyers = Buyers(report)
 
     def file(self) -> CatalogFile:
@@ -86,7 +76,8 @@ class _Reader:
         vendors = {name: supply.vendor(name, each) for name, each in self._named("vendor").items()}
         upstreams = {name: supply.upstream(name, each) for name, each in self._named("upstream").items()}
         models = {name: supply.model(name, each) for name, each in self._named("model").items()}
-        versions = self._books()
+        books = Books(self.report)
+        versions = books.versions(self.root.inner("book"))
         customers = {name: self.buyers.customer(name, each) for name, each in self._named("customer").items()}
         self.root.done("settlement", "product", "policy", "tax", "fx", "user")
         if self.root.has("operator"):
@@ -99,7 +90,7 @@ class _Reader:
         tables = {section: self.root.raw(section) for section in sections}
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
-            version_paths=tuple(path for path, _ in versions), priced=tuple(self.priced),
+            version_paths=tuple(path for path, _ in versions), priced=tuple(books.priced),
             deployed=tuple(self.buyers.deployed), bounded=tuple(self.buyers.bounded),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
@@ -122,76 +113,8 @@ class _Reader:
             fields.facts(name)
         books = fields.inner("books")
         if books is not None and books.has("currency"):
-            self._currency(books)
+            read_currency(self.report, books)
         fields.done()
-
-    def _books(self) -> list[tuple[Path, BookVersion]]:
-        group = self.root.inner("book")
-        found: list[tuple[Path, BookVersion]] = []
-        for name in group.table if group else ():
-            assert group is not None
-            path = group.at(name)
-            if isinstance(group.raw(name), Mapping):
-                self.report.add(path, f"A book is a list of versions: write [[book.{name}]] with double brackets.")
-            elif good_name(self.report, path, name):
-                for fields in group.rows(name):
-                    found.append((fields.path, self._version(name, fields)))
-        return found
-
-    def _version(self, book: str, fields: Fields) -> BookVersion:
-        buys_from = fields.text("buys_from")
-        currency = self._currency(fields)
-        valid_from = fields.instant("valid_from", required=True)
-        seen: dict[tuple[str, str], Path] = {}
-        rows = [row for each in fields.rows("prices", required=True) for row in self._row(each, seen)]
-        fields.done("valid_until", "copies", "rounding")
-        return BookVersion(
-            book=book, buys_from=buys_from, currency=currency, valid_from=valid_from, rows=tuple(rows)
-        )  # fmt: skip
-
-    def _row(self, fields: Fields, seen: dict[tuple[str, str], Path]) -> list[PriceRow]:
-        model = fields.text("model", required=not fields.has("product"))
-        if "*" in model:
-            self.report.add(fields.at("model"), f"A pattern of models is {LATER}; name each model.")
-            model = ""
-        elif model:
-            self.priced.append((fields.at("model"), model))
-        later = any(name in fields.table for name in _LATER_PRICE)
-        per = PER_DEFAULT
-        if isinstance(fields.raw("per"), str):
-            self.report.add(fields.at("per"), f"per = \"{fields.table['per']}\" is {LATER}; per is a number of tokens.")
-        elif fields.has("per"):
-            per = fields.whole("per", PER_DEFAULT, least=1)
-        prices: dict[str, Decimal] = {}
-        for bucket in BUCKETS:
-            value = fields.raw(bucket)
-            if not fields.has(bucket):
-                continue
-            price = exact(value)
-            if isinstance(value, list):
-                self.report.add(fields.at(bucket), f"Steps of a price are {LATER}; give one price.")
-            elif price is None:
-                self.report.add(fields.at(bucket), f"{bucket} is a price: a number of at least 0, at most 18 places.")
-            else:
-                prices[bucket] = price
-                before = fields.at(bucket) if later else seen.setdefault((model, bucket), fields.at(bucket))
-                if model and before != fields.at(bucket):
-                    line = self.report.places.line(before)
-                    self.report.add(
-                        fields.at(bucket),
-                        f"{model} {bucket} has two prices in this version: this one and that of line {line}.",
-                        "Remove one of them.",
-                    )
-        fields.done(*_LATER_PRICE)
-        if not prices and not later and not any(name in fields.table for name in BUCKETS):
-            self.report.add(fields.path, f"This row names no price. Prices are {', '.join(BUCKETS)}.")
-        return [PriceRow(model=model, prices=prices, per=per)] if model and prices and not later else []
-
-    def _currency(self, fields: Fields) -> str:
-        currency = fields.text("currency", required=True)
-        if currency and currency not in SCALES:
-            self.report.add(fields.at("currency"), f"No account is kept in it. Known are {', '.join(sorted(SCALES))}.")
-        return currency
 
 
 def _syntax(text: str, message: str) -> Issue:

@@ -193,7 +193,7 @@ def _things(things: list[Thing]) -> str:
 
 
 def _names(things: list[Thing]) -> str:
-    names = [f"{model} {bucket}" for model, bucket in things]
+    names = [str(each) for each in things]
     return ", ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} others"])
 
 
@@ -201,7 +201,7 @@ def _first_difference(published: BookVersion, now: BookVersion) -> str:
     old, new = published.things(), now.things()
     for thing in [*old, *new]:
         if old.get(thing) != new.get(thing):
-            name = " ".join(thing)
+            name = str(thing)
             if thing not in new:
                 return f"{name} {old[thing][0]:f} stands there and is missing here"
             if thing not in old:

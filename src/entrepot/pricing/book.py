@@ -1,14 +1,21 @@
-"""A book at an instant: which price is in force for what, and the integer rates that it compiles to. Pure."""
+"""A book at an instant: which price is in force for what, and the integer rates that it compiles to. Pure.
+
+Rows may have conditions (service tier, zone, bracket of the request). Of the rows whose conditions all hold the one with
+more of them wins, and of two brackets the higher; two that are equal are refused when they are published (`ties`). A
+percentage applies to the price that would be paid without its tier, unless a price of its own stands for that tier.
+"""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import combinations, product
 from math import lcm
 
 import msgspec
 
-from entrepot.catalog.contents import BookVersion
+from entrepot.catalog.contents import ALWAYS, PERCENT, BookVersion, Thing, When
 from entrepot.kernel.buckets import BUCKETS, INHERITS, INPUT, OUTPUT, Quantities
+from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, show
 from entrepot.kernel.money import scale_of
 from entrepot.pricing.charge import UNPRICED, Rates
@@ -19,26 +26,124 @@ NEEDED = (INPUT, OUTPUT)
 NEEDED_BY_EMBEDDINGS = (INPUT,)
 
 
+class PriceTie(EntrepotError):
+    """Two rows are equally good for one call."""
+
+    code = "price_tie"
+    fault = Fault.CALLER
+
+
 class PriceInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """The price of one bucket of one model, and the version that set it."""
+    """The price of one bucket of one model under some conditions, and the version that set it.
+
+    `percent` is what a row of percentages made of it, 100 where there is none: the price is price × percent ÷ 100.
+    """
 
     price: Decimal
     per: int
     version: int
+    percent: Decimal = Decimal(100)
+
+    @property
+    def exact(self) -> Fraction:
+        """Currency units per token."""
+        return Fraction(self.price) * Fraction(self.percent) / 100 / self.per
 
 
-def prices_at(versions: Sequence[BookVersion], model: str, at: Instant) -> dict[str, PriceInForce]:
-    """Bucket name → price in force at `at` in one book. The latest `valid_from` that is not after `at` wins; of
-    versions with the same `valid_from` (they name different things) the order does not matter."""
-    found: dict[str, PriceInForce] = {}
+def prices_at(
+    versions: Sequence[BookVersion], model: str, at: Instant, when: When = ALWAYS
+) -> dict[str, PriceInForce]:
+    """Bucket name → price in force at `at` in one book for calls of which `when` is true. The latest `valid_from` that
+    is not after `at` wins; of versions with the same `valid_from` (they name different things) the order does not matter.
+    Raises PriceTie, which publication keeps out."""
+    return _resolved(_in_force(versions, model, at), when)
+
+
+def _in_force(versions: Sequence[BookVersion], model: str, at: Instant) -> dict[Thing, PriceInForce]:
+    """Everything that stands in the book at `at` for the model, under its own conditions."""
+    found: dict[Thing, PriceInForce] = {}
     for version in sorted(versions, key=lambda each: (each.valid_from, each.number)):
         if version.valid_from > at:
             break
-        for row in version.rows:
-            if row.model == model:
-                for bucket, price in row.prices.items():
-                    found[bucket] = PriceInForce(price=price, per=row.per, version=version.number)
+        for thing, (price, per) in version.things().items():
+            if thing.model == model:
+                found[thing] = PriceInForce(price=price, per=per, version=version.number)
     return found
+
+
+def _resolved(standing: dict[Thing, PriceInForce], when: When) -> dict[str, PriceInForce]:
+    own = {thing: price for thing, price in standing.items() if thing.bucket != PERCENT}
+    shares = {thing: price for thing, price in standing.items() if thing.bucket == PERCENT}
+    share = _best(shares, PERCENT, when) if when.tier else None
+    found: dict[str, PriceInForce] = {}
+    for bucket in dict.fromkeys(thing.bucket for thing in own):
+        thing = _best(own, bucket, when)
+        if share is not None and (thing is None or thing.when.tier != when.tier):
+            thing = _best(own, bucket, msgspec.structs.replace(when, tier=""))
+            if thing is not None:
+                base, by = own[thing], standing[share]
+                found[bucket] = msgspec.structs.replace(
+                    base, percent=by.price, version=max(base.version, by.version)
+                )
+        elif thing is not None:
+            found[bucket] = own[thing]
+    return dict(sorted(found.items(), key=lambda each: BUCKETS.index(each[0])))
+
+
+def _best(standing: Iterable[Thing], bucket: str, when: When) -> Thing | None:
+    """The row that wins for a call of which `when` is true."""
+    fitting = [each for each in standing if each.bucket == bucket and _holds(each.when, when)]
+    if not fitting:
+        return None
+    first, *rest = sorted(fitting, key=_rank, reverse=True)
+    if rest and _rank(rest[0]) == _rank(first):
+        raise PriceTie(f"{first} and {rest[0]} are equally good for one call: give a price for both conditions together")
+    return first
+
+
+def _rank(thing: Thing) -> tuple[int, int]:
+    return thing.when.count, thing.when.request_over
+
+
+def _holds(row: When, when: When) -> bool:
+    return row.tier in ("", when.tier) and row.zone in ("", when.zone) and row.request_over <= when.request_over
+
+
+def conditions_of(versions: Iterable[BookVersion], model: str) -> list[When]:
+    """Every combination of tier, zone and bracket that the book tells apart for a model, the plain one first."""
+    named = [row.when for each in versions for row in each.rows if row.model == model]
+    tiers, zones, brackets = ({"", *(w.tier for w in named)}, {"", *(w.zone for w in named)},
+                              {0, *(w.request_over for w in named)})  # fmt: skip
+    return [
+        When(tier=tier, zone=zone, request_over=over)
+        for tier, zone, over in product(sorted(tiers), sorted(zones), sorted(brackets))
+    ]
+
+
+def ties(versions: Sequence[BookVersion], at: Instant) -> list[tuple[Thing, Thing]]:
+    """Pairs of rows in force at `at` between which no call could decide: the same number of conditions, both may hold,
+    and no row stands for both together."""
+    found = []
+    for model in models_of(versions):
+        standing = _in_force(versions, model, at)
+        for one, other in combinations(standing, 2):
+            both = _both(one, other)
+            if both is not None and Thing(model, one.bucket, both) not in standing:
+                found.append((one, other))
+    return found
+
+
+def _both(one: Thing, other: Thing) -> When | None:
+    """The conditions of both together, if they rank the same, are different and can hold at once."""
+    if one.bucket != other.bucket or one.when.count != other.when.count or one.when == other.when:
+        return None
+    a, b = one.when, other.when
+    if (a.tier and b.tier and a.tier != b.tier) or (a.zone and b.zone and a.zone != b.zone):
+        return None
+    if a.request_over and b.request_over and (a.tier, a.zone) == (b.tier, b.zone):
+        return None  # of two brackets the higher wins
+    over = max(a.request_over, b.request_over)
+    return When(tier=a.tier or b.tier, zone=a.zone or b.zone, request_over=over)
 
 
 def changes_of(versions: Iterable[BookVersion], model: str) -> list[Instant]:
@@ -62,16 +167,28 @@ def rates(prices: dict[str, PriceInForce], currency: str) -> Rates:
     A bucket that the book does not name takes the rate of the one it is a part of (`buckets.INHERITS`), else it is
     unpriced. 2.50 USD per million tokens is 2500 nano-USD a token over denominator 1.
     """
+    (found,) = rates_together([prices], currency)
+    return found
+
+
+def rates_together(several: Sequence[dict[str, PriceInForce]], currency: str) -> list[Rates]:
+    """As `rates`, for the prices of several conditions over one denominator, so that they can be compared."""
+    exact = [_exact_rates(prices, currency) for prices in several]
+    den = lcm(*(each.denominator for row in exact for each in row if each is not None))
+    return [
+        Rates(den, _eight(tuple(UNPRICED if each is None else int(each * den) for each in row))) for row in exact
+    ]
+
+
+def _exact_rates(prices: dict[str, PriceInForce], currency: str) -> list[Fraction | None]:
     scale = 10 ** scale_of(currency)
     exact: list[Fraction | None] = [None] * len(BUCKETS)
     for bucket, price in prices.items():
-        exact[BUCKETS.index(bucket)] = Fraction(price.price) * scale / price.per
+        exact[BUCKETS.index(bucket)] = price.exact * scale
     for bucket_index, source in INHERITS.items():
         if exact[bucket_index] is None:
             exact[bucket_index] = exact[source]
-    den = lcm(*(each.denominator for each in exact if each is not None))
-    whole = tuple(UNPRICED if each is None else int(each * den) for each in exact)
-    return Rates(den, _eight(whole))
+    return exact
 
 
 def not_for_sale(prices: dict[str, PriceInForce], at: Instant, operations: Sequence[str] = ("chat",)) -> str:

@@ -1,6 +1,7 @@
 """Book versions in the database: appended, never changed. Takes a connection and opens none."""
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     select,
 )
 
-from entrepot.catalog.contents import BookVersion, PriceRow, order_of
+from entrepot.catalog.contents import PERCENT, BookVersion, PriceRow, When, order_of
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import append_only, metadata
 
@@ -38,10 +39,13 @@ price_table = Table(
     Column("book", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),  # row in the version, as written
-    Column("bucket", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),  # or "percent", of the price without the row's tier
     Column("model", Text, nullable=False),
     Column("price", Text, nullable=False),  # exact decimal digits
     Column("per", BigInteger, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("request_over", BigInteger, nullable=False),
     ForeignKeyConstraint(["book", "number"], ["book_version.book", "book_version.number"]),
 )
 
@@ -49,12 +53,28 @@ append_only(book_version_table)
 append_only(price_table)
 
 
+class _Read(NamedTuple):
+    """One row while it is read."""
+
+    model: str
+    per: int
+    when: When
+    prices: dict[str, Decimal]
+
+
+def _row(read: _Read) -> PriceRow:
+    percent = read.prices.pop(PERCENT, None)
+    prices = dict(sorted(read.prices.items(), key=lambda each: order_of(each[0])))
+    return PriceRow(model=read.model, per=read.per, prices=prices, when=read.when, percent=percent)
+
+
 def read_versions(connection: Connection) -> tuple[BookVersion, ...]:
     """Every published version, books by name, versions in order of publication."""
-    rows: dict[tuple[str, int], dict[int, tuple[str, int, dict[str, Decimal]]]] = {}
+    rows: dict[tuple[str, int], dict[int, _Read]] = {}
     for row in connection.execute(select(price_table).order_by(price_table.c.position)):
-        line = rows.setdefault((row.book, row.number), {}).setdefault(row.position, (row.model, row.per, {}))
-        line[2][row.bucket] = Decimal(row.price)
+        when = When(tier=row.tier, zone=row.zone, request_over=row.request_over)
+        line = rows.setdefault((row.book, row.number), {}).setdefault(row.position, _Read(row.model, row.per, when, {}))
+        line.prices[row.bucket] = Decimal(row.price)
     found = connection.execute(
         select(book_version_table).order_by(book_version_table.c.book, book_version_table.c.number)
     )
@@ -62,10 +82,7 @@ def read_versions(connection: Connection) -> tuple[BookVersion, ...]:
         BookVersion(
             book=row.book, number=row.number, buys_from=row.buys_from, currency=row.currency,
             valid_from=row.valid_from, published_at=row.published_at,
-            rows=tuple(
-                PriceRow(model=model, per=per, prices=dict(sorted(prices.items(), key=lambda each: order_of(each[0]))))
-                for model, per, prices in rows.get((row.book, row.number), {}).values()
-            ),
+            rows=tuple(map(_row, rows.get((row.book, row.number), {}).values())),
         )
         for row in found
     )  # fmt: skip
@@ -85,10 +102,11 @@ def publish_version(connection: Connection, version: BookVersion, at: Instant) -
     rows = [
         {
             "book": version.book, "number": number, "position": place, "bucket": bucket, "model": row.model,
-            "price": f"{price:f}", "per": row.per,
+            "price": f"{price:f}", "per": row.per, "tier": row.when.tier, "zone": row.when.zone,
+            "request_over": row.when.request_over,
         }
         for place, row in enumerate(version.rows)
-        for bucket, price in row.prices.items()
+        for bucket, price in ({PERCENT: row.percent} if row.percent is not None else row.prices).items()
     ]  # fmt: skip
     if rows:
         connection.execute(insert(price_table), rows)
