@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from entrepot.catalog.contents import MOST_OPERATIONS, BookVersion, Model
+from entrepot.catalog.standing import models_of
 from entrepot.kernel.instants import Instant, clock
-from entrepot.pricing.book import models_of, not_for_sale, prices_at
+from entrepot.pricing.book import not_for_sale, prices_at
 
 LEAST_FREE = 1 << 30  # of disk: 32 segments ahead of the journal
 _CREDENTIAL = {401, 403}

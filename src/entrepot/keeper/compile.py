@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from entrepot.catalog import tables as catalog_tables
 from entrepot.catalog.contents import BookVersion, Customer, Deployment, Rates, Upstream
+from entrepot.catalog.standing import models_of
 from entrepot.customers import tables as customer_tables
 from entrepot.kernel.instants import HOUR, SECOND, Instant
 from entrepot.limits.declared import read_budgets
@@ -24,6 +25,7 @@ from entrepot.snapshot.entries import (
     PriceEntry,
     PriceVersion,
     UpstreamEntry,
+    Variant,
     to_bytes,
 )
 from entrepot.snapshot.files import Tables
@@ -166,7 +168,7 @@ def _prices(versions: Sequence[BookVersion], now: Instant) -> dict[str, bytes]:
     found = {}
     for book in sorted({each.book for each in versions}):
         of_book = [each for each in versions if each.book == book]
-        for model in books.models_of(of_book):
+        for model in models_of(of_book):
             entry = price_entry(of_book, model, now)
             if entry.versions:
                 found[f"{book}/{model}"] = to_bytes(entry)
@@ -182,9 +184,16 @@ def price_entry(versions: Sequence[BookVersion], model: str, now: Instant) -> Pr
 
 
 def _price_version(versions: Sequence[BookVersion], model: str, at: Instant) -> PriceVersion:
-    prices = books.prices_at(versions, model, at)
     currency = versions[0].currency
-    den, per_bucket = books.rates(prices, currency)
-    number = books.version_of(prices)
-    name = f"{versions[0].book}/{number}"
-    return PriceVersion(id=name, valid_from=at, currency=currency, den=den, rates=per_bucket)
+    conditions = books.conditions_of(versions, model)
+    prices = [books.prices_at(versions, model, at, when) for when in conditions]
+    found = books.rates_together(prices, currency)
+    den, plain = found[0]
+    name = f"{versions[0].book}/{max(books.version_of(each) for each in prices if each)}"
+    variants = tuple(
+        Variant(tier=when.tier, zone=when.zone, over=when.request_over, rates=rates)
+        for when, (_, rates) in zip(conditions, found, strict=True)
+    )
+    return PriceVersion(
+        id=name, valid_from=at, currency=currency, den=den, rates=plain, variants=variants if len(variants) > 1 else ()
+    )  # fmt: skip

@@ -1,19 +1,20 @@
 """A book at an instant: which price is in force for what, and the integer rates that it compiles to. Pure.
 
-Rows may have conditions (service tier, zone, bracket of the request). Of the rows whose conditions all hold the one with
-more of them wins, and of two brackets the higher; two that are equal are refused when they are published (`ties`). A
-percentage applies to the price that would be paid without its tier, unless a price of its own stands for that tier.
+Rows may have conditions (service tier, zone, bracket of the request). Of the rows whose conditions all hold the one
+with more of them wins, and of two brackets the higher; two that are equal are refused before they are published
+(`catalog.standing.ties`). A percentage is of the price that would be paid without its tier, unless a price of its own
+stands for that tier.
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import product
 from math import lcm
 
 import msgspec
 
 from entrepot.catalog.contents import ALWAYS, PERCENT, BookVersion, Thing, When
+from entrepot.catalog.standing import PriceInForce, in_force
 from entrepot.kernel.buckets import BUCKETS, INHERITS, INPUT, OUTPUT, Quantities
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, show
@@ -33,42 +34,13 @@ class PriceTie(EntrepotError):
     fault = Fault.CALLER
 
 
-class PriceInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """The price of one bucket of one model under some conditions, and the version that set it.
-
-    `percent` is what a row of percentages made of it, 100 where there is none: the price is price × percent ÷ 100.
-    """
-
-    price: Decimal
-    per: int
-    version: int
-    percent: Decimal = Decimal(100)
-
-    @property
-    def exact(self) -> Fraction:
-        """Currency units per token."""
-        return Fraction(self.price) * Fraction(self.percent) / 100 / self.per
-
-
 def prices_at(
     versions: Sequence[BookVersion], model: str, at: Instant, when: When = ALWAYS
 ) -> dict[str, PriceInForce]:
     """Bucket name → price in force at `at` in one book for calls of which `when` is true. The latest `valid_from` that
-    is not after `at` wins; of versions with the same `valid_from` (they name different things) the order does not matter.
-    Raises PriceTie, which publication keeps out."""
-    return _resolved(_in_force(versions, model, at), when)
-
-
-def _in_force(versions: Sequence[BookVersion], model: str, at: Instant) -> dict[Thing, PriceInForce]:
-    """Everything that stands in the book at `at` for the model, under its own conditions."""
-    found: dict[Thing, PriceInForce] = {}
-    for version in sorted(versions, key=lambda each: (each.valid_from, each.number)):
-        if version.valid_from > at:
-            break
-        for thing, (price, per) in version.things().items():
-            if thing.model == model:
-                found[thing] = PriceInForce(price=price, per=per, version=version.number)
-    return found
+    is not after `at` wins; of versions with the same `valid_from` (they name different things) the order does not
+    matter. Raises PriceTie, which publication keeps out."""
+    return _resolved(in_force(versions, model, at), when)
 
 
 def _resolved(standing: dict[Thing, PriceInForce], when: When) -> dict[str, PriceInForce]:
@@ -97,7 +69,7 @@ def _best(standing: Iterable[Thing], bucket: str, when: When) -> Thing | None:
         return None
     first, *rest = sorted(fitting, key=_rank, reverse=True)
     if rest and _rank(rest[0]) == _rank(first):
-        raise PriceTie(f"{first} and {rest[0]} are equally good for one call: give a price for both conditions together")
+        raise PriceTie(f"{first} and {rest[0]} are equally good for one call: give a price for both together")
     return first
 
 
@@ -120,40 +92,9 @@ def conditions_of(versions: Iterable[BookVersion], model: str) -> list[When]:
     ]
 
 
-def ties(versions: Sequence[BookVersion], at: Instant) -> list[tuple[Thing, Thing]]:
-    """Pairs of rows in force at `at` between which no call could decide: the same number of conditions, both may hold,
-    and no row stands for both together."""
-    found = []
-    for model in models_of(versions):
-        standing = _in_force(versions, model, at)
-        for one, other in combinations(standing, 2):
-            both = _both(one, other)
-            if both is not None and Thing(model, one.bucket, both) not in standing:
-                found.append((one, other))
-    return found
-
-
-def _both(one: Thing, other: Thing) -> When | None:
-    """The conditions of both together, if they rank the same, are different and can hold at once."""
-    if one.bucket != other.bucket or one.when.count != other.when.count or one.when == other.when:
-        return None
-    a, b = one.when, other.when
-    if (a.tier and b.tier and a.tier != b.tier) or (a.zone and b.zone and a.zone != b.zone):
-        return None
-    if a.request_over and b.request_over and (a.tier, a.zone) == (b.tier, b.zone):
-        return None  # of two brackets the higher wins
-    over = max(a.request_over, b.request_over)
-    return When(tier=a.tier or b.tier, zone=a.zone or b.zone, request_over=over)
-
-
 def changes_of(versions: Iterable[BookVersion], model: str) -> list[Instant]:
     """Instants at which a price of the model begins, in order."""
     return sorted({each.valid_from for each in versions if any(row.model == model for row in each.rows)})
-
-
-def models_of(versions: Iterable[BookVersion]) -> list[str]:
-    """Every model that the versions name."""
-    return sorted({row.model for each in versions for row in each.rows})
 
 
 def version_of(prices: dict[str, PriceInForce]) -> int:

@@ -17,12 +17,13 @@ from entrepot.snapshot.entries import (
     PriceEntry,
     PriceVersion,
     UpstreamEntry,
+    Variant,
 )
 from entrepot.snapshot.files import Changes, SnapshotBroken, Tables, publish, write_base, write_delta
 from entrepot.snapshot.view import Snapshot
 
 __all__ = [
     "BudgetEntry", "Changes", "CustomerEntry", "DeploymentEntry", "KeyEntry", "KeySecret", "LimitEntry", "ModelEntry",
-    "PriceEntry", "PriceVersion", "Snapshot", "SnapshotBroken", "Tables", "UpstreamEntry", "publish", "write_base",
-    "write_delta",
+    "PriceEntry", "PriceVersion", "Snapshot", "SnapshotBroken", "Tables", "UpstreamEntry", "Variant", "publish",
+    "write_base", "write_delta",
 ]  # fmt: skip

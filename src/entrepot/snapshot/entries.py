@@ -123,6 +123,15 @@ class UpstreamEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     api_version: str = ""  # Azure: a dated one for classic paths, "v1" for the others
 
 
+class Variant(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """The rates of calls under conditions, over the denominator of their version."""
+
+    tier: str  # "": the one that every call gets
+    zone: str
+    over: int  # a request with more input tokens than this, 0: any
+    rates: Quantities
+
+
 class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One version of a book as far as it concerns one model."""
 
@@ -130,7 +139,8 @@ class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     valid_from: Instant
     currency: str
     den: int
-    rates: Quantities
+    rates: Quantities  # without any condition
+    variants: tuple[Variant, ...] = ()  # every combination that the book tells apart, if it tells any
 
     def sells(self, operations: tuple[str, ...]) -> bool:
         """Whether it has the prices that at least one of the operations needs: embeddings have no output."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.catalog.contents import Catalog
+from entrepot.catalog.contents import Catalog, Thing
 from entrepot.catalog.credentials import gather
 from entrepot.catalog.file import CatalogFile, read
 from entrepot.catalog.issues import CatalogBroken
@@ -123,12 +123,12 @@ def test_a_good_file_is_read_as_it_stands() -> None:
     assert catalog.models["gpt-4o"].output_max == 128_000
     first = catalog.versions[1]
     assert (first.book, first.currency, first.buys_from) == ("list", "USD", "")
-    assert first.things()["gpt-4o", "input"] == (Decimal("2.50"), 1_000_000)
+    assert first.things()[Thing("gpt-4o", "input")] == (Decimal("2.50"), 1_000_000)
 
 
 def test_prices_are_exact_decimals() -> None:
     file = good(SHOP.replace("input = 2.50", "input = 0.1"))
-    assert file.catalog.versions[1].things()["gpt-4o", "input"][0] == Decimal("0.1")
+    assert file.catalog.versions[1].things()[Thing("gpt-4o", "input")][0] == Decimal("0.1")
 
 
 @pytest.mark.parametrize("price", ["-1.0", "nan", "inf", '"2.50"', "1e-19", "1e30", "true", "-0.5"])
@@ -140,8 +140,8 @@ def test_what_is_no_price_is_refused_with_its_line(price: str) -> None:
 
 LATER = {
     "upstream": ["our_balance = { warn_below = 500.0 }", "capacity = { units = 300 }"],
-    "row": ['tier = "batch"', "request_over = 200_000", "percent_of_matching_standard = 50", 'steps = "customer"',
-            "cost_plus_percent = 20", 'product = "assistant"', 'per = "PTU-hour"', "tokens = 5"],
+    "row": ['steps = "customer"', "hours = [0, 6]", "cost_plus_percent = 20",
+            'product = "assistant"', 'per = "PTU-hour"', "tokens = 5"],
     "model": ["ptu = { minimum = 50 }"],
     "customer": ["commitment = { amount = 5 }", "seats = []", "contract = { discount_percent = 8 }",
                  'pays = { by = "invoice", credit_limit = 5.0, format = "xrechnung" }',

@@ -156,7 +156,7 @@ def test_a_published_version_stays_and_its_number_counts(house: House) -> None:
         house.apply(SHOP.replace("2.50", "2.60"))
     house.apply("format = 1\n" + NEXT)
     assert [each.id for each in export(house.engine).versions] == ["list/1", "list/2"]
-    assert export(house.engine).versions[1].things() == {("gpt-4o", "output"): (Decimal("9.00"), 1_000_000)}
+    assert export(house.engine).versions[1].things() == {Thing("gpt-4o", "output"): (Decimal("9.00"), 1_000_000)}
 
 
 def test_prices_of_the_next_48_hours_are_in_the_snapshot(house: House) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.catalog.contents import BookVersion, PriceRow
+from entrepot.catalog.standing import models_of
 from entrepot.kernel.buckets import BUCKETS, NOTHING, OUTPUT, REASONING, Quantities
 from entrepot.kernel.instants import parse
 from entrepot.kernel.money import scale_of
@@ -51,7 +52,7 @@ def test_a_model_is_for_sale_with_input_and_output_and_else_the_reason_is_said()
 
 def test_the_instants_at_which_a_price_begins() -> None:
     assert books.changes_of(BOOK, "m") == [JANUARY, JULY]
-    assert books.models_of(BOOK) == ["m", "n"]
+    assert models_of(BOOK) == ["m", "n"]
 
 
 @given(st.permutations(BOOK))

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from entrepot.catalog.contents import BookVersion
+from entrepot.catalog.standing import models_of
 from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
 from entrepot.kernel.instants import Instant, show
-from entrepot.pricing.book import models_of, prices_at
+from entrepot.pricing.book import conditions_of, prices_at
 from entrepot.pricing.tables import read_versions
 from entrepot.storage.database import read
 
@@ -34,10 +35,14 @@ def show_book(book: str, where: Annotated[House, Depends(house)]) -> dict[str, A
         raise NotFound(f"there is no book {book!r}; entrepot book list shows them")
     now = where.now()
     in_force = [
-        {"model": model, "bucket": bucket, "price": f"{p.price:f}", "per": p.per, "version": p.version}
+        {
+            "model": model, "bucket": bucket, "when": str(when), "price": f"{p.price * p.percent / 100:f}",
+            "per": p.per, "version": p.version,
+        }
         for model in models_of(versions)
-        for bucket, p in prices_at(versions, model, now).items()
-    ]
+        for when in conditions_of(versions, model)
+        for bucket, p in prices_at(versions, model, now, when).items()
+    ]  # fmt: skip
     return {**_head(versions, now), "in_force": in_force, "published": [_published(each) for each in versions]}
 
 
@@ -59,7 +64,11 @@ def _published(version: BookVersion) -> dict[str, Any]:
         "valid_from": show(version.valid_from),
         "published_at": show(version.published_at),
         "prices": [
-            {"model": row.model, "per": row.per, **{bucket: f"{price:f}" for bucket, price in row.prices.items()}}
+            {
+                "model": row.model, "per": row.per, "when": str(row.when),
+                **{bucket: f"{price:f}" for bucket, price in row.prices.items()},
+                **({} if row.percent is None else {"percent_of_matching_standard": f"{row.percent:f}"}),
+            }
             for row in version.rows
         ],
     }

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from entrepot.catalog.standing import models_of
 from entrepot.control.house import House, house
 from entrepot.keeper.state import standing
-from entrepot.pricing.book import models_of, not_for_sale, prices_at
+from entrepot.pricing.book import not_for_sale, prices_at
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["deployment"])

@@ -95,8 +95,8 @@ def _version(version: BookVersion) -> dict[str, Any]:
         "valid_from": show(version.valid_from),
         "published_at": show(version.published_at),
         "prices": [
-            {"model": model, "bucket": bucket, "price": f"{price:f}", "per": per}
-            for (model, bucket), (price, per) in version.things().items()
+            {"model": thing.model, "bucket": thing.bucket, "when": str(thing.when), "price": f"{price:f}", "per": per}
+            for thing, (price, per) in version.things().items()
         ],
     }
 
