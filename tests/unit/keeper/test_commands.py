@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
+from entrepot.catalog.contents import Thing
 from entrepot.catalog.export import export as export_text
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.customers.key import hmac_of, parse
