@@ -91,29 +91,6 @@ def answer_head(head: ResponseHead, size: int, lines: bytes) -> bytes:
     )
 
 
-_PASSED_ON = (400, 413, 415, 422)
-_ERROR_LIMIT = 1 << 20
-
-
-def passes_on(head: ResponseHead, body: bytes) -> bool:
-    """Whether the caller reads the vendor's own error: its word about the request, said in the caller's dialect. All
-    others could name our account or another customer."""
-    return head.status in _PASSED_ON and len(body) <= _ERROR_LIMIT and b"content-encoding" not in head.headers
-
-
-#: Ids of a vendor's organisation, project or subscription, and addresses of its resources.
-_ACCOUNT = re.compile(
-    rb"\b(?:org|proj)[-_][A-Za-z0-9]{12,}|/subscriptions/|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-    rb"|\.(?:openai|cognitiveservices|services\.ai)\.azure\.com",
-    re.I,
-)
-
-
-def names_account(body: bytes, host: str) -> bool:
-    """Whether a vendor's error says whose account it was asked under."""
-    return _ACCOUNT.search(body) is not None or (bool(host) and host.encode() in body)
-
-
 def retry_after_ms(head: ResponseHead) -> int | None:
     """How long the vendor asks to wait."""
     for name, unit in ((b"retry-after-ms", 1), (b"retry-after", 1000)):

@@ -88,9 +88,12 @@ def in_dialect(problem: Problem, dialect: Dialect) -> Problem:
 
 
 def body_of(problem: Problem, dialect: Dialect) -> bytes:
-    """The JSON body."""
+    """The JSON body. Azure's has no `param` where there is none (inference-2024-10-21-ga: a string, if it is there)."""
     said = in_dialect(problem, dialect)
-    return _encode({"error": {"message": said.message, "type": said.type, "param": said.param, "code": said.code}})
+    error = {"message": said.message, "type": said.type, "param": said.param, "code": said.code}
+    if dialect is Dialect.AZURE and said.param is None:
+        del error["param"]
+    return _encode({"error": error})
 
 
 def response(problem: Problem, dialect: Dialect, request_id: str, *, close: bool, lines: bytes = b"") -> bytes:
@@ -374,9 +377,9 @@ def upstream_failed(reason: str, retry_after_ms: int | None = None) -> Problem:
 
 
 def upstream_refused(status: int) -> Problem:
-    """The vendor's own word about the request, withheld since it names our account there."""
+    """The vendor's own word about the request, withheld since it tells more than that, or is no error object."""
     return bad_request(
-        "The model's server does not take this request; what it said names its own house and is not passed on.",
+        "The model's server does not take this request; what it said is about its own house and not passed on.",
         status=status,
         code="upstream_refused",
     )

@@ -12,10 +12,11 @@ from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.attempt import Attempt
 from entrepot.gateway.desk import Offer
 from entrepot.gateway.ending import Facts, Verdict
-from entrepot.gateway.heads import names_account, passes_on, retry_after_ms
+from entrepot.gateway.heads import retry_after_ms
 from entrepot.gateway.problem import Dialect
 from entrepot.gateway.reply import Reply
 from entrepot.gateway.upstream import forwarded
+from entrepot.gateway.vendor_words import is_answer, is_error, passes_on, tells_too_much
 from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
 from entrepot.limits.lease import take_all
@@ -218,8 +219,8 @@ class Exchange(Attempt):
         status, reply = head.status, self.reply
         if passes_on(head, body):
             trouble = problem.upstream_refused(status)
-            ours = names_account(body, self.gateway.upstreams[self.offer.upstream.id].target.host)
-            self._final = lambda: reply.refuse(trouble) if ours else reply.whole(self.offer, head, body, body)
+            silent = not is_error(body) or tells_too_much(body, self._host())
+            self._final = lambda: reply.refuse(trouble) if silent else reply.whole(self.offer, head, body, body)
             if status == 400 and b'"content_filter"' in body:
                 self._judge(read_unary(body), b"", broken=False)
                 return
@@ -257,6 +258,8 @@ class Exchange(Attempt):
         self.facts.size += len(last)
         self._final = lambda: self.reply.finish(last)
         answer = read_event(relay.usage_event or b"{}")
+        if relay.error and tells_too_much(last, self._host()):
+            self._refuse("error")
         if relay.error and answer.usage is None:
             self._end(Verdict("aborted", "counted", "upstream_error", self.guessed(relay.events), False))
         elif not relay.events:
@@ -275,7 +278,7 @@ class Exchange(Attempt):
                 self._end(Verdict("final", "vendor", "", quantities, True))
         elif answer.usage is not None:
             self._end(Verdict("estimated", "estimate", "absurd_usage", self.guessed(self.facts.events), False))
-        elif broken:
+        elif broken or (body and not is_answer(body)):
             self._refuse("invalid")
             self._end(Verdict("estimated", "estimate", "upstream_invalid", self.guessed(0), False))
         else:
@@ -355,6 +358,9 @@ class Exchange(Attempt):
         if connection is not None:
             connection.abandon()
         self.lost(reason, answered=True, reused=False)
+
+    def _host(self) -> str:
+        return self.gateway.upstreams[self.offer.upstream.id].target.host
 
     def _refuse(self, reason: str, wait_ms: int | None = None) -> None:
         """What the client hears at the end: the upstream failed."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from entrepot.gateway import heads
+from entrepot.gateway import vendor_words
 from entrepot.gateway.ending import Bill, Verdict
 from entrepot.gateway.problem import Problem, upstream_failed, upstream_limited
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT_SIDE
@@ -28,7 +28,7 @@ def answered(status: int, reason: str, *, begun: bool) -> int:
         return 500 if reason == "internal_error" else status or 502
     if not word.isdigit():
         return upstream_failed(word).status
-    if status in heads._PASSED_ON:
+    if status in vendor_words.PASSED_ON:
         return status
     return upstream_limited(None).status if status in _LIMITED else upstream_failed("error").status
 

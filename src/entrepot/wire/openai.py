@@ -119,7 +119,7 @@ def read_completion(body: bytes, *, model_required: bool = True) -> Call:
         cap = count_of(raw, "max_tokens", MAX_CAP, 0)
     for name in ("n", "best_of"):
         if (raw := get(name)) is not None:
-            n = max(n, count_of(raw, name, MAX_CHOICES) or 1)
+            n = max(n, count_of(raw, name, MAX_CHOICES, int(name == "n")) or 1)
     if (raw := get("stream")) is not None:
         stream = flag_of(raw, "stream")
     if (raw := get("echo")) is not None:

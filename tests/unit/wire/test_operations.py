@@ -67,7 +67,7 @@ def test_token_lists_are_bound_by_their_number_not_their_bytes() -> None:
         ("completion", {"prompt": ["a"] * (MAX_INPUTS + 1)}, "prompt"),
         ("completion", {"prompt": "a", "max_tokens": -1}, "max_tokens"),
         ("completion", {"prompt": "a", "max_completion_tokens": 5}, "max_completion_tokens"),
-        ("completion", {"prompt": "a", "best_of": 0}, "best_of"),
+        ("completion", {"prompt": "a", "best_of": -1}, "best_of"),
         ("completion", {"prompt": "a", "best_of": 129}, "best_of"),
         ("completion", {"prompt": "a", "echo": "yes"}, "echo"),
         ("completion", {"prompt": "a", "Best_Of": 20}, "Best_Of"),
