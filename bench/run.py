@@ -94,6 +94,7 @@ class Run:
         if self.chosen.peers:
             self.peers, self.facts["peers_left_out"] = start_peers(self.vendor.port, core=self.cores[0])
             self.targets += [peer.target() for peer in self.peers]
+        self._admission()
         self._closed_loops()
         for peer in self.peers:
             peer.stop()
@@ -124,6 +125,22 @@ class Run:
         print(
             f"first start on an empty folder {fresh:.2f} s; later starts " + ", ".join(f"{s:.2f}" for s in again) + " s"
         )
+
+    def _admission(self) -> None:
+        """The desk, limits and leases alone, in a process of their own on the server's core."""
+        if self.bench is None:
+            return
+        pinned = [] if self.cores[0] is None else ["taskset", "-c", str(self.cores[0])]
+        words = [*pinned, sys.executable, "-m", "bench.admission"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+        self.facts["admission_us"] = found = json.loads(done.stdout)
+        for what, spent in found.items():
+            limit = 10.0 if what == "all of it" else None
+            if limit is not None:
+                self._line(f"admission, CPU a call: {what}", spent, "µs", limit)
+            else:
+                self.lines.append(Line(what=f"admission, CPU a call: {what}", figure=f"{spent:.2f} µs", target="–",
+                                       met=None))  # fmt: skip
 
     def _closed_loops(self) -> None:
         print(f"\n{'target':9} {'calls':7} {'open':>4} {'calls/s':>9} {'CPU µs/call':>12} {'µs/event':>9} "

@@ -189,8 +189,7 @@ class Gateway:
             self._refuse_counted(connection, route, offer, request_id, name)
             return
         try:
-            routes = (self.desk.snapshot.upstream(upstream) for upstream, _ in offer.routes)
-            if any(entry is not None and entry.dialect == "builtin" for entry in routes):
+            if offer.builtin:
                 check_builtin(call)
         except BadField as bad:
             self._refuse_counted(connection, route, problem.bad_field(bad), request_id, name)

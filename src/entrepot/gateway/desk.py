@@ -47,8 +47,8 @@ class Offer:
     """
 
     __slots__ = (
-        "allowance", "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases", "model",
-        "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "routes", "terms",
+        "allowance", "builtin", "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases",
+        "model", "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "routes", "terms",
         "upstream", "valid_from", "valid_until", "vendor_model", "write_cap",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Offer:
         self.valid_from, self.valid_until = valid
         self.leases = leases
         self.allowance: Allowance | None = None
+        self.builtin = False  # one of the model's routes is the built-in engine: it knows fewer fields
         self.den = terms.den
         self.input_rate = max(terms.rates[b] for b in INPUT_SIDE)
         self.output_rate = max(terms.rates[b] for b in OUTPUT_SIDE)
@@ -241,6 +242,8 @@ class Desk:
             (max(since, customer.starts_at), min(until, customer.ends_at or _FOREVER)),
             tuple(map(self.lease_of, terms.drawn_on)),
         )  # fmt: skip
+        routes = (snapshot.upstream(each) for each, _ in offer.routes)
+        offer.builtin = any(entry is not None and entry.dialect == "builtin" for entry in routes)
         if self.rates is not None:
             offer.allowance = self.rates.allowance(limits_of(key, customer, deployment, upstream.zone))
         return offer
