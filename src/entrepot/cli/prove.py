@@ -128,6 +128,36 @@ def reload(reloads: int, long: int, workers: int, seed: int, keep: bool) -> None
     _verdict(report.failures())
 
 
+@command.command("rates", cls=Command, short_help="floods against limits, over several workers")
+@click.option("--workers", default="1,2,4", metavar="N,N", help="A run with so many workers each [1,2,4].")
+@click.option("--turns", type=click.IntRange(1, 100), default=2, help="Times 61 seconds of flood [2].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def rates(workers: str, turns: int, keep: bool) -> None:
+    """Flood a limit of requests and one of tokens, three times what they let through; count in the vendor's ledger."""
+    from entrepot.prove.rates import run_rates, show_rates
+
+    if not re.fullmatch("[1-8](,[1-8])*", workers):
+        raise click.UsageError(f"--workers {workers!r} is not a list of numbers from 1 to 8, like 1,2,4")
+    numbers = [int(each) for each in workers.split(",")]
+    click.echo(f"prove rates: {workers} workers, {turns} turns of 61 s, and one in which a worker is killed")
+    floods = run_rates(workers=numbers, turns=turns, say=_say, keep=keep)
+    show_rates(floods, _say)
+    _verdict([failure for flood in floods for failure in flood.failures()])
+
+
+@command.command("overload", cls=Command, short_help="three times as much as one worker can take")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=10.0, help="Of each load [10].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def overload(seconds: float, keep: bool) -> None:
+    """Find what one worker can serve, then offer it once, twice and three times as much."""
+    from entrepot.prove.overload import run_overload, show_overload
+
+    click.echo(f"prove overload: 1, 2 and 3 times the peak of one worker, {seconds:g} s each")
+    found = run_overload(seconds=seconds, say=_say, keep=keep)
+    show_overload(found, _say)
+    _verdict(found.failures())
+
+
 def _say(line: str) -> None:
     click.echo(line)
 

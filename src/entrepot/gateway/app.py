@@ -1,6 +1,7 @@
 """The gateway process: routes, calls, and the once-a-second work; carries out what `admit` decides."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from entrepot.gateway.leases import Leases
 from entrepot.gateway.limiting import limit
 from entrepot.gateway.live import Live
 from entrepot.gateway.models import one_model, usable_models
+from entrepot.gateway.overload import Overload, rest
 from entrepot.gateway.problem import Dialect, Problem
 from entrepot.gateway.ratelines import Taken
 from entrepot.gateway.relay import Exchange
@@ -44,6 +46,9 @@ _CREDENTIALS = (b"api-key", b"x-api-key")  # beside the Authorization header
 Append = Callable[[bytes, Callable[[], None] | None], int]
 
 
+_OVERLOADED = problem.overloaded()
+
+
 class Gateway:
     """Everything one worker knows and does. The loop's thread only."""
 
@@ -63,6 +68,7 @@ class Gateway:
         self.loop = loop
         self.desk = desk
         self.rates = desk.rates
+        self.overload = Overload(time.monotonic, time.thread_time, loop.call_soon, lambda: self.calls)
         self.leases = leases
         self.slot, self.epoch = stream
         self.append = append
@@ -149,15 +155,18 @@ class Gateway:
         currency = ""
         if isinstance(caller, tuple):
             key, currency = caller[0], caller[1].currency
-        mark = f"{key.id if key else '-'} {trouble.code}"
-        if mark in self.tally or len(self.tally) < 1_000:
-            self.tally[mark] = self.tally.get(mark, 0) + 1
+        self._count_refusal(key.id if key else "-", trouble.code)
         if key is not None:
             self.refusals.add(request_id, self.now(), key, route.deployment if route else "", trouble)
             self.live.refused(key.customer, route.deployment if route else "")
             self._ticker.refused(
                 self.now(), key.customer, route.deployment if route else "", trouble, request_id, currency
             )
+
+    def _count_refusal(self, key: str, code: str) -> None:
+        mark = f"{key} {code}"
+        if mark in self.tally or len(self.tally) < 1_000:
+            self.tally[mark] = self.tally.get(mark, 0) + 1
 
     def handle(self, connection: Connection, route: Route, head: RequestHead, body: bytes) -> None:
         """A whole request of a known caller."""
@@ -178,6 +187,11 @@ class Gateway:
         now = self.now()
         request_id = self.request_id(now)
         key, customer = _caller(connection)
+        if not self.overload.admits(customer.id):
+            self._count_refusal(key.id, "overloaded")  # no more is kept of it: it has to cost little
+            connection.refuse(_OVERLOADED, route.dialect, request_id)
+            rest(self.loop, connection)
+            return
         try:
             call = read_call(route.operation, body, model_required=not route.deployment)
         except BadField as bad:

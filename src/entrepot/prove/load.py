@@ -22,6 +22,7 @@ import uvloop
 from entrepot.prove.meter import cpu_ns
 
 _length = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
+_retry_after = re.compile(rb"\r\nretry-after-ms: *(\d+)").search
 _now = time.perf_counter
 #: A generator that is later than this against its own schedule starts the clock at the schedule, not at the send.
 _LATE_S = 0.002
@@ -42,6 +43,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     once: bool = False  # each connection sends one call as soon as it is open
     abort_share: float = 0.0  # of calls whose connection is cut in the middle
+    times: tuple[float, ...] = ()  # seconds from the start at which the requests are sent, each once; else `rate`
+    obey: bool = False  # a connection that was told to retry later rests so long before its next call
     watch: tuple[int, ...] = ()  # processes whose CPU time is read at both ends of the counted time
 
 
@@ -59,6 +62,7 @@ class Report(msgspec.Struct, kw_only=True):
     p90_us: float = 0.0
     p99_us: float = 0.0
     max_us: float = 0.0
+    refused_p99_us: float = 0.0  # from the sending of a call to its refusal
     statuses: dict[str, int] = {}
     first_failure: str = ""
 
@@ -77,7 +81,7 @@ class Caller(asyncio.Protocol):
     def __init__(self, run: "Run") -> None:
         self._run = run
         self._transport: asyncio.Transport
-        self._start = 0.0
+        self._start = self.sent = 0.0
         self._got = 0
         self._need = 0  # bytes of the whole answer; -1 chunked, 0 not known yet
         self._head = b""
@@ -90,6 +94,7 @@ class Caller(asyncio.Protocol):
 
     def send(self, request: bytes, start: float) -> None:
         self._start = start
+        self.sent = _now()
         self._got = self._need = 0
         self._head = self._tail = b""
         self._transport.write(request)
@@ -126,6 +131,11 @@ class Caller(asyncio.Protocol):
         self.open = False
         self._run.lost(self, busy=self._start != 0.0, why=repr(exc))
 
+    def told(self) -> float:
+        """Seconds after which the last answer asks to come back; 0: it does not say."""
+        found = _retry_after(self._head)
+        return int(found[1]) / 1000 if found else 0.0
+
     def shown(self) -> str:
         """The start of the answer, for the first one that failed."""
         return self._head[:1000].decode("utf-8", "replace")
@@ -145,6 +155,7 @@ class Run:
         self._requests = itertools.cycle(order.requests)
         self._random = random.Random(order.seed)
         self._latencies: list[float] = []
+        self._refusals: list[float] = []
         self._statuses: dict[bytes, int] = {}
         self._idle: list[Caller] = []
         self._waiting: deque[float] = deque()
@@ -152,7 +163,8 @@ class Run:
         self._counting_from = float("inf")
         self._cpu_before = 0
         self._stopping = False
-        self._due = 0.0
+        self._due = self._began = 0.0
+        self._sent = 0
 
     async def go(self) -> Report:
         order = self.order
@@ -165,9 +177,10 @@ class Run:
                     await asyncio.sleep(32 / _OPENED_PER_S)
         began = _now()
         self._loop.call_later(order.warm_seconds, self._begin_counting)
-        if order.rate:
+        if order.rate or order.times:
             self._idle = list(self._callers)
             self._due = began
+            self._began = began
             self._arrive()
         elif not order.once:
             for caller in self._callers:
@@ -198,13 +211,25 @@ class Run:
         now = _now()
         self.report.calls += 1
         self._statuses[status] = self._statuses.get(status, 0) + 1
-        if status != b"200" and not self.report.first_failure:
-            self.report.first_failure = caller.shown()
+        if status != b"200":
+            self._refusals.append(now - caller.sent)
+            if not self.report.first_failure:
+                self.report.first_failure = caller.shown()
         if start >= self._counting_from:
             self._latencies.append(now - start)
         if self._stopping or self.order.once:
             return
-        if not self.order.rate:
+        if self.order.obey and status != b"200" and (wait := caller.told()):
+            self._loop.call_later(wait, self._on, caller)
+            return
+        self._on(caller)
+
+    def _on(self, caller: Caller) -> None:
+        """The next call of a connection that is free."""
+        if self._stopping or not caller.open:
+            return
+        now = _now()
+        if not self.order.rate and not self.order.times:
             caller.send(next(self._requests), now)
         elif self._waiting:
             caller.send(next(self._requests), self._waiting.popleft())
@@ -230,7 +255,7 @@ class Run:
                 await self._replace(caller)
             return
         self._callers[self._callers.index(caller)] = fresh
-        if self.order.rate:
+        if self.order.rate or self.order.times:
             self._idle.append(fresh)
         else:
             fresh.send(next(self._requests), _now())
@@ -240,19 +265,30 @@ class Run:
         if self._stopping:
             return
         now = _now()
-        mean = 1 / self.order.rate
+        times = self.order.times
+        if times:
+            self._due = self._began + times[self._sent] if self._sent < len(times) else float("inf")
+        mean = 1 / self.order.rate if self.order.rate else 0.0
         while self._due <= now:
             start = self._due if now - self._due > _LATE_S else now
             if self._idle:
                 self._idle.pop().send(next(self._requests), start)
             else:
                 self._waiting.append(start)
-            self._due += self._random.expovariate(1 / mean) if self.order.arrivals == "poisson" else mean
-        self._loop.call_later(max(0.0, self._due - now), self._arrive)
+            if times:
+                self._sent += 1
+                self._due = self._began + times[self._sent] if self._sent < len(times) else float("inf")
+            else:
+                self._due += self._random.expovariate(1 / mean) if self.order.arrivals == "poisson" else mean
+        if self._due < float("inf"):
+            self._loop.call_later(max(0.0, self._due - now), self._arrive)
 
     def _summarise(self, seconds: float) -> None:
         report = self.report
         found = sorted(self._latencies)
+        refused = sorted(self._refusals)
+        if refused:
+            report.refused_p99_us = refused[min(len(refused) - 1, int(len(refused) * 0.99))] * 1e6
         report.seconds = seconds
         report.statuses = {name.decode("latin-1"): n for name, n in sorted(self._statuses.items())}
         report.failed += sum(n for name, n in self._statuses.items() if name != b"200")
