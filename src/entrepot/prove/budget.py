@@ -16,7 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from entrepot.catalog.contents import Per
+from entrepot.kernel.instants import HOUR
 from entrepot.kernel.money import show
+from entrepot.limits.budget import Budget, period_of
 from entrepot.prove.books import accepted
 from entrepot.prove.compare import Comparison, compare
 from entrepot.prove.house import House
@@ -27,6 +30,7 @@ _PRICE = ("1.00", "0.50", "40.00")  # dear output: few bytes move much money
 _UNITS = (1_000, 500, 40_000)  # the same in ledger units a token
 _SCALE = 10**9
 _USABLE = 99.0
+_KINDS = {"balance": "a balance", "budgets": "budgets of two periods at once", "": "nothing"}
 _KILLED_BEFORE_S = 8.0  # a refusal so soon after a kill is the truth: the process was not there
 _ROUND_S = 60.0
 Say = Callable[[str], None]
@@ -113,7 +117,7 @@ def _run(  # noqa: PLR0917 the trial's figures, from one place
         house = House(vendor.port, price=_PRICE, workers=workers)
         whole = False
         try:
-            _declare(house, rounds)
+            _declare(house, rounds, limit)
             house.start()
             house.first_answer()
             order = Order(
@@ -140,19 +144,41 @@ def _run(  # noqa: PLR0917 the trial's figures, from one place
             house.end(keep=keep or not whole)
 
 
-def _declare(house: House, rounds: int) -> None:
+def _kind(number: int) -> str:
+    """What a round's sum is: the balance of a customer, or its budgets of two periods at once with a full balance."""
+    return "balance" if number % 3 else "budgets"
+
+
+def _periods() -> tuple[Per, Per]:
+    """Of a round's budgets. No day may end while it is measured."""
+    ends_at = period_of("day", time.time_ns() // 1000).ends_at
+    return ("day", "month") if ends_at - time.time_ns() // 1000 > 2 * HOUR else ("month", "total")
+
+
+def _declare(house: House, rounds: int, limit: int) -> None:
     """A customer for each round, in the house's catalog; before its first start."""
-    declared = [f'\n[customer.r{n}]\ncontract = {{ book = "list" }}\n' for n in range(1, rounds + 1)]
+    short, long = _periods()
+    rows = f'{{ per = "{short}", amount = {_usd(limit)} }}, {{ per = "{long}", amount = {_usd(limit * 3 // 2)} }}'
+    declared = []
+    for number in range(1, rounds + 1):
+        declared.append(f'\n[customer.r{number}]\ncontract = {{ book = "list" }}\n')
+        if _kind(number) == "budgets":
+            declared.append(f"budgets = [{rows}]\n")
     house.catalog.write_text(house.catalog.read_text() + "".join(declared))
 
 
 def _fund(house: House, number: int, limit: int) -> Round:
     """Money and a key for one round."""
-    customer = f"r{number}"
-    paid = {"amount": _usd(limit), "currency": "USD", "id": f"trial-{customer}"}
+    customer, kind = f"r{number}", _kind(number)
+    paid = {"amount": _usd(limit if kind == "balance" else 10 * limit), "currency": "USD", "id": f"trial-{customer}"}
     house.admin("POST", f"balances/{customer}/top-ups", paid)
     key = str(house.admin("POST", "keys", {"customer": customer})["key"])
-    return Round(tag=customer, key=key, kind="balance", limit=limit, accounts=(customer,))
+    accounts = [customer]
+    if kind == "budgets":
+        now = time.time_ns() // 1000
+        budgets = [Budget(id=f"all-{per}", per=per, amount=limit, hard=True) for per in _periods()]
+        accounts = [*(budget.lease_id(customer, now) for budget in budgets), customer]
+    return Round(tag=customer, key=key, kind=kind, limit=limit, accounts=tuple(accounts))
 
 
 def _rush(house: House, order: Order, kills: int, say: Say) -> tuple[list[RoundReport], list[float]]:
@@ -222,7 +248,8 @@ def show_budget(report: BudgetReport, say: Say) -> None:
         calls, answered, left, cut, gave_up = (
             sum(getattr(each, name) for each in run.rounds) for name in ("calls", "answered", "left", "cut", "gave_up")
         )
-        say(f"{run.workers} workers")
+        kinds = Counter(each.kind for each in run.rounds)
+        say(f"{run.workers} workers: " + ", ".join(f"{n} rounds against {_KINDS[kind]}" for kind, n in kinds.items()))
         say(f"  admissions      {calls:,} at once in {len(run.rounds)} rounds, {run.seconds:.0f} s: {answered:,} "
             f"answered, {left:,} left by their caller, {cut:,} cut")  # fmt: skip
         say(f"  spend           {_usd(spent)} of {_usd(limit)} USD, by the vendor's ledger of {run.comparison.rows:,} "

@@ -37,7 +37,7 @@ _LONGEST_STAY_S = 0.15  # of a caller that goes away
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """One sum of money: `limit` ledger units, of which `accounts` (lease ids) tell what is charged."""
+    """One sum of money: `limit` ledger units of the first of `accounts` (lease ids), which all are charged."""
 
     tag: str
     key: str
@@ -256,14 +256,11 @@ class Rush:
         return sums[0], sums[1]
 
     def _leases(self, each: Round) -> tuple[int, int]:
-        """(charged in the books, largest outstanding lease of one slot); of the account where they are largest."""
-        charged = idle = 0
+        """(charged in the books, on whichever account that is furthest; the largest lease of one slot of the first)."""
         with read(self._engine) as conn:
-            for account in each.accounts:
-                leases = leases_of(conn, account).values()
-                charged = max(charged, sum(totals.charged for totals in leases))
-                idle = max([idle, *map(outstanding, leases)])
-        return charged, idle
+            leases = [leases_of(conn, account).values() for account in each.accounts]
+        charged = max(sum(totals.charged for totals in of_one) for of_one in leases)
+        return charged, max(map(outstanding, leases[0]), default=0)
 
     async def _probe(self, each: Round, report: RoundReport, asked: list[Asked], *, over: bool) -> None:
         """One more call: over: it holds a token more than what is left, and must hear *spent*; else all of it to the
