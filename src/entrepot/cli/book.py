@@ -57,12 +57,12 @@ def _show(b: dict[str, Any]) -> str:
     columns = [
         Column("model"),
         Column("bucket"),
-        Column("when"),
         Column("price", "amount"),
         Column("per", "count"),
         Column("version", "count"),
+        Column("when"),
     ]
-    rows = [(p["model"], p["bucket"], p["when"], p["price"], count(p["per"]), str(p["version"])) for p in b["in_force"]]
+    rows = [(p["model"], p["bucket"], p["price"], count(p["per"]), str(p["version"]), p["when"]) for p in b["in_force"]]
     versions = [
         f"  version {v['version']}   from {v['valid_from']}   published {v['published_at'][:19]}Z"
         for v in b["published"]

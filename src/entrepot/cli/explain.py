@@ -123,7 +123,9 @@ def _bill(a: dict[str, Any]) -> list[str]:
 def _version(a: dict[str, Any]) -> str:
     book, _, number = a["price_version"].partition("/")
     since = f", valid from {a['valid_from'][:10]}" if a.get("valid_from") else ""
-    return f"price list {book}, version {number}{since}"
+    tier = f", tier {a['service_tier']}" if a.get("service_tier") not in (None, "", "default") else ""
+    over = f", requests over {count(int(a['bracket']))}" if a.get("bracket") else ""
+    return f"price list {book}, version {number}{since}{tier}{over}"
 
 
 def _said(usage: dict[str, Any] | None) -> str:
@@ -162,8 +164,8 @@ def _price(facts: dict[str, Any]) -> str:
     who = f"what we pay {facts['buys_from']}" if facts["buys_from"] else "what customers pay"
     book, _, number = facts["price_version"].partition("/")
     head = f"price list {book}, version {number}: {who}, {facts['currency']}, valid from {facts['valid_from']}"
-    columns = [Column("model"), Column("bucket"), Column("price", "amount"), Column("per", "count")]
-    rows = [(row["model"], row["bucket"], row["price"], count(row["per"])) for row in facts["prices"]]
+    columns = [Column("model"), Column("bucket"), Column("price", "amount"), Column("per", "count"), Column("when")]
+    rows = [(row["model"], row["bucket"], row["price"], count(row["per"]), row["when"]) for row in facts["prices"]]
     end = f"published {facts['published_at'][:19]}Z and never changed; a later version that names the same ends it"
     return f"{head}\n\n{lay_out(columns, rows)}\n\n{end}"
 

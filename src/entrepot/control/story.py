@@ -103,6 +103,7 @@ def _ended(ending: Ending, place: Place | None) -> dict[str, Any]:
         "vendor_model": ending.vendor_model,
         "vendor_request": ending.vendor_request,
         "service_tier": ending.service_tier,
+        "bracket": terms.bracket,
         "vendor_said": said(ending.usage),
         "quantities": dict(zip(BUCKETS, ending.quantities, strict=True)),
         "lines": _lines(ending),

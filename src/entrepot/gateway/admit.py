@@ -37,12 +37,9 @@ def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
         return problem.wrong_operation(call.operation, offer.deployment.name, offer.model.operations)
     if not offer.output_priced and call.operation != "embedding":
         return problem.not_priced(offer.deployment.name, "")
-    if call.service_tier:
-        return problem.bad_request(
-            f"The service tier '{call.service_tier}' is not for sale here; leave service_tier out or use 'auto'.",
-            param="service_tier",
-            code="unsupported_value",
-        )
+    tariff = offer.tariff
+    if call.service_tier and (tariff is None or call.service_tier not in tariff.tiers):
+        return _not_sold(call.service_tier, sorted(tariff.tiers) if tariff else [])
     input_bound = call.input_bound
     most = offer.context if call.inputs == 1 else offer.context * call.inputs
     if input_bound > most:
@@ -53,7 +50,15 @@ def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
     elif cap > offer.output_max:
         cap = offer.output_max
     cap *= call.n
-    hold = -(-(input_bound * offer.input_rate + cap * offer.output_rate) // offer.den)
+    given, made = offer.held(call.service_tier, input_bound)
+    hold = -(-(input_bound * given + cap * made) // offer.den)
     if take_all(offer.leases, hold):
         return Plan(offer, hold, input_bound, cap)
     return Need(offer, hold, input_bound, cap)
+
+
+def _not_sold(tier: str, sold: list[str]) -> Problem:
+    """A service tier without a price of its own."""
+    instead = f"use {' or '.join(sold)}, or leave it out" if sold else "leave service_tier out or use 'auto'"
+    message = f"The service tier '{tier}' is not for sale here; {instead}."
+    return problem.bad_request(message, param="service_tier", code="unsupported_value")

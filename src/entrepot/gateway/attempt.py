@@ -7,7 +7,7 @@ from entrepot.gateway.admit import Need, Plan
 from entrepot.gateway.count import guess
 from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
 from entrepot.gateway.ratelines import Taken
-from entrepot.kernel.buckets import NOTHING, OUTPUT_SIDE, Quantities
+from entrepot.kernel.buckets import INPUT_SIDE, NOTHING, OUTPUT_SIDE, Quantities
 from entrepot.kernel.instants import Instant
 from entrepot.metering.record import Checkpoint, Intent, to_bytes
 from entrepot.wire.openai import Call
@@ -63,10 +63,14 @@ class Attempt:
     def write_ending(self, verdict: Verdict, durable: Callable[[], None] | None, now: Instant) -> None:
         """Hold → charge, and the one usage record of this attempt."""
         gateway, offer = self.gateway, self.offer
-        billed = bill(verdict, offer.terms, self.hold)
+        terms, raw_terms = offer.terms, offer.raw_terms
+        if offer.tariff is not None:
+            taken = verdict.quantities
+            terms, raw_terms = offer.tariff.applied(self.facts.service_tier, sum(taken[b] for b in INPUT_SIDE))
+        billed = bill(verdict, terms, self.hold)
         record = ending_bytes(
             self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
-            self.call.operation, self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, offer.raw_terms,
+            self.call.operation, self.call.stream, verdict, billed, self.hold, self.bounds, self.facts, raw_terms,
         )  # fmt: skip
         del gateway.open[self.seq]
         gateway.leases.end(offer.leases, self.hold, billed.charge)

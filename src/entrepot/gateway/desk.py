@@ -17,6 +17,7 @@ from entrepot.gateway.heads import sunset_line
 from entrepot.gateway.problem import Problem
 from entrepot.gateway.ratelines import Allowance
 from entrepot.gateway.rates import Rates
+from entrepot.gateway.tariff import Tariff, in_zone
 from entrepot.kernel.buckets import INPUT_SIDE, OUTPUT, OUTPUT_SIDE
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.instants import show as show_instant
@@ -48,8 +49,8 @@ class Offer:
 
     __slots__ = (
         "allowance", "builtin", "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases",
-        "model", "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "routes", "terms",
-        "upstream", "valid_from", "valid_until", "vendor_model", "write_cap",
+        "model", "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "routes", "tariff",
+        "terms", "upstream", "valid_from", "valid_until", "vendor_model", "write_cap",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 the one place that puts an offer together
@@ -64,6 +65,7 @@ class Offer:
         terms: Terms,
         valid: tuple[Instant, Instant],
         leases: tuple[Lease, ...],
+        tariff: Tariff | None = None,
     ) -> None:
         self.key = key
         self.customer = customer
@@ -77,6 +79,7 @@ class Offer:
         self.raw_terms = msgspec.Raw(_encode(terms))
         self.valid_from, self.valid_until = valid
         self.leases = leases
+        self.tariff = tariff  # where the books have conditions
         self.allowance: Allowance | None = None
         self.builtin = False  # one of the model's routes is the built-in engine: it knows fewer fields
         self.den = terms.den
@@ -89,6 +92,12 @@ class Offer:
         # a cap that only we know must be said to the vendor; the built-in engine has none of its own
         self.write_cap = bool(deployment.output_cap) or upstream.dialect == "builtin"
         self.cap_field = "max_tokens" if upstream.dialect == "builtin" else "max_completion_tokens"
+
+    def held(self, tier: str, input_bound: int) -> tuple[int, int]:
+        """(input, output) rates to hold by: the dearest that such a call can come to."""
+        if self.tariff is None:
+            return self.input_rate, self.output_rate
+        return self.tariff.held(tier, input_bound)
 
 
 class Desk:
@@ -229,18 +238,21 @@ class Desk:
                 period = period_of(budget.per, at)
                 since, until = max(since, period.starts_at), min(until, period.ends_at)
                 (hard if budget.hard else soft).append(budget.lease_id(customer.id, at))
+        price_book = in_zone(version, upstream.zone)
+        cost_book = in_zone(cost, upstream.zone) if cost else None
         terms = Terms(
             key=key.id, customer=customer.id, project=key.project, deployment=deployment.name, model=model.id,
             upstream=upstream.id, vendor=upstream.vendor, zone=upstream.zone, balance=customer.balance,
-            currency=version.currency, price_version=version.id, den=version.den, rates=version.rates,
+            currency=version.currency, price_version=version.id, den=version.den, rates=price_book.at("", 0),
             cost_version=cost.id if cost else "", cost_currency=cost.currency if cost else "",
-            cost_den=cost.den if cost else 1, cost_rates=cost.rates if cost else (-1,) * 8,
+            cost_den=cost.den if cost else 1, cost_rates=cost_book.at("", 0) if cost_book else (-1,) * 8,
             budgets=tuple(hard), watched=tuple(soft),
         )  # fmt: skip
         offer = Offer(
             key, customer, deployment, model, upstream, vendor_model, served, terms,
             (max(since, customer.starts_at), min(until, customer.ends_at or _FOREVER)),
             tuple(map(self.lease_of, terms.drawn_on)),
+            Tariff(terms, price_book, cost_book) if version.variants or (cost and cost.variants) else None,
         )  # fmt: skip
         routes = (snapshot.upstream(each) for each, _ in offer.routes)
         offer.builtin = any(entry is not None and entry.dialect == "builtin" for entry in routes)

@@ -17,7 +17,7 @@ def short_of_money(need: Need, call: Call, word: Granted) -> Problem:
     currency = offer.terms.currency
     left = word.left if word.short == "spent" else word.room
     cap = "" if call.operation == "embedding" else _cap_name(offer, call)
-    fits = _fitting(need, call.n, left) if cap else 0
+    fits = _fitting(need, call, left) if cap else 0
     cost, rest = f"{show(need.hold, currency)} {currency}", f"{show(left, currency)} {currency}"
     whose = _source(offer, word.balance)
     asked = f"{need.input_bound:,} input tokens" + (f", {cap} {need.output_cap // call.n:,}" if cap else "")
@@ -41,12 +41,10 @@ def _cap_name(offer: Offer, call: Call) -> str:
     return next((name for name in names if name in call.fields), offer.cap_field)
 
 
-def _fitting(need: Need, n: int, left: int) -> int:
+def _fitting(need: Need, call: Call, left: int) -> int:
     """The largest output cap whose hold is `left` or less; 0: none."""
-    offer = need.offer
-    if offer.output_rate <= 0:
-        return 0
-    return max(0, (left * offer.den - need.input_bound * offer.input_rate) // (offer.output_rate * n))
+    given, made = need.offer.held(call.service_tier, need.input_bound)
+    return max(0, (left * need.offer.den - need.input_bound * given) // (made * call.n)) if made > 0 else 0
 
 
 def _source(offer: Offer, lease: str) -> str:

@@ -58,6 +58,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     cost_rates: Quantities
     budgets: tuple[str, ...] = ()  # hard ones, by the lease id of their period: drawn on like the balance
     watched: tuple[str, ...] = ()  # soft ones, by the same kind of id: no lease, only summed
+    bracket: str = ""  # "200000": the prices are those of requests with more input tokens than that
 
     @property
     def drawn_on(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class RollupKey(NamedTuple):
     vendor: str
     zone: str
     service_tier: str
+    bracket: str
     price_version: str
     currency: str
     cost_currency: str
@@ -176,7 +177,7 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
         requests, attempts, charge, cost, uncosted, unrated, quantities, billed = group
         key = RollupKey(
             t.customer, t.project, t.key, t.deployment, t.model, vendor_model, t.upstream, t.vendor, t.zone, tier,
-            t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source, operation,
+            t.bracket, t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source, operation,
         )  # fmt: skip
         sums = RollupSums(
             requests, attempts, _column_sums(quantities), _column_sums(billed), charge, cost, uncosted, unrated

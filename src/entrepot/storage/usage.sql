@@ -1,9 +1,8 @@
 -- The one aggregation of usage: from attempts (view `endings`, a row per attempt) to the rollup. Plain SQL on purpose:
 -- DuckDB and Apache Spark give the same sums to the last digit.
 SELECT
-    customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
-    cost_currency, admitted_at - admitted_at % 3600000000 AS hour, state, source,
-    operation,
+    customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, bracket, price_version,
+    currency, cost_currency, admitted_at - admitted_at % 3600000000 AS hour, state, source, operation,
     SUM(CASE WHEN attempt = 1 THEN 1 ELSE 0 END) AS requests,
     COUNT(*) AS attempts,
     SUM(input) AS input, SUM(cached) AS cached, SUM(cache_write) AS cache_write, SUM(output) AS output,
@@ -19,5 +18,5 @@ SELECT
     SUM(CASE WHEN unrated = '' THEN 0 ELSE 1 END) AS unrated
 FROM endings
 GROUP BY
-    customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, price_version, currency,
-    cost_currency, admitted_at - admitted_at % 3600000000, state, source, operation
+    customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, bracket, price_version,
+    currency, cost_currency, admitted_at - admitted_at % 3600000000, state, source, operation

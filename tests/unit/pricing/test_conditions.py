@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrepot.catalog.contents import ALWAYS, BookVersion, Catalog, Model, PriceRow, Upstream, Vendor, When
+from entrepot.catalog.contents import ALWAYS, BookVersion, Catalog, Model, PriceRow, Upstream, Vendor, Version, When
 from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
@@ -162,7 +162,7 @@ def test_a_condition_that_cannot_be_is_refused_in_words(rows: str, says: str) ->
 def test_a_book_with_conditions_is_written_back_as_it_was() -> None:
     vendors = {"v": Vendor("v", {"name": "V"})}
     upstream = Upstream(id="u", vendor="v", dialect="openai", url="https://v.example/v1", zone="EU")
-    model = Model(id="m", routes=(("u", "m"),), context=400_000, output_max=400_000)
+    model = Model(id="m", versions=(Version(name="", routes=(("u", "m"),)),), context=400_000, output_max=400_000)
     catalog = Catalog(vendors=vendors, upstreams={"u": upstream}, models={"m": model}, versions=tuple(AURORA))
     file = read(export(catalog), "shop.toml")
     assert file.issues == ()

@@ -1,0 +1,122 @@
+"""Calls of deployments whose books tell conditions apart: the dearest is held, what the answer says is charged."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from test_exchange import Bench, head, run
+
+from desks import KEY, RATES, desk
+from endings import terms as some_terms
+from entrepot.gateway.tariff import Tariff, in_zone
+from entrepot.kernel.buckets import Quantities
+from entrepot.snapshot import PriceVersion, Variant
+
+UNPRICED = -1
+
+
+def rates(given: int, made: int) -> Quantities:
+    return (given, given // 2, UNPRICED, made, made, UNPRICED, UNPRICED, UNPRICED)
+
+
+def variant(tier: str, zone: str, over: int, given: int, made: int) -> Variant:
+    return Variant(tier=tier, zone=zone, over=over, rates=rates(given, made))
+
+
+PLAIN, LONG = (2500, 10_000), (5000, 15_000)
+#: Standard, batch at half, priority dearer; requests over 1,000 input tokens dearer; the zone eu a little dearer.
+VERSION = PriceVersion(
+    id="list/1", valid_from=0, currency="USD", den=1, rates=RATES,
+    variants=tuple(
+        variant(tier, zone, over, given * factor // 100 + extra, made * factor // 100 + extra)
+        for tier, factor in (("", 100), ("batch", 50), ("priority", 200))
+        for zone, extra in (("", 0), ("eu", 10))
+        for over, (given, made) in ((0, PLAIN), (1000, LONG))
+    ),
+)  # fmt: skip
+
+
+def tariff(zone: str) -> Tariff:
+    return Tariff(some_terms(), in_zone(VERSION, zone), None)
+
+
+@pytest.mark.parametrize(
+    ("zone", "tier", "tokens", "expected"),
+    [
+        ("us", "", 10, (2500, 10_000)),
+        ("eu", "", 10, (2510, 10_010)),
+        ("us", "default", 10, (2500, 10_000)),
+        ("us", "priority", 10, (5000, 20_000)),
+        ("us", "priority", 1000, (5000, 20_000)),
+        ("us", "priority", 1001, (10_000, 30_000)),
+        ("us", "batch", 5000, (2500, 7500)),
+        ("us", "scale", 10, (2500, 10_000)),  # a tier that the book does not name is the standard one
+    ],
+)
+def test_an_answer_is_charged_by_its_tier_zone_and_bracket(
+    zone: str, tier: str, tokens: int, expected: tuple[int, int]
+) -> None:
+    terms, raw = tariff(zone).applied(tier, tokens)
+    assert (terms.rates[0], terms.rates[3]) == expected
+    assert terms.bracket == ("1000" if tokens > 1000 else "")
+    assert msgspec.msgpack.decode(raw, type=type(terms)) == terms
+
+
+@pytest.mark.parametrize(
+    ("asked", "bound", "expected"),
+    [
+        ("", 1000, (5000, 20_000)),  # without a word the vendor may choose priority
+        ("", 1001, (10_000, 30_000)),
+        ("batch", 1000, (2500, 10_000)),  # it may fall back to the standard
+        ("priority", 1001, (10_000, 30_000)),
+    ],
+)
+def test_the_dearest_that_can_be_reached_is_held(asked: str, bound: int, expected: tuple[int, int]) -> None:
+    assert tariff("us").held(asked, bound) == expected
+
+
+def answer(tier: str, prompt: int = 10) -> bytes:
+    said = b"" if tier is None else b',"service_tier":"%b"' % tier.encode()
+    return b'{"id":"c","model":"m"%b,"usage":{"prompt_tokens":%d,"completion_tokens":20,"total_tokens":%d}}' % (
+        said, prompt, prompt + 20
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "charged"),
+    [
+        (b"", "default", 10 * 2510 + 20 * 10_010),
+        (b',"service_tier":"batch"', "batch", 10 * 1260 + 20 * 5010),
+        (b',"service_tier":"priority"', "default", 10 * 2510 + 20 * 10_010),  # downgraded: standard
+        (b',"service_tier":"priority"', "priority", 10 * 5010 + 20 * 20_010),
+    ],
+)
+def test_a_call_pays_the_tier_of_its_answer(tmp_path: Path, asked: bytes, said: str, charged: int) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = bench.call(b'"max_tokens":100' + asked)
+        hold = exchange.hold
+        bench.disk()
+        body = answer(said)
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        (ending,) = bench.endings
+        assert (ending.state, ending.charge, ending.service_tier) == ("final", charged, said)
+        assert ending.charge <= hold
+        assert asked in bench.sent[0]
+
+    run(tmp_path, work, versions=(VERSION,))
+
+
+def test_a_tier_without_a_price_is_refused_and_those_with_one_are_named(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        assert bench.call(b'"max_tokens":100,"service_tier":"flex"') is None
+        assert b"use batch or priority, or leave it out" in bench.wire.got
+
+    run(tmp_path, work, versions=(VERSION,))
+
+
+def test_without_conditions_there_is_no_tariff(tmp_path: Path) -> None:
+    found: Any = desk(tmp_path)[0]
+    key, customer = found.authenticate(KEY.encode(), 1)
+    assert found.offer(key, customer, "gpt-4o", 1).tariff is None
