@@ -158,6 +158,25 @@ def overload(seconds: float, keep: bool) -> None:
     _verdict(found.failures())
 
 
+@command.command("neighbour", cls=Command, short_help="what others notice when the largest client floods")
+@click.argument("trace", metavar="RATES.csv.gz", type=click.Path(path_type=Path, exists=True))
+@click.option("--workers", type=click.IntRange(1, 64), default=2, help="How many gateways [2].")
+@click.option("--rate", type=click.FloatRange(1, 10_000), default=100.0, help="Calls a second of all clients [100].")
+@click.option("--seconds", type=click.FloatRange(1, 3_600), default=20.0, help="Of each run [20].")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Of a run without the flood and one with [3].")
+@click.option("--keep", is_flag=True, help="Keep the data folder of the trial.")
+def neighbour(  # noqa: PLR0917 one parameter an option
+    trace: Path, workers: int, rate: float, seconds: float, rounds: int, keep: bool
+) -> None:
+    """Replay the busiest window of a trace of rates (ServeGen), one key per client, without and with a flood."""
+    from entrepot.prove.neighbour import run_neighbour, show_neighbour
+
+    click.echo(f"prove neighbour: {trace.name}, {workers} workers, {rounds} rounds of {seconds:g} s")
+    found = run_neighbour(trace, workers=workers, rate=rate, seconds=seconds, rounds=rounds, say=_say, keep=keep)
+    show_neighbour(found, _say)
+    _verdict(found.failures())
+
+
 def _say(line: str) -> None:
     click.echo(line)
 
