@@ -138,12 +138,14 @@ def _funds(conn: Connection, lease: str) -> int | None:
     return declared.amount - tables.budget_charged(conn, [lease], lock=True).get(lease, 0)
 
 
-def overdrawn(conn: Connection) -> list[str]:
-    """Leases of which more is out than may be: a budget or a credit limit was lowered. Calls under way end normally;
-    what is free is to be recalled."""
+def overdrawn(conn: Connection) -> dict[str, dict[int, int]]:
+    """Leases of which more is out than may be, with what each slot was ever granted: a budget or a credit limit was
+    lowered. Calls under way end normally; what is free is to be recalled."""
     out: dict[str, int] = {}
-    for _slot, totals in tables.all_leases(conn):
+    granted: dict[str, dict[int, int]] = {}
+    for slot, totals in tables.all_leases(conn):
         out[totals.balance] = out.get(totals.balance, 0) + tables.outstanding(totals)
+        granted.setdefault(totals.balance, {})[slot] = totals.granted
     funds = all_funds(conn)
     amounts = {
         f"{customer}/budget/{b.id}": b.amount for customer, all_ in read_budgets(conn).items() for b in all_ if b.hard
@@ -152,4 +154,4 @@ def overdrawn(conn: Connection) -> list[str]:
     for name in out:
         if budget := budget_of(name):
             funds[name] = amounts.get(f"{budget[0]}/budget/{budget[1]}", 0) - charged.get(name, 0)
-    return [name for name, amount in out.items() if amount and amount > funds.get(name, 0)]
+    return {name: granted[name] for name, amount in out.items() if amount and amount > funds.get(name, 0)}

@@ -244,15 +244,11 @@ class Grants:
     async def review(self) -> None:
         """A budget or a credit limit may be lower now, or gone: recall what is free of each that is overdrawn."""
 
-        def job() -> list[str]:
+        def job() -> dict[str, dict[int, int]]:
             with read(self._engine) as conn:
                 return authority.overdrawn(conn)
 
-        for name in await self._job(job):
-            self.recall(name)
-
-    def recall(self, name: str) -> None:
-        """Everybody gives back what is free of it, and what calls under way leave over."""
-        for peer in self._peers():
-            if peer.slot:
-                peer.send(Recall(name, closing=True))
+        for name, granted in (await self._job(job)).items():
+            for peer in self._peers():
+                if peer.slot:  # the total too: a grant that it has not heard of must not be heard later
+                    peer.send(Recall(name, granted.get(peer.slot, 0), closing=True))
