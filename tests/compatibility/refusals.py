@@ -1,10 +1,12 @@
 """Rows about errors: 26, 27, 28, 29, 31, 32, 34, 77."""
 
+import asyncio
 import json
 
 from compatibility.headers import AZURE_V1, chat
 from compatibility.paths import ASK, VERSION
 from compatibility.table import played, row
+from entrepot.control.keeper import SocketKeeper
 from entrepot.prove.script import script_text
 from tape_house import AZURE_CHAT, CHAT, MODEL, Reply, TapeHouse
 
@@ -93,8 +95,7 @@ def content_filter(house: TapeHouse) -> None:
             assert house.ending(reply).quantities[0] > 0
 
 
-@row(32, "a model that has retired", "410 in Azure's dialect",
-     unmet="no model retires yet: it is for sale or it is not")  # fmt: skip
+@row(32, "a model that has retired", "410 in Azure's dialect")
 def retired(house: TapeHouse) -> None:
     path = f"/openai/deployments/retired-model/chat/completions?api-version={VERSION}"
     reply = house.send("POST", path, ASK)
@@ -107,11 +108,10 @@ def many_headers(house: TapeHouse) -> None:
     assert house.send("POST", AZURE_CHAT, ASK, headers=invented).status == 431
 
 
-@row(32, "a customer that is suspended", "403, in both dialects",
-     unmet="no command suspends a customer yet")  # fmt: skip
+@row(32, "a customer that is suspended", "403, in both dialects")
 def blocked(house: TapeHouse) -> None:
-    done = house.house.command("customer", "suspend", "idle")
-    assert done.returncode == 0, done.stdout + done.stderr
+    keeper = SocketKeeper(house.house.folder.socket("keeper.sock"))
+    asyncio.run(keeper.execute("customer.suspend", {"customer": "idle"}))
     house.wait(lambda: house.send("POST", CHAT, {"model": MODEL, **ASK}, key=house.idle).status == 403)
     assert house.send("POST", AZURE_CHAT, ASK, key=house.idle).status == 403
 

@@ -29,6 +29,7 @@ def whole(usage: dict[str, Any], **more: Any) -> str:
 
 
 DETAILED = played("detailed", whole(FULL))
+PRIORITY = played("priority", whole(FULL, service_tier="priority"))
 DOWNGRADED = played("downgraded", whole(FULL, service_tier="default"))
 #: USD per million of the house's list, in units of 10^-9 a token: input, cached, output.
 INPUT, CACHED, OUTPUT = 100, 50, 400
@@ -60,17 +61,24 @@ def reasoning(house: TapeHouse) -> None:
     assert record.charge - 60 * INPUT - 40 * CACHED == 60 * OUTPUT
 
 
-@row(56, "`service_tier` of the answer", "recorded, and billed by: the standard tier's price")
+@row(56, "`service_tier: priority`, in the request and in the answer", "recorded, and billed at the price of that tier")
 def tier(house: TapeHouse) -> None:
-    record = told(house, DOWNGRADED, service_tier="auto")
+    record = told(house, PRIORITY, model="tiered-model", service_tier="priority")
+    assert record.service_tier == "priority"
+    assert record.charge == 2 * (60 * INPUT + 40 * CACHED + 60 * OUTPUT)
+
+
+@row(56, "`service_tier: priority`, which the vendor downgrades", "billed by the tier of the answer: standard")
+def downgraded(house: TapeHouse) -> None:
+    record = told(house, DOWNGRADED, model="tiered-model", service_tier="priority")
     assert record.service_tier == "default"
     assert record.charge == 60 * INPUT + 40 * CACHED + 60 * OUTPUT
 
 
-@row(56, "`service_tier: priority`", "served, and billed by the tier of the answer",
-     unmet="no prices per tier yet, so no tier is sold but the standard one: 400 `unsupported_value`")  # fmt: skip
-def priority(house: TapeHouse) -> None:
-    assert chat(house, service_tier="priority").status == 200
+@row(56, "a tier that has no price", "400 `unsupported_value`: an unknown price is never another one")
+def tier_not_sold(house: TapeHouse) -> None:
+    reply = chat(house, service_tier="priority")
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "unsupported_value", "service_tier")
 
 
 @row(57, "an embedding's usage", "`prompt_tokens` and `total_tokens` only; billed as input")

@@ -7,7 +7,36 @@ import pytest
 from compatibility.table import ELSEWHERE, TAPE, Row, rows
 from tape_house import MODEL, POOR, SELLS_EMBEDDINGS, TapeHouse
 
-IDLE = """
+MORE = """
+[model.retired-model]
+routes = ["fake/retired-model"]
+context = 8_192
+output_max = 1_000
+retires = 2026-01-31T00:00:00Z
+
+[model.tiered-model]
+routes = ["fake/tiered-model"]
+context = 8_192
+output_max = 1_000
+
+[[book.fake-cost]]
+buys_from = "fake"
+currency = "USD"
+valid_from = 2026-01-03T00:00:00Z
+prices = [
+  { model = "retired-model", input = 0.01, output = 0.01 },
+  { model = "tiered-model", input = 0.08, cached = 0.04, output = 0.32 },
+]
+
+[[book.list]]
+currency = "USD"
+valid_from = 2026-01-03T00:00:00Z
+prices = [
+  { model = "retired-model", input = 0.01, output = 0.01 },
+  { model = "tiered-model", input = 0.10, cached = 0.05, output = 0.40 },
+  { model = "tiered-model", tier = "priority", percent_of_matching_standard = 200 },
+]
+
 [customer.idle]
 contract = { book = "list" }
 """
@@ -18,7 +47,7 @@ NUMBERS = range(1, 81)
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapeHouse]:
     rows()
-    house = TapeHouse(tmp_path_factory.mktemp("compatibility"), TAPE, catalog=SELLS_EMBEDDINGS + POOR + IDLE)
+    house = TapeHouse(tmp_path_factory.mktemp("compatibility"), TAPE, catalog=SELLS_EMBEDDINGS + POOR + MORE)
     house.poor, house.idle = house.key_of("poor", "--model", MODEL), house.key_of("idle")
     yield house
     house.end()
