@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from entrepot.gateway import limited
 from entrepot.gateway.problem import Problem
-from entrepot.limits.rate import NEVER, Meter, Schedule, free_in
+from entrepot.limits.rate import NEVER, SUB_BUCKETS, Meter, Schedule, free_in
 
 _CALLS_RETRY_MS = 1_000  # when a call ends nobody knows
 
@@ -52,8 +52,11 @@ class SharedMeter(Meter):
 
     def reset_in(self, now: int) -> int:
         """µs until all of the limit is there again, if no other call comes."""
-        own = self.empty_in(now)
-        return max(own, self._others_until - now) if self._others and now < self._others_until else own
+        at = self.index % SUB_BUCKETS  # the common case: something was taken just now
+        own = (self.index + SUB_BUCKETS) * self.width - now if self._amounts[at] else self.empty_in(now)
+        if self._others and now < self._others_until:
+            return max(own, self._others_until - now)
+        return own
 
 
 class Allowance:
@@ -117,13 +120,16 @@ _TOKENS = _LINES.replace(b"{0}", b"tokens")
 def _figures(meters: tuple[SharedMeter, ...], now: int) -> tuple[int, int, bytes]:
     meter = meters[0]
     left = meter.remaining(now)
-    for other in meters[1:]:
-        less = other.remaining(now)
-        if less < left:
-            meter, left = other, less
-    return meter.most, left, duration(meter.reset_in(now))
+    if len(meters) > 1:
+        for other in meters:
+            less = other.remaining(now)
+            if less < left:
+                meter, left = other, less
+    reset = meter.reset_in(now)
+    return meter.most, left, _SECONDS[-(-reset // 1_000_000)] if 1_000_000 < reset < _TABLE else duration(reset)
 
 
+_TABLE = 3_600_000_000
 _SECONDS = tuple(b"%ds" % s if s < 60 else b"%dm%ds" % divmod(s, 60) for s in range(3_601))
 
 
