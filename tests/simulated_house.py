@@ -74,7 +74,7 @@ class SimulatedWorker:
             if not before.sealed:
                 endings = close_open(before.standing(), self.now(), price_of)
                 world.close(before, [*endings, to_bytes(Seal(self.now(), "successor"))])
-            standing = before.standing()
+            standing = world.inherited(slot)
         self.journal = SimulatedJournal(world, slot, before.epoch + 1 if before else 1)
         world.journals.append(self.journal)
         self.leases = Leases(world.loop, list(standing.leases.values()), self.journal.append)
@@ -212,6 +212,14 @@ class SimulatedHouse:
 
     def journal(self, slot: int, epoch: int) -> SimulatedJournal:
         return next(each for each in self.journals if (each.slot, each.epoch) == (slot, epoch))
+
+    def inherited(self, slot: int) -> Standing:
+        """Of the newest stream that has a carry: one that died before its first carry was durable says nothing."""
+        mine = sorted((each for each in self.journals if each.slot == slot), key=lambda each: -each.epoch)
+        for journal in mine:
+            if any(record[0] == Kind.CARRY for record in journal.records[: journal.durable]):
+                return journal.standing()
+        return Standing()
 
     def latest(self, slot: int) -> SimulatedJournal | None:
         return max((each for each in self.journals if each.slot == slot), key=lambda each: each.epoch, default=None)
