@@ -133,11 +133,12 @@ class Leases:
         return self._loop.time() < self._successor_by
 
     def _expired(self, waiter: Waiter) -> None:
+        account = self._account(waiter.leases[waiter.at].balance)
         young = self._loop.time() - self._linked_at < YOUNG_S
         if self._successor_comes() if self._writer is None else young:
             waiter.timer = self._loop.call_later(WAIT_S, self._expired, waiter)
+            self._ask(account)  # its question may have been lost with the keeper that went
             return
-        account = self._account(waiter.leases[waiter.at].balance)
         account.waiters.remove(waiter)
         self._over(waiter)
         self._ask(account)
