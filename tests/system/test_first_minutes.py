@@ -1,6 +1,7 @@
 """The first minutes with the real processes: the screen, what it offers to paste, the second start, the errors."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -11,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTREPOT = Path(sys.executable).parent / "entrepot"
+EMBEDDING = "smollm2-135m-embedding"
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1"}
 ENVIRONMENT.pop("ENTREPOT_DATA", None)
 STARTS_SECONDS = 90  # on a machine that is busy with other tests; the measured time is on the screen
@@ -149,6 +152,37 @@ def test_the_azure_line_is_true_for_the_azure_client(first: Start) -> None:
     assert answer.usage.completion_tokens <= 8
 
 
+def test_the_built_in_model_embeds(first: Start) -> None:
+    found = json.loads((first.folder / "data" / "credentials.json").read_text())
+    client = openai.OpenAI(base_url=found["base_url"], api_key=found["api_key"], max_retries=2)
+    assert {"smollm2-135m-instruct", EMBEDDING} <= {model.id for model in client.models.list()}
+    texts = ["A small boat in the harbour.", "Ships lie in the port.", "SELECT name FROM people WHERE age > 30"]
+    answer = client.embeddings.create(model=EMBEDDING, input=texts)  # as base64, which the SDK asks for and unpacks
+    assert [item.index for item in answer.data] == [0, 1, 2]
+    vectors = [item.embedding for item in answer.data]
+    for vector in vectors:
+        assert len(vector) == 576
+        assert math.isclose(math.hypot(*vector), 1.0, abs_tol=1e-4)
+    boats, query = _alike(vectors[0], vectors[1]), _alike(vectors[0], vectors[2])
+    assert boats > query
+    plain = client.embeddings.create(model=EMBEDDING, input=texts[0], encoding_format="float")
+    assert plain.data[0].embedding == pytest.approx(vectors[0], abs=2e-3), "whole, or in a batch"
+    alone = sum(client.embeddings.create(model=EMBEDDING, input=text).usage.prompt_tokens for text in texts)
+    assert alone == answer.usage.prompt_tokens == answer.usage.total_tokens
+
+
+def test_an_embedding_that_is_too_long_is_the_callers_mistake(first: Start) -> None:
+    found = json.loads((first.folder / "data" / "credentials.json").read_text())
+    client = openai.OpenAI(base_url=found["base_url"], api_key=found["api_key"], max_retries=2)
+    with pytest.raises(openai.BadRequestError, match="more tokens than the 512 that this model reads") as caught:
+        client.embeddings.create(model=EMBEDDING, input="word " * 600)
+    assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="input is text for the built-in model"):
+        client.embeddings.create(model=EMBEDDING, input=[[1, 2, 3]])
+    with pytest.raises(openai.NotFoundError, match="is not served at /v1/chat/completions"):
+        client.chat.completions.create(model=EMBEDDING, messages=[{"role": "user", "content": "hello"}])
+
+
 def test_the_engines_own_fields_do_not_reach_it(first: Start) -> None:
     import openai
 
@@ -238,3 +272,7 @@ def test_without_the_venv_module_make_says_how_to_get_it(tmp_path: Path) -> None
         "Debian ships that part separately\n"
         "  do    sudo apt-get install python3-venv      then again: make serve\n"
     )
+
+
+def _alike(a: list[float], b: list[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from entrepot.serve import heartbeat
-from entrepot.serve.process import Process
+from entrepot.serve.process import Ground, Process
 from entrepot.serve.wiring import ROLES
 from entrepot.storage.folder import Folder
 
@@ -32,7 +32,7 @@ class Engine:
         self.alive, self.ours = os.pipe()
         self.board = heartbeat.create()
         self.process = Process(LOCAL, 0)
-        self.process.start(data, self.alive, self.board, None, {"drain_seconds": 20})
+        self.process.start(Ground(data, {"drain_seconds": 20}, self.alive, self.board), None, None)
         until = time.monotonic() + 60
         while self.process.ready is None and time.monotonic() < until:
             self.process.read_facts()
@@ -143,7 +143,7 @@ def test_without_the_model_it_says_so_and_ends(tmp_path: Path) -> None:
     facts, facts_child = os.pipe()
     handed = {
         "module": "entrepot.upstream.local", "alone": False, "data": str(tmp_path), "settings": {}, "alive": 0,
-        "board": heartbeat.create(), "cell": 0, "facts": facts_child, "listener": None,
+        "board": heartbeat.create(), "cell": 0, "facts": facts_child, "listener": None, "go": None, "nice": 0,
     }  # fmt: skip
     code = f"import sys; sys.path.insert(0, {str(source)!r}); sys.argv = ['child', 'local', {json.dumps(handed)!r}]; "
     code += "from entrepot.serve.child import main; sys.exit(main(sys.argv))"
@@ -151,4 +151,5 @@ def test_without_the_model_it_says_so_and_ends(tmp_path: Path) -> None:
         [sys.executable, "-S", "-c", code], pass_fds=(handed["board"], facts_child), timeout=20, check=False
     )
     assert ran.returncode == 0
-    assert json.loads(os.read(facts, 4096)) == {"available": False, "remedy": "make serve from a clone installs it"}
+    told = [json.loads(line) for line in os.read(facts, 4096).splitlines()]
+    assert told[-1] == {"available": False, "remedy": "make serve from a clone installs it"}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DURABLE_WAIT_S = 5.0  # protocol §3: then the connection is cut and the record stands
 _LIMITED = (429, 529)
+_TOO_LONG = b"is too large to process"  # the built-in engine about an embedding, with status 500
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -224,6 +225,10 @@ class Exchange(Attempt):
             if status == 400 and b'"content_filter"' in body:
                 self._judge(read_unary(body), b"", broken=False)
                 return
+        elif _TOO_LONG in body and self.offer.upstream.dialect == "builtin":
+            most = f"An input has more tokens than the {self.offer.context:,} that this model reads at once."
+            trouble = problem.bad_request(most, param="input", code="context_length_exceeded")
+            self._final = lambda: reply.refuse(trouble)
         elif status in _LIMITED:
             wait = retry_after_ms(head)
             self._final = lambda: reply.refuse(problem.upstream_limited(wait, self.limit_lines()))

@@ -1,5 +1,7 @@
 """The built-in model: a small real language model served by llama.cpp on a local socket, in a process of its own.
 
+The same weights give embeddings: the mean of their last states, cut to length one (docs/decisions/embeddings.md).
+
 The engine brings its own HTTP server and threads; this process only starts it and watches the parent. When the engine
 dies, the process dies, the parent replaces it, and the calls under way end like those of any vendor that went away.
 """
@@ -109,6 +111,8 @@ def _start(file: Path, socket: Path) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(file)
     parameters.model_alias = {MODEL}
+    parameters.embedding = True
+    parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     parameters.hostnames = [str(socket)]
     parameters.n_parallel = _AT_ONCE
     parameters.n_ctx = CONTEXT * _AT_ONCE

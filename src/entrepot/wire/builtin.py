@@ -5,6 +5,7 @@ engine keeps of other callers (`cache_prompt`, `id_slot`); the next release may 
 harmless never gets there. A vendor's endpoint is another matter: it guards itself, and gets what the caller wrote.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -40,6 +41,8 @@ class _Message(msgspec.Struct):
 
 _read_messages = msgspec.json.Decoder(list[_Message]).decode
 _read_number = msgspec.json.Decoder(int | None).decode
+_GIVEN: Final = {"completion": "prompt", "embedding": "input"}
+_TEXTS = re.compile(rb'\s*(?:\[\s*)?"').match
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -59,6 +62,11 @@ def check_builtin(call: Call) -> None:
             number = -1
         if number is not None and not 0 <= number <= MAX_TOP_LOGPROBS:
             raise BadField(f"top_logprobs is a whole number from 0 to {MAX_TOP_LOGPROBS}", "top_logprobs")
+    given = _GIVEN.get(call.operation)
+    if given is not None and not _TEXTS(bytes(fields[given])):
+        raise BadField(
+            f"{given} is text for the built-in model, whose tokens have other numbers", given, "unsupported_value"
+        )
     if call.operation != "chat":
         return
     try:

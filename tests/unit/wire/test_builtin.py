@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from entrepot.wire.builtin import check_builtin
-from entrepot.wire.openai import BadField, read_chat
+from entrepot.wire.openai import BadField, read_chat, read_completion, read_embedding
 
 TEXT = {"role": "user", "content": "Name three ports."}
 
@@ -90,3 +90,15 @@ def test_of_a_key_that_occurs_twice_the_last_counts_as_it_does_for_the_engine() 
     call = read_chat(b'{"model":"m","messages":[{"role":"user","content":[%b]}]}' % part.encode())
     with pytest.raises(BadField):
         check_builtin(call)
+
+
+@pytest.mark.parametrize("given", ["a text", ["a", "b"], " [", ""])
+def test_text_is_embedded(given: Any) -> None:
+    check_builtin(read_embedding(json.dumps({"model": "m", "input": given, "encoding_format": "base64"}).encode()))
+
+
+@pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2, 49_999_999]]])
+def test_tokens_of_another_vocabulary_do_not_reach_the_engine(given: Any) -> None:
+    for read, name in ((read_embedding, "input"), (read_completion, "prompt")):
+        with pytest.raises(BadField, match=f"{name} is text for the built-in model"):
+            check_builtin(read(json.dumps({"model": "m", name: given}).encode()))
