@@ -15,11 +15,11 @@ def _model(path: str) -> str:
 
 @schemathesis.hook
 def map_body(context, body):  # type: ignore[no-untyped-def]
-    """The model is one that is for sale. Vectors are asked for as numbers, the files describe no others, and for
-    something, which Azure's forgets to require. No stream: the files describe its chunks, the checker wants to see
-    events. No tool is called: OpenAI's file tells kinds of calls apart by names that no call has. No cap of 0 and no
-    empty input, which are refused: errors of /openai/v1 have a type there that Azure does not send. A field that nobody
-    knows has a name that needs no escapes."""
+    """The model is one that is for sale, and calls are cheap. Vectors are asked for as numbers, the files describe no
+    others, and for something, which Azure's forgets to require. No stream: the files describe its chunks, the checker
+    wants to see events. No tool is called: OpenAI's file tells kinds of calls apart by names that no call has. No cap
+    of 0 and no empty input, which are refused: errors of /openai/v1 have a type there that Azure does not send. A field
+    that nobody knows has a name that needs no escapes."""
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if json.dumps(name) == f'"{name}"'}
         body["model"] = _model(context.operation.path)
@@ -32,8 +32,11 @@ def map_body(context, body):  # type: ignore[no-untyped-def]
         if "tools" in body:
             body["tool_choice"] = "none"
         for cap in ("max_tokens", "max_completion_tokens"):
-            if body.get(cap) == 0:
-                body[cap] = 1
+            if isinstance(body.get(cap), int):
+                body[cap] = max(1, min(body[cap], 1_000))
+        for many in ("n", "best_of"):
+            if isinstance(body.get(many), int):
+                body[many] = min(body[many], 4)
         if "stream" in body:
             body["stream"] = False
     return body
