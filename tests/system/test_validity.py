@@ -29,7 +29,7 @@ EXAMPLES = 25
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance"
 #: Refused although the file allows it, and why: what governs a price is read strictly (docs/reference/wire-limits.md).
 REFUSED_BY_RULE = {
-    "dimensions is a whole number, not": "1739500.0 is an integer to JSON Schema",
+    "is a whole number, not ": "1739500.0 is an integer to JSON Schema",
     "input is a text, or a list of": "so is each token 1.0",
     "prompt is a text, or a list of": "so is each token 1.0, and the file allows an empty list of prompts",
 }
