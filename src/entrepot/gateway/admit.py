@@ -42,7 +42,7 @@ def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
         return _not_sold(call.service_tier, sorted(tariff.tiers) if tariff else [])
     input_bound = call.input_bound
     most = offer.context if call.inputs == 1 else offer.context * call.inputs
-    if input_bound > most:
+    if input_bound > most or call.grounded:
         input_bound = most
     cap = call.output_cap
     if cap is None:

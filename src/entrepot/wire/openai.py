@@ -25,13 +25,15 @@ COMPLETION_CAP: Final = 16
 GOVERNING: Final = frozenset((
     "model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "stream_options", "service_tier",
     "store", "best_of", "modalities", "audio", "tools", "functions", "web_search_options", "prediction",
-    "reasoning_effort", "background", "previous_response_id", "prompt_cache_key",
+    "reasoning_effort", "background", "previous_response_id", "prompt_cache_key", "data_sources",
 ))  # fmt: skip
 _KNOWN: Final = GOVERNING | frozenset((
     "temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
     "user", "seed", "tool_choice", "parallel_tool_calls", "response_format", "metadata", "safety_identifier",
-    "verbosity", "function_call", "data_sources", "prompt_cache_retention", "user_security_context",
+    "verbosity", "function_call", "prompt_cache_retention", "user_security_context",
 ))  # fmt: skip
+#: With these a vendor puts texts that it finds into the prompt, and bills them as input (Azure's data, web search).
+_GROUNDED: Final = ("data_sources", "web_search_options")
 _COMPLETION: Final = frozenset((
     "model", "prompt", "suffix", "max_tokens", "max_completion_tokens", "n", "best_of", "echo", "stream",
     "stream_options", "service_tier", "store", "background", "prompt_cache_key",
@@ -50,8 +52,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `n`: answers that the vendor may write, all prompts together. `inputs`: texts that each have the model's context for
     themselves. `input_bound`: tokens that all of them cannot exceed, not yet cut to the model's context window;
     `text_bytes`: of the body, without media data. `messages`: at least as many as there are. `service_tier`: as sent,
-    "" where absent, null, auto or default. `default_cap`: what counts where the caller names no cap, 0: the
-    deployment's. `fields`: the top level.
+    "" where absent, null, auto or default. `grounded`: the vendor adds texts of its own, which nothing bounds but the
+    model's context. `default_cap`: what counts where the caller names no cap, 0: the deployment's. `fields`: the top
+    level.
     """
 
     operation: Operation = "chat"
@@ -67,6 +70,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     inputs: int = 1
     text_bytes: int
     input_bound: int
+    grounded: bool = False
     default_cap: int = 0
     fields: Fields
 
@@ -100,7 +104,7 @@ def read_chat(body: bytes, *, model_required: bool = True) -> Call:
         model=model, output_cap=cap, n=n, stream=stream, include_usage=include_usage,
         service_tier="" if (raw := get("service_tier")) is None else tier_of(raw), store=_store(fields),
         messages=messages, media=media, text_bytes=text_bytes,
-        input_bound=text_bytes + TOKENS_PER_MESSAGE * messages + media_bound, fields=fields,
+        input_bound=text_bytes + TOKENS_PER_MESSAGE * messages + media_bound, grounded=_grounded(fields), fields=fields,
     )  # fmt: skip
 
 
@@ -163,6 +167,10 @@ _READERS: Final[dict[str, Callable[..., Call]]] = {
 def read_call(operation: str, body: bytes, *, model_required: bool = True) -> Call:
     """Reads and checks the body of an operation; raises BadField."""
     return _READERS[operation](body, model_required=model_required)
+
+
+def _grounded(fields: Fields) -> bool:
+    return any((raw := fields.get(name)) is not None and bytes(raw) != b"null" for name in _GROUNDED)
 
 
 def _store(fields: Fields) -> bool:

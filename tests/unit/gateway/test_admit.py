@@ -230,3 +230,12 @@ def test_whatever_changes_about_keys_ends_every_earlier_judgement(tmp_path: Path
     d.renew(d.snapshot)
     assert d.generation == before + 2
     assert d.good_until(KEY.encode()) == 0
+
+
+def test_texts_that_the_vendor_finds_may_fill_the_context(tmp_path: Path) -> None:
+    d, _ = desk(tmp_path, free=10**12)
+    offer = good_offer(d)
+    plan = admit(offer, call(max_tokens=1, data_sources=[{"type": "azure_search", "parameters": {}}]))
+    assert isinstance(plan, Plan)
+    assert plan.input_bound == offer.context
+    assert plan.hold >= offer.context * offer.input_rate

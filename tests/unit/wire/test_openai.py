@@ -368,3 +368,13 @@ def test_a_rewrite_means_the_same_but_for_what_it_was_asked(
     assert json.loads(out) == wanted
     back = out.replace(b'"stream_options":{"include_usage":true},', b"").replace(b'"max_completion_tokens":9,', b"")
     assert back.replace(b'"a vendor"', b'"m"') == sent
+
+
+@pytest.mark.parametrize("field", ["data_sources", "web_search_options"])
+def test_a_call_that_lets_the_vendor_search_is_not_bound_by_its_own_bytes(field: str):
+    assert read_chat(body(**{field: [{"type": "azure_search"}]})).grounded
+    assert not read_chat(body(**{field: None})).grounded
+    assert not read_chat(body()).grounded
+    with pytest.raises(BadField) as bad:
+        read_chat(body(**{field.upper(): []}))
+    assert bad.value.param == field.upper()
