@@ -40,7 +40,8 @@ def limit(
     allowance = offer.allowance
     assert allowance is not None
     most = offer.output_cap if call.output_cap is None else offer.output_max
-    tokens = rates.estimate(offer.model.id, guess_prompt(call), call.output_cap, call.n, most)
+    prompt = min(guess_prompt(call), offer.context * call.inputs)  # nothing bounds a file but the context
+    tokens = rates.estimate(offer.model.id, prompt, call.output_cap, call.n, most)
 
     def heard(word: Problem | None) -> None:
         connection.answering = None
