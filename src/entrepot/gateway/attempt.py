@@ -48,6 +48,11 @@ class Attempt:
         self.taken: Taken | None = None  # of its limits, until the request has ended
         self._marked = 0  # events at the last checkpoint
 
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the answer is with the client."""
+        return False
+
     def write_intent(self, now: int, durable: Callable[[], None]) -> None:
         """The hold is taken. The vendor is called when the intent is durable, not before."""
         self.admitted_at = now

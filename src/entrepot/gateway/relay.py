@@ -50,12 +50,15 @@ class Exchange(Attempt):
     ) -> None:  # fmt: skip
         super().__init__(gateway, request_id, decided, call, body)
         self.reply = Reply(client, request_id, dialect)
-        self.on_route = 0
+        self.on_route = self.ended_at = 0
         self.connection: UpstreamConnection | None = None
-        self.ended_at = 0
         self.draining = False  # its client has gone and its answer is read to the end
         self._final: Callable[[], None] | None = None
         self._gone_at, self._gone_for = 0.0, "client_gone"
+
+    @property
+    def begun(self) -> bool:
+        return self.reply.started
 
     def begin(self, now: int) -> None:
         """The hold is taken: write the intent."""

@@ -55,7 +55,7 @@ class Ticker:
         if self._calls + self._refused <= CALLS_A_SECOND:
             self._facts.append({
                 "at": now, "customer": terms.customer,
-                "status": answered(exchange.facts.status, verdict.reason, begun=getattr(exchange, "started", False)),
+                "status": answered(exchange.facts.status, verdict.reason, begun=exchange.begun),
                 "model": terms.deployment,
                 "input": sum(quantities[b] for b in INPUT_SIDE), "output": sum(quantities[b] for b in OUTPUT_SIDE),
                 "charge": f"{show(billed.charge, terms.currency)} {terms.currency}", "state": verdict.state,

@@ -1,12 +1,15 @@
 """What the operator's screen hears of calls."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from test_exchange import Bench, run
 
 from entrepot.gateway.problem import unknown_model
 from entrepot.gateway.ticker import Ticker, answered
 from entrepot.kernel.ids import RequestIds, made_at_ms
+from entrepot.wire.http1 import parse_response_head
 
 AT_MS = 1_795_262_400_123
 REQUEST = RequestIds(bytes(range(32))).make(AT_MS, 1, 7, 42)
@@ -40,3 +43,19 @@ def test_a_refusal_shows_how_long_it_took_and_what_it_cost() -> None:
     call = told[0]["call"]
     assert (call["charge"], call["ms"], call["status"], call["refused"]) == ("0 USD", 5, 404, "model_not_found")
     assert len(call["model"]) == 200
+
+
+def test_the_screen_hears_that_a_stream_which_broke_had_begun(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        told: list[dict[str, Any]] = []
+        bench.gateway._ticker = Ticker(told.append)
+        exchange = bench.call(b'"max_tokens":100,"stream":true')
+        bench.disk()
+        assert exchange.wants_stream(parse_response_head(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"))
+        exchange.stream_data(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+        exchange.lost("reset", answered=True, reused=False)
+        bench.disk()
+        bench.gateway._ticker.flush(bench.at)
+        assert [each["call"]["status"] for each in told] == [200]
+
+    run(tmp_path, work)
