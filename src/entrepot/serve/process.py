@@ -63,7 +63,8 @@ class Process:
 
     def start(self, ground: Ground, listener_fd: int | None, go_fd: int | None) -> None:
         """Start a new process; it inherits exactly the descriptors named here. With `go_fd` it waits, between loading
-        its code and running it, for the end of that pipe."""
+        its code and running it, for the end of that pipe. One that the machine does not let start counts as one that
+        ended at once."""
         facts_fd, facts_child = os.pipe()
         handed = {
             "module": self.role.module, "alone": self.role.alone, "data": str(ground.data),
@@ -71,24 +72,33 @@ class Process:
             "facts": facts_child, "listener": listener_fd, "go": go_fd, "nice": self.role.nice,
         }  # fmt: skip
         passed = [fd for fd in (ground.alive_fd, ground.board_fd, facts_child, listener_fd, go_fd) if fd is not None]
-        log = self.log(ground.data)
+        try:
+            self.popen = self._spawn(self.log(ground.data), json.dumps(handed), passed)
+        except OSError as failure:  # no memory, no process left, no interpreter, no folder for the log
+            os.close(facts_fd)
+            self.ready, self.error, self.error_code = None, f"{self.name} cannot be started: {failure}", "start_failed"
+            self._plan_next(failed=True)
+            return
+        finally:
+            os.close(facts_child)
+        os.set_blocking(facts_fd, False)
+        self.facts_fd, self.telling = facts_fd, True
+        self.ready, self.error, self.loaded, self._unread = None, "", False, b""
+        self.started_at = time.monotonic()
+
+    def _spawn(self, log: Path, handed: str, passed: list[int]) -> subprocess.Popen[bytes]:
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
             self.log_from = output.tell()
-            self.popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "entrepot.serve.child", self.role.name, json.dumps(handed)],
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "entrepot.serve.child", self.role.name, handed],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 pass_fds=passed,
                 process_group=0,  # Ctrl-C reaches the parent alone
             )
-        os.close(facts_child)
-        os.set_blocking(facts_fd, False)
-        self.facts_fd, self.telling = facts_fd, True
-        self.ready, self.error, self.loaded, self._unread = None, "", False, b""
-        self.started_at = time.monotonic()
 
     def log(self, data: Path) -> Path:
         return data / "run" / f"{self.name}.log"
@@ -124,14 +134,16 @@ class Process:
             return None
         self.popen, self.last_code = None, code
         self.retired = code == 0 and self.ready is not None and self.ready.get("available") is False
-        now = time.monotonic()
-        if self.ready is None or now - self.started_at < _QUICK_SECONDS:
+        self._plan_next(failed=self.ready is None or time.monotonic() - self.started_at < _QUICK_SECONDS)
+        return code
+
+    def _plan_next(self, *, failed: bool) -> None:
+        if failed:
             self.failures += 1
             self._pause = min(max(self._pause * 2, _PAUSE_FIRST), _PAUSE_MOST)
         else:
             self.failures, self._pause = 0, 0.0
-        self.next_start_at = now + self._pause
-        return code
+        self.next_start_at = time.monotonic() + self._pause
 
     def close_facts(self) -> None:
         if self.facts_fd >= 0:
