@@ -60,10 +60,8 @@ class Worker:
 
     def end(self, seq: int, tokens: tuple[int, int] = (41, 23), **changes: Any) -> Ending:
         intent = self.standing.open[seq][0]
-        record = ending(
-            seq, tokens, request=intent.request, hold=intent.hold, terms=intent.terms, admitted_at=intent.admitted_at,
-            **changes,
-        )  # fmt: skip
+        facts = {"request": intent.request, "hold": intent.hold, "terms": intent.terms}
+        record = ending(seq, tokens, admitted_at=intent.admitted_at, **{**facts, **changes})
         self.put(record)
         return record
 

@@ -25,7 +25,7 @@ from entrepot.ledger.check import check_ledger
 from entrepot.limits.budget import budget_of
 from entrepot.limits.tables import all_leases, budget_charged
 from entrepot.metering import tables
-from entrepot.metering.record import Carry, Ending, Intent, Kind, from_bytes
+from entrepot.metering.record import Carry, Ending, Intent, Kind, Terms, from_bytes
 from entrepot.metering.rollup import NO_SUMS, RollupKey, RollupSums, fold
 from entrepot.metering.tables import LakeFile, StreamPosition
 from entrepot.pricing.charge import charge
@@ -148,7 +148,7 @@ class Verification:
         name = f"attempt {attempt} ({e.request})"
         if intent is None:
             self._differ("journal", f"{name} ends without being open: it has two endings, or no intent", "", "")
-        elif (intent.request, intent.hold, intent.terms) != (e.request, e.hold, e.terms):
+        elif (intent.request, intent.hold) != (e.request, e.hold) or not _pinned(intent.terms, e.terms):
             self._differ("journal", f"{name}: request, hold or terms are not those of its intent", e.hold, intent.hold)
         due = min(charge(e.charged, e.terms.den, e.terms.rates), e.hold)
         if e.charge != due:
@@ -255,6 +255,15 @@ class Verification:
             if ours.get(key, 0) != theirs.get(key, 0):
                 name = key if isinstance(key, str) else " ".join(key)
                 self._differ("ledger", f"{what} {name}", ours.get(key, 0), theirs.get(key, 0))
+
+
+def _pinned(intent: Terms, ending: Terms) -> bool:
+    """Whether an attempt ended under the terms of its intent. Of a price version with conditions the answer's tier and
+    bracket choose the rates; which version, and everything else, was pinned before."""
+    if intent == ending:
+        return True
+    rates, costs = ending.rates, ending.cost_rates
+    return msgspec.structs.replace(intent, rates=rates, cost_rates=costs, bracket=ending.bracket) == ending
 
 
 def verify(engine: Engine, folder: Folder) -> Report:

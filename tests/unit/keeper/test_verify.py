@@ -207,3 +207,23 @@ def test_a_wrong_charge_and_a_second_ending_are_named(tmp_path: Path) -> None:
     assert report.differences[0] == Difference(
         part="journal", what="attempt w1-000001-3 (req_wrong): charge, in USD units", found="1", expected="13300"
     )
+
+
+def test_an_ending_by_the_conditions_of_its_price_agrees_and_one_of_another_version_does_not(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.create()
+    engine = open_database(folder.database)
+    prepare(engine)
+    dearer = (200, 100, 250, 800, 800, -1, -1, -1)
+
+    async def go() -> None:
+        worker = Worker(folder.journal)
+        worker.grant("demo", USD)
+        worker.end(worker.begin(), terms=terms(rates=dearer, bracket="1000"), hold=100_000, service_tier="priority")
+        worker.end(worker.begin(request="req_other"), terms=terms(price_version="list/2"), hold=100_000)
+        await worker.durable()
+        worker.close()
+
+    asyncio.run(go())
+    (found,) = verify(engine, folder).differences
+    assert found.what == "attempt w1-000001-5 (req_other): request, hold or terms are not those of its intent"
