@@ -96,6 +96,13 @@ def test_the_bill_is_written_to_a_file_for_programs(house: House, tmp_path: Path
     assert json.loads(err) == bill
 
 
+def test_a_bill_that_cannot_be_written_takes_nothing_from_the_program(house: House, tmp_path: Path) -> None:
+    code, _, err = _run(house, "--bill", str(tmp_path), sys.executable, "-c", "import sys; sys.exit(7)")
+    assert code == 7
+    assert BILL.search(err), err
+    assert f"the bill cannot be written to {tmp_path}: Is a directory" in err
+
+
 def test_with_a_key_of_your_own_the_bill_is_what_it_used_meanwhile(house: House) -> None:
     code, _, err = _run(house, "--key", house.key, sys.executable, "-c", PROGRAM)
     assert code == 0

@@ -28,6 +28,8 @@ def command(file: Path, dry_run: bool, yes: bool) -> None:
     from entrepot.catalog.issues import CatalogBroken
 
     text = text_of(file)
+    if not text:
+        raise Stop(f"{file} is empty; nothing was changed", exit_code=MISUSED)
     try:
         secrets = secrets_of(read(text, str(file)), file)
     except CatalogBroken as broken:

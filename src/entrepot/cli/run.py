@@ -56,6 +56,8 @@ def command(words: tuple[str, ...], file: Path | None, key: str | None, **given:
     if shutil.which(words[0]) is None:  # before a key is made for it
         note(f"entrepot: there is no program {words[0]}")
         raise click.exceptions.Exit(_NO_PROGRAM)
+    if file is not None and not file.parent.is_dir():
+        raise Stop(f"the bill cannot be written to {file}: there is no folder {file.parent}", exit_code=MISUSED)
     run = _given(key, base_url) if key else _begin(given, base_url)
     began = time.monotonic()
     code = 0
@@ -195,7 +197,10 @@ def _difference(bill: dict[str, Any], before: dict[str, Any] | None) -> dict[str
 
 def _tell(bill: dict[str, Any], file: Path | None) -> None:
     if file is not None:
-        file.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+        try:
+            file.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:  # what the program did stands, and so does its exit code
+            note(f"entrepot: the bill cannot be written to {file}: {error.strerror}")
     if options().json:
         note(json.dumps(bill))
         return

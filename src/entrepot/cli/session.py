@@ -90,16 +90,23 @@ class _Http:
     def __init__(self, url: str, token: str, patience_s: float) -> None:
         self._url = url
         self._patience_s = patience_s
-        self._to = urllib.parse.urlsplit(url)
+        wrong = Stop(f"{url!r} is not the URL of a server", do="--url http://127.0.0.1:8081", exit_code=MISUSED)
+        try:
+            self._to = urllib.parse.urlsplit(url)
+            self._port = self._to.port
+        except ValueError:
+            raise wrong from None
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         if self._to.scheme not in {"http", "https"} or not self._to.hostname:
-            raise Stop(f"{url!r} is not the URL of a server", do="--url http://127.0.0.1:8081", exit_code=MISUSED)
+            raise wrong
+        if not (token.isascii() and token.isprintable()):
+            raise Stop("an admin token is plain letters; this one is not", exit_code=MISUSED)
 
     def send(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
         import http.client
 
         kind = http.client.HTTPSConnection if self._to.scheme == "https" else http.client.HTTPConnection
-        line = kind(str(self._to.hostname), self._to.port, timeout=self._patience_s)
+        line = kind(str(self._to.hostname), self._port, timeout=self._patience_s)
         try:
             line.request(method, self._to.path.rstrip("/") + target, body, self._headers)
             answer = line.getresponse()

@@ -6,6 +6,7 @@ it redraws one screen, elsewhere it writes a line a second.
 
 import contextlib
 import json
+import math
 import sys
 import time
 
@@ -16,7 +17,7 @@ from entrepot.cli.command import options
 from entrepot.cli.rates import Rates, Sample, line_text, screen_lines
 from entrepot.cli.screen import Screen, fits
 from entrepot.cli.session import Admin, AdminError, Unreachable, admin
-from entrepot.cli.terminal import say
+from entrepot.cli.terminal import MISUSED, Stop, say
 from entrepot.kernel.text import plain_facts
 
 _BY = ("customer", "model", "customer,model")
@@ -32,6 +33,8 @@ _ENDS = {"q", "Q", "\x03", "\x04"}
 def command(by: str, every: float, once: bool) -> None:
     """What happens now, of all workers together. q or Ctrl-C ends it. With --json a line of data for each look."""
     names = tuple(by.split(","))
+    if math.isnan(every):
+        raise Stop("--every is a number of seconds", do="--every 2", exit_code=MISUSED)
     with admin() as api:
         before = _look(api)
         if once:

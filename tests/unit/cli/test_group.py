@@ -64,7 +64,13 @@ def test_a_bare_noun_lists(name: str) -> None:
         (["key", "revoke", "not-an-id"], "this is not the id of a key"),
         (["key", "rotate", "A" * 10, "--overlap", "1 day"], "is not a time like 30m"),
         (["apply", "no-such-file.toml"], "there is no file no-such-file.toml"),
+        (["apply", "/dev/null"], "/dev/null is empty; nothing was changed"),
         (["customer", "--url", "ftp://x"], "is not the URL of a server"),
+        (["customer", "--url", "http://[::1"], "is not the URL of a server"),
+        (["customer", "--url", "http://127.0.0.1:99999"], "is not the URL of a server"),
+        (["customer", "--url", "http://127.0.0.1:1", "--token", "é\n"], "an admin token is plain letters"),
+        (["top", "--every", "nan"], "--every is a number of seconds"),
+        (["run", "--bill", "/no-such-folder/bill", "--", "true"], "there is no folder /no-such-folder"),
     ],
 )
 def test_wrong_use_is_two(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
