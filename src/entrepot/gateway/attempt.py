@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from entrepot.gateway.admit import Need, Plan
+from entrepot.gateway import problem
+from entrepot.gateway.admit import Need, Plan, admit
 from entrepot.gateway.count import guess
 from entrepot.gateway.ending import Facts, Verdict, bill, ending_bytes, intent_bytes
+from entrepot.gateway.problem import Problem
 from entrepot.gateway.ratelines import Taken
 from entrepot.kernel.buckets import INPUT_SIDE, NOTHING, OUTPUT_SIDE, Quantities
 from entrepot.kernel.instants import Instant
@@ -52,6 +54,15 @@ class Attempt:
     def begun(self) -> bool:
         """Whether a byte of the answer is with the client."""
         return False
+
+    def take_anew(self) -> Problem | None:
+        """Take what one more attempt holds under the present offer: another route may have other prices."""
+        decided = admit(self.offer, self.call)
+        if isinstance(decided, Plan):
+            self.hold, self.bounds = decided.hold, (decided.input_bound, decided.output_cap)
+            return None
+        # of the same route it was just released in this same turn, so it is there
+        return problem.lease_unavailable() if isinstance(decided, Need) else problem.upstream_failed("connect")
 
     def write_intent(self, now: int, durable: Callable[[], None]) -> None:
         """The hold is taken. The vendor is called when the intent is durable, not before."""

@@ -19,7 +19,6 @@ from entrepot.gateway.upstream import forwarded
 from entrepot.gateway.vendor_words import is_answer, is_error, passes_on, tells_too_much
 from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.instants import SECOND
-from entrepot.limits.lease import take_all
 from entrepot.metering.record import State
 from entrepot.upstream.connection import UpstreamConnection
 from entrepot.wire.http1 import ResponseHead
@@ -208,10 +207,11 @@ class Exchange(Attempt):
     def _again(self) -> None:
         self.attempt += 1
         self.facts = Facts()
-        if take_all(self.offer.leases, self.hold):  # just released in this same turn, so it is there
+        trouble = self.take_anew()
+        if trouble is None:
             self.begin(self.admitted_at)  # the instant of the request decides its price, whichever attempt serves it
         else:
-            self._final = lambda: self.reply.refuse(problem.lease_unavailable())
+            self._final = lambda: self.reply.refuse(trouble)
             self.free_limits(NOTHING)
             self._over()
 

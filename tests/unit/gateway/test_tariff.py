@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from test_exchange import Bench, head, run
 
-from desks import KEY, RATES, desk
+from desks import KEY, RATES, desk, upstream
 from endings import terms as some_terms
 from entrepot.gateway.tariff import Tariff, in_zone
 from entrepot.kernel.buckets import Quantities
@@ -114,6 +114,49 @@ def test_a_tier_without_a_price_is_refused_and_those_with_one_are_named(tmp_path
         assert b"use batch or priority, or leave it out" in bench.wire.got
 
     run(tmp_path, work, versions=(VERSION,))
+
+
+def next_route(bench: Bench, tier: str) -> Any:
+    exchange = bench.call(b'"max_tokens":100,"service_tier":"%b"' % tier.encode())
+    bench.disk()
+    exchange.lost("connect", answered=False, reused=False)
+    bench.disk()
+    return exchange
+
+
+#: The second route is in a zone where all costs twice as much and where no batch is sold.
+TWICE = PriceVersion(
+    id="list/1", valid_from=0, currency="USD", den=1, rates=RATES,
+    variants=(
+        variant("", "", 0, *PLAIN), variant("batch", "", 0, 1250, 5000), variant("priority", "", 0, 2500, 10_000),
+        variant("", "far", 0, 5000, 20_000), variant("priority", "far", 0, 5000, 20_000),
+    ),
+)  # fmt: skip
+NEAR_AND_FAR = (upstream("openai", zone=""), upstream("second", zone="far"))
+
+
+def test_the_hold_of_another_route_is_made_of_its_own_prices(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = next_route(bench, "priority")
+        body = answer("priority").replace(b'"completion_tokens":20,"total_tokens":30', b'"completion_tokens":100')
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        first, second = bench.endings
+        assert (first.state, second.state, second.charge, second.overrun) == (
+            "void", "final", 10 * 5000 + 100 * 20_000, 0
+        )  # fmt: skip
+        assert second.hold == 2 * first.hold
+
+    run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
+
+
+def test_a_route_that_is_not_sold_in_the_tier_of_a_call_is_none_for_it(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        next_route(bench, "batch")
+        assert bench.wire.got.startswith(b"HTTP/1.1 502 ")
+        assert [each.state for each in bench.endings] == ["void"]
+
+    run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
 
 
 def test_without_conditions_there_is_no_tariff(tmp_path: Path) -> None:
