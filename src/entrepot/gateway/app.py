@@ -211,8 +211,13 @@ class Gateway:
         if offer.allowance is None or self.rates is None:
             self._admit(connection, route, (request_id, now), (offer, call, body), None)
         else:
+            generation = self.desk.generation
 
             def decided(word: Problem | None, taken: Taken | None) -> None:
+                if taken is not None and self.desk.generation != generation:  # it has waited for its share
+                    word = self.desk.turned_away(key, customer)
+                    if word is not None:
+                        taken.end(0)
                 self._admit(connection, route, (request_id, now), (offer, call, body), taken if word is None else word)
 
             limit(self.rates, connection, offer, call, decided)

@@ -175,6 +175,13 @@ class Desk:
         known = self._keys.get(presented)
         return known[2] if known is not None else 0
 
+    def turned_away(self, key: KeyEntry, customer: CustomerEntry) -> Problem | None:
+        """Why a call that had to wait may not go out any more: its key was revoked, or its customer suspended."""
+        buyer = self.snapshot.customer(customer.id)
+        if buyer is None or key.id in self.denied or self.snapshot.key(key.id) is None:
+            return problem.bad_key(f"The API key ep_live_{key.id[:4]}… was revoked.")
+        return problem.suspended() if buyer.state != "active" else None
+
     def usable(self, key: KeyEntry) -> list[DeploymentEntry]:
         """The deployments of the key's project that its scope allows."""
         found = self.snapshot.deployments(key.customer, key.project)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from test_exchange import ANSWER, USAGE, Bench, head, run
+from test_exchange import ANSWER, LIMIT, USAGE, Bench, head, limited, run
 
-from desks import KEY, PEPPER
+from desks import KEY, KEY_ID, PEPPER
 from entrepot.gateway.desk import Offer
+from entrepot.limits.message import Ask, Share, ToKeeper
 from entrepot.snapshot import CustomerEntry, Snapshot
 from entrepot.snapshot.files import write_delta
 from entrepot.wire.http1 import parse_response_head
@@ -113,6 +114,34 @@ def test_the_next_call_on_the_same_connection_is_refused(tmp_path: Path) -> None
         assert b'"code":"account_suspended"' in bench.wire.got
 
     run(tmp_path, work)
+
+
+@pytest.mark.parametrize(("event", "status"), [("suspended", 403), ("revoked", 401), ("nothing", 0)])
+def test_a_call_that_waited_for_its_share_is_judged_anew(tmp_path: Path, event: str, status: int) -> None:
+    async def work(bench: Bench) -> None:
+        asked: list[ToKeeper] = []
+        rates = bench.gateway.rates
+        assert rates is not None
+        rates.linked(asked.append)
+        bench.call()
+        assert not bench.wire.got
+        if event == "suspended":
+            suspend(bench, tmp_path)
+        elif event == "revoked":
+            bench.desk.deny([KEY_ID])
+        for ask in [each for each in asked if isinstance(each, Ask)]:
+            rates.hear(Share(meter=ask.held.meter, life=ask.held.life, given=ask.held.most))
+        bench.disk()
+        if status:
+            assert bench.wire.got.startswith(b"HTTP/1.1 %d " % status)
+            assert bench.sent == bench.records == []
+            assert limited(bench) == {"requests": 1, "tokens": 0, "calls": 0}
+        else:
+            bench.client.answering.answer(head(len(ANSWER)), ANSWER)  # type: ignore[union-attr]
+            bench.disk()
+            assert bench.wire.got.endswith(ANSWER)
+
+    run(tmp_path, work, key={"limit": LIMIT})
 
 
 def test_calls_of_a_customer_that_is_not_suspended_go_on(tmp_path: Path) -> None:
