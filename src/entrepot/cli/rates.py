@@ -36,6 +36,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     clock: str
     workers: frozenset[tuple[str, str]]  # name and epoch of those that answered
+    silent: frozenset[str] = frozenset()  # names of those that are there and did not
     counters: dict[Pair, Counters]
 
     @classmethod
@@ -49,11 +50,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
                     open=row["open"], spans=tuple(row["spans"]), charge=charge, **{n: row[n] for n in _NUMBERS}
                 )
         workers = frozenset((str(worker["name"]), str(worker["epoch"])) for worker in facts["workers"])
-        return cls(at=at, clock=str(facts["at"])[11:19], workers=workers, counters=found)
+        silent = frozenset(map(str, facts["silent"]))
+        return cls(at=at, clock=str(facts["at"])[11:19], workers=workers, silent=silent, counters=found)
 
     def after(self, before: "Sample") -> "Sample":
-        """With what was known before of workers that did not answer this time."""
-        silent = {pair: counters for pair, counters in before.counters.items() if pair[:2] not in self.workers}
+        """With what was known before of workers that did not answer this time; those that have gone have no calls."""
+        silent = {pair: counters for pair, counters in before.counters.items() if pair[0] in self.silent}
         return msgspec.structs.replace(self, counters={**silent, **self.counters})
 
 

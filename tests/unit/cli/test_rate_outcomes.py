@@ -20,9 +20,10 @@ def _row(
     }  # fmt: skip
 
 
-def _sample(at: float, *workers: tuple[str, int, list[dict[str, Any]]]) -> Sample:
+def _sample(at: float, *workers: tuple[str, int, list[dict[str, Any]]], silent: tuple[str, ...] = ()) -> Sample:
     facts = {
         "at": "2026-11-22T12:05:02Z",
+        "silent": list(silent),
         "workers": [{"name": name, "epoch": epoch, "rows": rows} for name, epoch, rows in workers],
     }
     return Sample.of(facts, at)
@@ -56,10 +57,18 @@ def test_a_model_that_is_new_counts_whole_and_a_worker_that_is_new_from_now_on()
 
 def test_a_worker_that_did_not_answer_once_makes_no_spike() -> None:
     first = _sample(1.0, ("w1", 1, [_row("acme", 10)]), ("w2", 1, [_row("acme", 1_000)]))
-    second = _sample(2.0, ("w1", 1, [_row("acme", 11)])).after(first)
+    second = _sample(2.0, ("w1", 1, [_row("acme", 11)]), silent=("w2",)).after(first)
     assert Rates.between(first, second, BOTH).total.calls == 1
     third = _sample(3.0, ("w1", 1, [_row("acme", 12)]), ("w2", 1, [_row("acme", 1_003)])).after(second)
     assert Rates.between(second, third, BOTH).total.calls in {1, 4}, "its calls are left out, or counted once"
+
+
+def test_the_calls_of_a_worker_that_has_gone_are_not_under_way_any_more() -> None:
+    first = _sample(1.0, ("w1", 1, [_row("acme", 10)]), ("w2", 1, [_row("acme", 5, open_=7)]))
+    later = _sample(2.0, ("w1", 1, [_row("acme", 10)]), silent=("w2",)).after(first)
+    assert Rates.between(first, later, BOTH).total.open == 7
+    gone = _sample(3.0, ("w1", 1, [_row("acme", 10)])).after(later)
+    assert Rates.between(later, gone, BOTH).total.open == 0
 
 
 def test_lines_may_be_by_customer_or_by_model() -> None:
