@@ -21,10 +21,43 @@ Per = Literal["day", "month", "total"]
 PaysBy = Literal["prepaid", "invoice"]
 
 
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """Where events are told to: signed with a secret that `apply` finds in its environment or a file. No kinds: all."""
+
+    name: str
+    url: str
+    key_env: str = ""
+    key_file: str = ""
+    events: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """As credentials are told apart: no upstream has a slash in its name."""
+        return f"webhook/{self.name}"
+
+    @property
+    def wants_key(self) -> bool:
+        return True
+
+
 class Operator(msgspec.Struct, frozen=True):
-    """Who runs the house and signs its invoices; kept as given."""
+    """Who runs the house and signs its invoices; kept as given. `webhooks` are checked when the file is read."""
 
     facts: Mapping[str, object]
+
+    @property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        rows = self.facts.get("webhooks")
+        found = []
+        for row in rows if isinstance(rows, list | tuple) else ():
+            secret = row.get("secret") or {}
+            found.append(
+                Webhook(
+                    name=str(row.get("name", "")), url=str(row.get("url", "")), key_env=str(secret.get("env", "")),
+                    key_file=str(secret.get("file", "")), events=tuple(map(str, row.get("events", ()))),
+                )
+            )  # fmt: skip
+        return tuple(found)
 
 
 class Vendor(msgspec.Struct, frozen=True):
@@ -268,6 +301,11 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     models: Mapping[str, Model] = {}
     versions: tuple[BookVersion, ...] = ()  # of all books, in order of publication
     customers: Mapping[str, Customer] = {}
+
+    @property
+    def credentialed(self) -> tuple[Upstream | Webhook, ...]:
+        """Everything that may want a credential."""
+        return (*self.upstreams.values(), *(self.operator.webhooks if self.operator else ()))
 
     def book(self, name: str) -> tuple[BookVersion, ...]:
         return tuple(version for version in self.versions if version.book == name)

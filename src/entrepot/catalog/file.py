@@ -21,6 +21,7 @@ from entrepot.catalog.fields import Fields, Report, good_name, numbers_out_of_ra
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
 from entrepot.catalog.supply import Supply
+from entrepot.catalog.webhooks import check_webhooks
 
 LARGEST = 16 * 1024 * 1024
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
@@ -114,6 +115,7 @@ class _Reader:
         books = fields.inner("books")
         if books is not None and books.has("currency"):
             read_currency(self.report, books)
+        check_webhooks(fields)
         fields.done()
 
 

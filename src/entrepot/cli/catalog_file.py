@@ -34,12 +34,13 @@ def of_catalog(broken: "CatalogBroken") -> Stop:
 
 
 def secrets_of(file: "CatalogFile", path: Path) -> dict[str, str]:
-    """Upstream → credential, for those that are there; what is missing is for the keeper to miss, which may have it.
+    """Id of an upstream or webhook → credential, for those that are there; what is missing is for the keeper to miss,
+    which may have it.
 
     A relative `file` lies beside the catalog.
     """
     found = {}
-    for upstream in file.catalog.upstreams.values():
+    for upstream in file.catalog.credentialed:
         if upstream.key_env and os.environ.get(upstream.key_env):
             found[upstream.id] = os.environ[upstream.key_env]
         elif upstream.key_file:

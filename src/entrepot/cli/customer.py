@@ -4,10 +4,12 @@ from typing import Any
 
 import click
 
+from entrepot.cli.amount import grouped
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun
 from entrepot.cli.session import admin
 from entrepot.cli.table import Column, lay_out
+from entrepot.cli.terminal import confirm, note
 
 command = noun("customer", "Who buys.")
 
@@ -29,6 +31,33 @@ def show(customer: str) -> None:
     show_or_json(facts, _show)
 
 
+@command.command("suspend", short_help="refuse a customer's calls and end those under way")
+@click.argument("customer")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def suspend(customer: str, yes: bool) -> None:
+    """Refuse CUSTOMER's calls from now on; those under way end within a second and are metered. Keys and money stay."""
+    confirm(f"End the calls of {customer} and refuse new ones?", yes=yes, alone=f"calls of {customer} would end")
+    with admin() as api:
+        facts = api.post("customers", customer, "suspend", body={})
+    show_or_json(facts, lambda done: _stated(done, "is suspended: its calls are refused", "was suspended already"))
+
+
+@command.command("resume", short_help="let a suspended customer call again")
+@click.argument("customer")
+def resume(customer: str) -> None:
+    """Let CUSTOMER call again, with the keys and the money it has."""
+    with admin() as api:
+        facts = api.post("customers", customer, "resume", body={})
+    show_or_json(facts, lambda done: _stated(done, "may call again", "was not suspended"))
+
+
+def _stated(done: dict[str, Any], changed: str, same: str) -> str:
+    late = done.get("behind") or []
+    if late:
+        note(f"not yet known to {', '.join(map(str, late))}: they follow when they answer again")
+    return f"{done['customer']} {changed if done['changed'] else same}"
+
+
 def _list(facts: dict[str, Any]) -> str:
     columns = [Column(name) for name in ("customer", "state", "book", "currency", "projects", "name")]
     rows = [
@@ -40,7 +69,9 @@ def _list(facts: dict[str, Any]) -> str:
 
 def _show(c: dict[str, Any]) -> str:
     name = f" ({c['name']})" if c["name"] else ""
-    lines = [f"{c['customer']}{name}: {c['state']}, book {c['book']}, balance in {c['currency']}", ""]
+    lines = [f"{c['customer']}{name}: {c['state']}, book {c['book']}, balance in {c['currency']}"]
+    lines += [f"  contract {c['contract']}".rstrip() + _interval(c)] if c["contract"] or _interval(c) else []
+    lines += [f"  {_paying(c)}", ""]
     for project in c["projects"]:
         keys = sum(key["project"] == project for key in c["keys"])
         lines.append(f"  project {project}: {keys} {'key' if keys == 1 else 'keys'}")
@@ -51,3 +82,16 @@ def _show(c: dict[str, Any]) -> str:
     if c["every_priced_model"]:
         lines.append("  every priced model, under its own name")
     return "\n".join(lines)
+
+
+def _interval(c: dict[str, Any]) -> str:
+    return "".join(f" {word} {c[word].removesuffix('T00:00:00Z')}" for word in ("from", "until") if c[word])
+
+
+def _paying(c: dict[str, Any]) -> str:
+    pays, currency = c["pays"], c["currency"]
+    words = ["prepaid" if pays["by"] == "prepaid" else f"pays by invoice, owes at most {grouped(pays['credit_limit'])}"]
+    words[0] += f" {currency}" if pays["by"] == "invoice" else ""
+    words += [f"due in {pays['due_days']} days"] if "due_days" in pays else []
+    words += [f"warns below {grouped(pays['warn_below'])} {currency}"] if "warn_below" in pays else []
+    return ", ".join(words)

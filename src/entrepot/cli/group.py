@@ -32,13 +32,13 @@ VERBS = {
 }
 NOUNS = {
     "key": "list  create  rotate  revoke",
-    "customer": "list  show",
+    "customer": "list  show  suspend  resume",
     "deployment": "list",
     "upstream": "list",
     "book": "list  show",
     "limit": "list",
     "budget": "list",
-    "balance": "list  show  top-up",
+    "balance": "list  show  top-up  grant  refund",
     "ptu": "",
     "invoice": "",
     "payment": "",

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
+from entrepot.cli.amount import grouped
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun, options
 from entrepot.cli.session import AdminError, Unreachable, admin
-from entrepot.cli.table import Column, lay_out
+from entrepot.cli.table import Column, count, lay_out
 from entrepot.cli.terminal import MISUSED, UNREACHABLE, Stop, bold, note, program
 
 command = noun("key", "Who may call, in whose name.")
@@ -32,9 +33,19 @@ def list_(customer: str | None = None, whole: bool = False) -> None:
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this deployment; may be repeated.")
 @click.option("--expires", metavar="WHEN", help="A date, 90d, or never; default a year.")
 @click.option("--name", metavar="TEXT", help="To know it by.")
-def create(models: tuple[str, ...], **given: str | None) -> None:
+@click.option("--rpm", type=click.IntRange(1), metavar="N", help="Requests a minute.")
+@click.option("--tpm", type=click.IntRange(1), metavar="N", help="Tokens a minute.")
+@click.option("--concurrent", type=click.IntRange(1), metavar="N", help="Calls at once.")
+@click.option("--budget", metavar="AMOUNT", help="Money that its calls may use, in the currency of the balance.")
+@click.option("--per", type=click.Choice(["day", "month", "total"]), help="Of the budget; default month.")
+def create(models: tuple[str, ...], **given: Any) -> None:
     """Make a key. It is shown once and kept nowhere: only its hash is."""
     body = {name: value for name, value in given.items() if value}
+    if "budget" in body:
+        body["budget"] = str(body["budget"]).replace(",", "")
+    elif "per" in body:
+        do = f"{program()} key create --customer {body['customer']} --budget 5.00 --per {body['per']}"
+        raise Stop("--per is the period of a budget, which is missing", do=do, exit_code=MISUSED)
     with admin() as api:
         facts = api.post("keys", body={**body, **({"models": list(models)} if models else {})})
     show_or_json(facts, lambda key: _created(key, "works"))
@@ -154,4 +165,14 @@ def _created(key: dict[str, Any], how: str) -> str:
     models = "every model of the project" if key["models"] is None else ", ".join(key["models"])
     ends = f"until {key['expires_at'][:10]}" if key["expires_at"] else "without an end"
     whose = f"{key['customer']}/{key['project']}"
-    return f"{bold(key['key'])}\n\n{key['id']} {how} for {whose}, {models}, {ends}. Shown this once."
+    return f"{bold(key['key'])}\n\n{key['id']} {how} for {whose}, {models}, {ends}{_limited(key)}. Shown this once."
+
+
+def _limited(key: dict[str, Any]) -> str:
+    rates = (("tpm", "tokens a minute"), ("rpm", "requests a minute"), ("concurrent", "calls at once"))
+    words = [f"{count(key[name])} {unit}" for name, unit in rates if key.get(name)]
+    budget = key.get("budget")
+    if budget:
+        per = "in all" if budget["per"] == "total" else f"a {budget['per']}"
+        words.append(f"{grouped(budget['amount'])} {budget['currency']} {per}")
+    return f"; at most {', '.join(words)}" if words else ""

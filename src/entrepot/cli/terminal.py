@@ -61,6 +61,16 @@ def note(text: str) -> None:
     click.echo(plain_lines(text), err=True)
 
 
+def confirm(question: str, *, yes: bool, alone: str) -> None:
+    """Ask a person before what cannot be undone; where nobody is, stop and say so (`alone`: what was not done)."""
+    if yes:
+        return
+    if not sys.stdin.isatty() or "--json" in sys.argv:
+        raise Stop(f"{alone}, and nobody is here to ask", do="the same command with --yes", exit_code=MISUSED)
+    if not click.confirm(question, default=False):
+        raise Stop("nothing was changed")
+
+
 def program() -> str:
     """The command as it works from here: `entrepot` where that is on the PATH, else the path it was called by."""
     called = Path(sys.argv[0] or "entrepot")

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
 import entrepot
-from entrepot.control import api, problem
+from entrepot.control import api, problem, webhooks
 from entrepot.control.gate import Gate, permitted
 from entrepot.control.house import House
 from entrepot.control.keeper import KeeperPort, SocketKeeper
@@ -113,11 +113,12 @@ def run(  # noqa: PLR0917  the same six for every role: serve.wiring calls them 
         timeout_graceful_shutdown=DRAIN_S,
     )
     drain_s = float(settings.get("reload_drain_seconds", 0))
-    asyncio.run(_serve(_Server(config), listener, alive_fd, beat, ready, drain_s))
+    asyncio.run(_serve(_Server(config), app.state.house, listener, alive_fd, beat, ready, drain_s))
 
 
 async def _serve(  # noqa: PLR0917  what `run` has made of them
     server: uvicorn.Server,
+    house: House,
     listener: socket.socket,
     alive_fd: int,
     beat: Callable[[], None],
@@ -151,6 +152,7 @@ async def _serve(  # noqa: PLR0917  what `run` has made of them
     loop.add_signal_handler(signal.SIGUSR1, leave)
     loop.add_reader(alive_fd, parent_gone)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    telling = asyncio.create_task(webhooks.run(house))
     waits = HeadWaits()
     told = False
     try:
@@ -160,8 +162,11 @@ async def _serve(  # noqa: PLR0917  what `run` has made of them
             if server.started and not told:
                 told = True
                 ready({"role": "control", "pid": os.getpid()})
+            if leaves_by:
+                telling.cancel()  # its successor tells webhooks from now on
             if leaves_by and (not server.server_state.connections or loop.time() > leaves_by):
                 stop()
             await asyncio.wait([serving], timeout=BEAT_S if told else 0.02)
     finally:
+        telling.cancel()
         await serving

@@ -10,6 +10,12 @@ from entrepot.pricing.book import not_for_sale, prices_at
 
 LEAST_FREE = 1 << 30  # of disk: 32 segments ahead of the journal
 _CREDENTIAL = {401, 403}
+#: What helps, by the kind of an event.
+_WAYS = {
+    "balance.low": "entrepot balance top-up {customer} AMOUNT CURRENCY --id ID",
+    "credit.low": "have open invoices of {customer} paid, or raise its credit_limit in FILE, then: entrepot apply FILE",
+    "budget.threshold": "entrepot budget list --customer {customer}; its amount stands in the catalog file",
+}
 
 
 def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
@@ -34,6 +40,10 @@ def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
         calls = "1 call has" if unrated == 1 else f"{unrated} calls have"
         what = f"{calls} tokens that the book does not price: our cost, not charged"
         found.append(_need(what, "entrepot usage --by model,price_version shows them; give the book a price"))
+    for event in facts["database"].get("events", []):
+        found.append(_need(event["about"], _WAYS[event["kind"]].format(customer=event["customer"])))
+    late = [row for row in facts["database"].get("webhooks", []) if row["attempts"]]
+    found += map(_of_webhook, late)
     return found
 
 
@@ -83,6 +93,16 @@ def _credentials(gateways: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         _need(f"upstream {name} does not accept our credential ({status}) since {clock(since)[:5]}", do)
         for name, (since, status) in refusing.items()
     ]
+
+
+def _of_webhook(row: dict[str, Any]) -> dict[str, str]:
+    events = "1 event" if row["count"] == 1 else f"{row['count']:,} events"
+    if row["state"] == "failed":
+        what = f"webhook {row['webhook']} was never told {events}: {row['answer']}"
+        return _need(what, "GET /admin/events of the admin API has them")
+    why = f": {row['answer']}" if row["answer"] else ""
+    what = f"webhook {row['webhook']} has not taken {events} yet, the oldest of {row['since'][:16]}Z{why}"
+    return _need(what, "nothing, if it was away for a moment: it is told again, for three days")
 
 
 def _need(what: str, do: str) -> dict[str, str]:

@@ -68,6 +68,7 @@ def questions(gateway: "Gateway") -> dict[str, Answer]:
         "status": lambda _: gateway.status(),
         "refusal": lambda question: gateway.refusals.find(str(question.get("id", ""))),
         "key": lambda question: _key(gateway, str(question.get("id", ""))),
+        "held": lambda question: _held(gateway, str(question.get("customer", ""))),
         "live": lambda _: _live(gateway),
     }
 
@@ -77,6 +78,11 @@ def _key(gateway: "Gateway", key_id: str) -> dict[str, Any]:
     calls = (*gateway.open.values(), *gateway.ending.values())
     untold = sum(n for mark, n in gateway.tally.items() if mark.startswith(f"{key_id} "))
     return {"open": sum(exchange.offer.key.id == key_id for exchange in calls), "untold": untold}
+
+
+def _held(gateway: "Gateway", customer: str) -> dict[str, Any]:
+    """What this customer's calls under way hold, in ledger units."""
+    return {"held": sum(each.hold for each in gateway.open.values() if each.offer.customer.id == customer)}
 
 
 def _live(gateway: "Gateway") -> dict[str, Any]:

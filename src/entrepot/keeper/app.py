@@ -18,20 +18,22 @@ import uvloop
 from sqlalchemy import Engine
 
 from entrepot.journal.disk import RealDisk
-from entrepot.keeper import compile
+from entrepot.keeper import compile, expiry
 from entrepot.keeper.commands import execute
 from entrepot.keeper.connection import Connection
 from entrepot.keeper.first_start import DEMO, first_start, make_secrets
-from entrepot.keeper.grants import Grants
+from entrepot.keeper.grants import ANSWER_S, Grants
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.rates import Rates
 from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.sharefile import ShareFile, boot_of
+from entrepot.keeper.thresholds import events
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, HOUR, Instant
 from entrepot.kernel.money import show
+from entrepot.ledger.grant_tables import RefundHeld
 from entrepot.ledger.tables import all_balances
 from entrepot.limits.message import (
     Ask,
@@ -84,8 +86,24 @@ def run(data: Path, alive_fd: int, beat: Callable[[], None], ready: Ready, setti
         facts = {"first_start": False}
     beat()
     keeper = Keeper(engine, folder, kept=int(settings.get("segments_kept_days", 7)) * DAY)
-    uvloop.run(keeper.serve(alive_fd, beat, lambda: ready({**facts, **keeper.found(), "snapshot": keeper.version})))
+
+    def serves() -> None:
+        ready({**facts, **keeper.found(), "snapshot": keeper.version})  # the first that is told, before any event
+        events.addHandler(_ToScreen(ready))
+
+    uvloop.run(keeper.serve(alive_fd, beat, serves))
     engine.dispose()
+
+
+class _ToScreen(logging.Handler):
+    """Events stand in the log and on the operator's screen."""
+
+    def __init__(self, ready: Ready) -> None:
+        super().__init__()
+        self._ready = ready
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._ready({"note": record.getMessage()})
 
 
 class Keeper:
@@ -138,6 +156,8 @@ class Keeper:
         path.chmod(0o600)
         ready()
         upkeep = asyncio.create_task(self._upkeep.run(self._writer, self._connected))
+        drain, recall = self._ingester.drain, self._grants.recall
+        expiring = asyncio.create_task(expiry.run(self._engine, self._writer, drain, recall))
         try:
             while not self._stop.is_set():
                 if self._writer.busy_seconds() < HANGS_SECONDS:
@@ -151,6 +171,7 @@ class Keeper:
             path.unlink(missing_ok=True)  # first: whoever finds no socket knows that a successor may come, and waits
             server.close()
             upkeep.cancel()
+            expiring.cancel()
             await self._finish(beat)
 
     async def _finish(self, beat: Callable[[], None]) -> None:
@@ -259,11 +280,22 @@ class Keeper:
                     break
             self._looked_at = _now()
             return {"looked_at": self._looked_at, "records": self._ingester.records, "endings": self._ingester.endings}
-        facts = await self._job(Rank.COMMAND, lambda: execute(self._engine, self._folder, command.name, args, _now()))
+        try:
+            facts = await self._execute(command.name, args)
+        except RefundHeld:  # gateways may have it ready for calls that never come
+            self._grants.recall(str(args["customer"]))
+            await asyncio.sleep(ANSWER_S)
+            facts = await self._execute(command.name, args)
+        if command.name == "webhook.tried":  # no gateway has to know
+            return facts
         await self._compile()
         await self._grants.review()
         behind = await self._all_seen()
         return {**facts, "snapshot": self.version, "behind": behind}
+
+    async def _execute(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+        facts = await self._job(Rank.COMMAND, lambda: execute(self._engine, self._folder, name, args, _now()))
+        return dict(facts)
 
     async def _compile(self) -> None:
         """Compile and publish; the same tables again give the same version."""

@@ -31,9 +31,12 @@ from entrepot.keeper.arguments import (
     text_of,
     whole,
 )
+from entrepot.keeper.thresholds import after_change
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import DAY, SECOND, Instant, show
 from entrepot.kernel.text import plain
+from entrepot.limits import event_tables
+from entrepot.limits.event_tables import DeliveryState
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder
 
@@ -64,21 +67,22 @@ def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     source, name = text_of(args, "text"), text_of(args, "file", "catalog.toml")
     given, dry_run = _secrets(args), bool(args.get("dry_run"))
     file = catalog_file.read(source, name)
-    upstreams = list(file.catalog.upstreams.values())
+    wanting = file.catalog.credentialed
     if dry_run:
         with read(engine) as connection:
             before = state.standing(connection)
             check(file, before, now)
             kept = secrets.kept(connection)
-        secrets.missing(file, upstreams, given, kept)
-        renewed = secrets.renewed(folder, kept, upstreams, given)
+        secrets.missing(file, wanting, given, kept)
+        renewed = secrets.renewed(folder, kept, wanting, given)
         return _said(difference(before, file.catalog), renewed, dry_run=True)
     with write(engine) as connection:
         before, kept = state.standing(connection), secrets.kept(connection)
         check(file, before, now)
-        secrets.missing(file, upstreams, given, kept)
-        changes, renewed = difference(before, file.catalog), secrets.renewed(folder, kept, upstreams, given)
+        secrets.missing(file, wanting, given, kept)
+        changes, renewed = difference(before, file.catalog), secrets.renewed(folder, kept, wanting, given)
         state.carry_out(connection, changes, now)
+        after_change(connection, (each.name for each in changes if each.noun == "customer"), now)
         secrets.keep(connection, folder, renewed, given)
         after = secrets.kept(connection)
     # Gateways read the old files until they have the next snapshot, so those of before stay until the next apply.
@@ -163,6 +167,20 @@ def customer_resume(engine: Engine, folder: Folder, args: Args, now: Instant) ->
     return _set_state(engine, text_of(args, "customer"), "active")
 
 
+def webhook_tried(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{event, webhook, answer, state, next_at}: how an attempt to tell a webhook went."""
+    said, answer = text_of(args, "state"), name_of(args, "answer", NAME_MOST)
+    if said not in ("pending", "delivered", "failed"):
+        raise CommandRefused(f'state is "pending", "delivered" or "failed", not "{plain(said)}"')
+    state = cast("DeliveryState", said)
+    next_at = whole(args, "next_at", most=1 << 62)
+    with write(engine) as connection:
+        noted = event_tables.tried(
+            connection, text_of(args, "event"), text_of(args, "webhook"), now, answer, state, next_at
+        )  # fmt: skip
+    return {"noted": noted}
+
+
 def _set_state(engine: Engine, customer: str, wanted: CustomerState) -> Facts:
     with write(engine) as connection:
         before = money.customer_of(connection, customer).state
@@ -175,6 +193,7 @@ COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
     "key.create": key_create,
     "key.rotate": key_rotate,
     "key.revoke": key_revoke,
+    "webhook.tried": webhook_tried,
     "customer.suspend": customer_suspend,
     "customer.resume": customer_resume,
     **money.COMMANDS,
@@ -192,9 +211,14 @@ def _said(changes: list[Change], renewed: Iterable[str], *, dry_run: bool) -> Fa
         "secrets": list(renewed),
         "lines": [
             *map(str, changes),
-            *(f"~ credential of upstream {each}, kept in the data folder" for each in renewed),
+            *(f"~ {_credential(each)}, kept in the data folder" for each in renewed),
         ],
     }  # fmt: skip
+
+
+def _credential(id: str) -> str:
+    kind, slash, name = id.partition("/")
+    return f"secret of {kind} {name}" if slash else f"credential of upstream {id}"
 
 
 def _key_facts(key: StoredKey) -> Facts:

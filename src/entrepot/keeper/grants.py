@@ -241,6 +241,12 @@ class Grants:
 
     # when less may be had than before
 
+    def recall(self, name: str) -> None:
+        """Ask every gateway for what is free of it: money that is to leave the balance."""
+        for peer in self._peers():
+            if peer.slot:
+                peer.send(Recall(name))
+
     async def review(self) -> None:
         """A budget or a credit limit may be lower now, or gone: recall what is free of each that is overdrawn."""
 

@@ -21,6 +21,7 @@ from entrepot.journal.files import (
     slot_directory,
     stream_directory,
 )
+from entrepot.keeper.thresholds import after_charges
 from entrepot.kernel.instants import SECOND, Instant
 from entrepot.ledger.tables import post_charges
 from entrepot.limits.tables import charge_budgets, move
@@ -182,6 +183,7 @@ class Ingester:
             move(conn, slot, granted=batch.granted, returned=batch.returned, charged=batch.charged)
             charge_budgets(conn, batch.budgets)
             post_charges(conn, f"usage/w{slot}-{epoch:06d}/{first.seq}", now, batch.charges, batch.costs)
+            after_charges(conn, {balance for balance, _, _ in batch.charges}, batch.budgets, now)
 
     def _first(self, path: Path) -> Position:
         """The oldest segment that is still there."""

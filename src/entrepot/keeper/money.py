@@ -23,6 +23,7 @@ from entrepot.keeper.arguments import (
     text_of,
     whole,
 )
+from entrepot.keeper.thresholds import after_change
 from entrepot.kernel.instants import Instant, show
 from entrepot.kernel.money import scale_of
 from entrepot.kernel.text import plain
@@ -42,7 +43,7 @@ class _OnlyTried(Exception):
 
 def top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency, id, dry_run}: money that came in."""
-    with _moving(engine, args, "a top-up") as (connection, customer, amount, currency, booking):
+    with _moving(engine, args, now, "a top-up") as (connection, customer, amount, currency, booking):
         grant = Grant(
             id=booking, kind="paid", amount=amount, priority=PRIORITY["paid"], ends_at=0, created_at=now
         )
@@ -60,7 +61,7 @@ def grant(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     kind: Kind = said
     ends_at = end_of(args.get("until"), now, default=0, name="until")
     priority = whole(args, "priority", PRIORITY[kind], most=_PRIORITY_MOST)
-    with _moving(engine, args, "a grant") as (connection, customer, amount, currency, booking):
+    with _moving(engine, args, now, "a grant") as (connection, customer, amount, currency, booking):
         given = Grant(id=booking, kind=kind, amount=amount, priority=priority, ends_at=ends_at, created_at=now)
         posted = grant_tables.add(connection, customer, currency, given)
         facts = _facts(connection, args, posted, currency=currency, amount=amount)
@@ -72,7 +73,7 @@ def grant(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
 def refund(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency?, of?, id, dry_run}: money that went back, of what was paid and is unused."""
     payment = name_of(args, "of", BOOKING_MOST, "")
-    with _moving(engine, args, "a refund") as (connection, customer, amount, currency, booking):
+    with _moving(engine, args, now, "a refund") as (connection, customer, amount, currency, booking):
         posted = grant_tables.give_back(
             connection, customer, currency, amount, booking, now, free=free_of(connection, customer), payment=payment
         )
@@ -89,6 +90,7 @@ def expire(engine: Engine, now: Instant) -> list[str]:
             currency = stored[balance].currency
             if grant_tables.expire(connection, balance, currency, now, free=free_of(connection, balance)):
                 waiting.append(balance)
+            after_change(connection, (balance,), now)
     return waiting
 
 
@@ -114,7 +116,7 @@ COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
 
 
 @contextmanager
-def _moving(engine: Engine, args: Args, what: str) -> Iterator[tuple[Connection, str, int, str, str]]:
+def _moving(engine: Engine, args: Args, now: Instant, what: str) -> Iterator[tuple[Connection, str, int, str, str]]:
     """(connection, customer, amount in ledger units, currency, id) of a movement, in one transaction that a dry run
     takes back. The currency is the balance's; where one is given it has to be that."""
     customer, booking = text_of(args, "customer"), name_of(args, "id", BOOKING_MOST)
@@ -125,7 +127,11 @@ def _moving(engine: Engine, args: Args, what: str) -> Iterator[tuple[Connection,
             scale_of(currency)
             if currency != kept_in:
                 raise CommandRefused(f"the balance of {customer} is kept in {kept_in}, not in {currency}")
+            pays = customer_tables.read_pays(connection, customer)
+            if pays is not None and pays.by == "invoice":
+                raise CommandRefused(f"{customer} pays by invoice: it has a credit limit and no balance")
             yield connection, customer, amount_of(args, currency, what), currency, booking
+            after_change(connection, (customer,), now)
             if args.get("dry_run"):
                 raise _OnlyTried
     except _OnlyTried:

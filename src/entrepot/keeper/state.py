@@ -7,10 +7,20 @@ from sqlalchemy import Connection
 from entrepot.catalog import tables as catalog_tables
 from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, Upstream, Vendor
 from entrepot.catalog.difference import Change
+from entrepot.catalog.webhook_tables import put_webhooks
 from entrepot.customers import tables as customer_tables
+from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
-from entrepot.ledger.tables import open_balance, set_credit
+from entrepot.ledger.tables import money_moved, open_balance, set_credit
+from entrepot.limits.event_tables import forget
 from entrepot.pricing.tables import publish_version, read_versions
+
+
+class PaymentFixed(EntrepotError):
+    """A customer whose money has moved cannot change how it pays."""
+
+    code = "payment_fixed"
+    fault = Fault.CALLER
 
 
 def standing(connection: Connection) -> Catalog:
@@ -32,6 +42,7 @@ def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) ->
         value = change.value
         if isinstance(value, Operator):
             catalog_tables.put_operator(connection, value)
+            forget(connection, put_webhooks(connection, value.webhooks))
         elif isinstance(value, Vendor):
             catalog_tables.put_vendor(connection, value)
         elif isinstance(value, Upstream):
@@ -47,6 +58,11 @@ def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) ->
 
 def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> None:
     """Add or change a customer; its balance is opened in the currency of its book, and pays as the contract says."""
+    before = customer_tables.read_pays(connection, customer.id)
+    if before is not None and before.by != customer.pays.by and money_moved(connection, customer.id):
+        raise PaymentFixed(
+            f"{customer.id} has paid by {before.by} and money has moved: how it pays stays; declare another customer"
+        )
     if customer_tables.put_customer(connection, customer, currency, at):
         open_balance(connection, customer.id, currency)
     pays = customer_tables.read_pays(connection, customer.id)

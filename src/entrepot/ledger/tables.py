@@ -249,6 +249,13 @@ def all_funds(conn: Connection) -> dict[str, int]:
     return found
 
 
+def money_moved(conn: Connection, balance: str) -> bool:
+    """Whether anything was ever posted to or from the account behind a balance."""
+    query = select(accounts.c.debits, accounts.c.credits).join(balances, balances.c.account == accounts.c.id)
+    row = conn.execute(query.where(balances.c.id == balance)).first()
+    return row is not None and bool(row.debits or row.credits)
+
+
 def currency_of(conn: Connection, balance: str) -> str:
     """Raises BalanceUnknown."""
     found: str | None = conn.execute(select(balances.c.currency).where(balances.c.id == balance)).scalar()

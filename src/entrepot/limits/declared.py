@@ -1,6 +1,7 @@
 """Budgets as the database holds them, in ledger units. Takes a connection and opens none."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -9,14 +10,21 @@ from entrepot.customers.limit_tables import budget_table
 from entrepot.limits.budget import Budget
 
 _ONE = select(budget_table).where(budget_table.c.customer == bindparam("buyer"), budget_table.c.id == bindparam("name"))
+_AT_ONCE = 500  # names in one query; SQLite's default bound is 32,766 parameters
 
 
-def read_budgets(conn: Connection) -> dict[str, tuple[Budget, ...]]:
-    """Customer → its budgets: declared ones in the file's order, then those of its keys by id."""
+def read_budgets(conn: Connection, customers: Iterable[str] | None = None) -> dict[str, tuple[Budget, ...]]:
+    """Customer → its budgets, of all or of these: declared ones in the file's order, then those of its keys by id."""
     columns = budget_table.c
     found: dict[str, list[Budget]] = {}
-    for row in conn.execute(select(budget_table).order_by(columns.key, columns.position, columns.id)):
-        found.setdefault(row.customer, []).append(_budget(row))
+    query = select(budget_table).order_by(columns.key, columns.position, columns.id)
+    names = None if customers is None else sorted(set(customers))
+    parts = [query] if names is None else [
+        query.where(columns.customer.in_(names[start : start + _AT_ONCE])) for start in range(0, len(names), _AT_ONCE)
+    ]  # fmt: skip
+    for part in parts:
+        for row in conn.execute(part):
+            found.setdefault(row.customer, []).append(_budget(row))
     return {customer: tuple(rows) for customer, rows in found.items()}
 
 

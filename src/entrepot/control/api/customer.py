@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from sqlalchemy import Connection
 
 from entrepot.catalog.contents import Customer
+from entrepot.control.api.limit import rates_shown
 from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
 from entrepot.customers.tables import StoredCustomer, read_keys, read_stored
@@ -34,6 +35,18 @@ def show_customer(customer: str, where: Annotated[House, Depends(house)]) -> dic
     raise NotFound(f"there is no customer {customer!r}; entrepot customer list shows them")
 
 
+@router.post("/customers/{customer}/suspend", name="customer.suspend")
+async def suspend(customer: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """New calls are refused, and those under way end, within a second; keys and money stay as they are."""
+    return await where.keeper.execute("customer.suspend", {"customer": customer})
+
+
+@router.post("/customers/{customer}/resume", name="customer.resume")
+async def resume(customer: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """The customer's keys work again."""
+    return await where.keeper.execute("customer.resume", {"customer": customer})
+
+
 def _customers(connection: Connection) -> list[dict[str, Any]]:
     stored = read_stored(connection)
     declared = standing(connection).customers
@@ -48,11 +61,27 @@ def _shown(customer: Customer, stored: StoredCustomer) -> dict[str, Any]:
         "book": customer.contract.book,
         "contract": customer.contract.id,
         "currency": stored.currency,
+        "from": show(customer.contract.starts_at) if customer.contract.starts_at else None,
+        "until": show(customer.contract.ends_at) if customer.contract.ends_at else None,
+        "pays": _pays(customer),
         "projects": list(stored.projects),
         "deployments": [
-            {"project": each.project, "name": each.name, "model": each.model, "output_max": each.output_max}
+            {
+                "project": each.project, "name": each.name, "model": each.model, "output_max": each.output_max,
+                "limit": rates_shown(each.rates),
+            }
             for each in customer.deployments
         ],
         "every_priced_model": not customer.deployments,
         "created_at": show(stored.created_at),
+    }
+
+
+def _pays(customer: Customer) -> dict[str, Any]:
+    pays = customer.pays
+    amounts = {"credit_limit": pays.credit_limit, "warn_below": pays.warn_below}
+    return {
+        "by": pays.by,
+        **{name: f"{amount:f}" for name, amount in amounts.items() if amount is not None},
+        **({"due_days": pays.due_days} if pays.due_days else {}),
     }

@@ -1,11 +1,13 @@
 """`/admin/keys`: who may call, in whose name."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from entrepot.control.api.limit import rates_shown
 from entrepot.control.house import House, house
+from entrepot.control.problem import AMOUNT
 from entrepot.customers.tables import StoredKey, read_keys
 from entrepot.kernel.instants import Instant, show
 from entrepot.storage.database import read
@@ -23,6 +25,11 @@ class NewKey(BaseModel):
     models: list[str] | None = None
     expires: str | None = None
     name: Annotated[str, Field(max_length=200)] = ""
+    tpm: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    rpm: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    concurrent: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    budget: Annotated[str, Field(pattern=AMOUNT)] | None = None
+    per: Literal["day", "month", "total"] | None = None
 
 
 class Rotation(BaseModel):
@@ -71,6 +78,7 @@ def _shown(key: StoredKey, now: Instant, denied: bool) -> dict[str, Any]:
         "name": key.name,
         "state": state,
         "models": list(key.models) if key.models is not None else None,
+        "limit": rates_shown(key.rates),
         "created_at": show(key.created_at),
         "expires_at": show(key.expires_at) if key.expires_at else None,
         "revoked_at": show(key.revoked_at) if key.revoked_at else None,

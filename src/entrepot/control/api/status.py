@@ -15,14 +15,16 @@ from entrepot.control.amount import exact
 from entrepot.control.house import House, house
 from entrepot.journal.files import RealDisk, segments, streams
 from entrepot.kernel.errors import EntrepotError
-from entrepot.kernel.instants import SECOND, day_of, show
+from entrepot.kernel.instants import DAY, SECOND, day_of, show
 from entrepot.ledger.tables import all_balances
+from entrepot.limits import event_tables
 from entrepot.metering import tables as metering
 from entrepot.pricing.tables import read_versions
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["status"])
 _KEEPER_S = 1.0
+_EVENTS_SHOWN = 10
 
 
 @router.get("/status", name="status.read")
@@ -80,6 +82,17 @@ def _kept(connection: Connection, where: House) -> dict[str, Any]:
         "balances": [
             {"balance": name, "left": exact(left, currency), "currency": currency}
             for name, currency, left in all_balances(connection)
+        ],
+        "events": [
+            {"id": row.id, "at": show(row.at), "kind": row.kind, "customer": row.customer, "about": row.about}
+            for row in event_tables.standing(connection, where.now() - DAY)[:_EVENTS_SHOWN]
+        ],
+        "webhooks": [
+            {
+                "webhook": row.webhook, "state": row.state, "count": row.count, "since": show(row.since),
+                "attempts": row.attempts, "answer": row.answer,
+            }
+            for row in event_tables.backlog(connection)
         ],
         "missing_prices": needs.missing_prices(read_versions(connection), read_models(connection), where.now()),
     }
