@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
 
 import entrepot.ledger.tables  # noqa: F401
@@ -13,6 +14,9 @@ import entrepot.metering.tables  # noqa: F401
 from entrepot.storage.database import open_database, prepare
 
 _numbers = itertools.count(1)
+#: A machine with other work is slow, and that says nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
