@@ -94,6 +94,12 @@ class Gateway:
         """Whether the journal has prepared space for one more call; without it only endings are written."""
         return self._room(len(self.open))
 
+    def under_way(self) -> bool:
+        """Whether a call is not at its end: one without its durable ending, or one that waits for a share or for money
+        and may begin any moment."""
+        waiting = self.leases.waiting or (self.rates is not None and self.rates.waiting)
+        return bool(self.open or self.ending or waiting)
+
     # the server's questions
 
     def request_id(self, now: int | None = None) -> str:

@@ -83,6 +83,11 @@ class Leases:
     def connected(self) -> bool:
         return self._writer is not None
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for money."""
+        return self._waiting
+
     def end(self, leases: tuple[Lease, ...], hold: int, charge: int) -> None:
         """A hold becomes a charge in all its leases; what is free again may be what another call waits for."""
         for lease in leases:

@@ -64,6 +64,11 @@ class Rates:
 
     # allowances
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a share."""
+        return self._waiters
+
     def renew(self, version: int) -> None:
         """A new snapshot: allowances are made anew. What nobody uses and has no share is forgotten."""
         self.version = version

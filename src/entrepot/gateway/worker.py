@@ -193,7 +193,7 @@ class _Worker:
         for connection in list(gateway.server.connections):
             connection.close()
         await asyncio.sleep(0)
-        return not gateway.open and not gateway.ending
+        return not gateway.under_way()
 
     def _leave(self, bound: str) -> None:
         """Asked to stop, or by a reload, whose successors serve already, to take nothing new; the shorter bound counts.
@@ -206,7 +206,7 @@ class _Worker:
 
     def _calls_left(self) -> bool:
         gateway = self.gateway
-        if gateway.open or gateway.ending or self.accepting.opening:
+        if gateway.under_way() or self.accepting.opening:
             return True
         return self.patient and bool(gateway.server.connections)
 
