@@ -29,7 +29,7 @@ from entrepot.kernel.money import scale_of
 from entrepot.kernel.text import plain
 from entrepot.ledger import grant_tables
 from entrepot.ledger.grants import PRIORITY, Grant, Kind
-from entrepot.ledger.tables import balance_of
+from entrepot.ledger.tables import balance_of, owes, prepaid_of
 from entrepot.limits.tables import leases_of, outstanding
 from entrepot.storage.database import write
 from entrepot.storage.folder import Folder
@@ -59,9 +59,11 @@ def grant(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     if said not in PRIORITY:
         raise CommandRefused(f'kind is "paid" or "promo", not "{plain(said)}"')
     kind: Kind = said
-    ends_at = end_of(args.get("until"), now, default=0, name="until")
     priority = whole(args, "priority", PRIORITY[kind], most=_PRIORITY_MOST)
     with _moving(engine, args, now, "a grant") as (connection, customer, amount, currency, booking):
+        made_at = grant_tables.made_at(connection, customer, booking)
+        now = now if made_at is None else made_at  # days from now, sent again, are days from then
+        ends_at = end_of(args.get("until"), now, default=0, name="until")
         given = Grant(id=booking, kind=kind, amount=amount, priority=priority, ends_at=ends_at, created_at=now)
         posted = grant_tables.add(connection, customer, currency, given)
         facts = _facts(connection, args, posted, currency=currency, amount=amount)
@@ -95,8 +97,10 @@ def expire(engine: Engine, now: Instant) -> list[str]:
 
 
 def free_of(connection: Connection, balance: str) -> int:
-    """What of a balance is in no lease, in ledger units."""
-    left = balance_of(connection, balance, lock=True)
+    """What of a balance's prepaid credit is in no lease, in ledger units. Who pays by invoice draws on none of it."""
+    left = prepaid_of(connection, balance, lock=True)
+    if owes(connection, balance):
+        return left
     return left - sum(map(outstanding, leases_of(connection, balance, lock=True).values()))
 
 

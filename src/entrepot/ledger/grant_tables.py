@@ -15,7 +15,7 @@ from entrepot.kernel.instants import show as show_instant
 from entrepot.kernel.money import show
 from entrepot.ledger.account import Account
 from entrepot.ledger.grants import Grant, Kind, RefundTooLarge, attribute, refund
-from entrepot.ledger.tables import BalanceCurrency, accounts, balances, currency_of, post, prepaid
+from entrepot.ledger.tables import BalanceCurrency, accounts, currency_of, post, prepaid
 from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer
 from entrepot.storage.database import Amount, metadata
 
@@ -130,10 +130,16 @@ def read_grants(conn: Connection, balance: str) -> list[Grant]:
     rows = conn.execute(select(grants).where(grants.c.balance == balance))
     known = [_from_row(row) for row in rows]
     attributed = sum(each.used + each.refunded + each.expired for each in known)
-    taken = conn.execute(
-        select(accounts.c.debits).join(balances, balances.c.account == accounts.c.id).where(balances.c.id == balance)
-    ).scalar()
+    account = prepaid(balance, currency_of(conn, balance)).id  # what is used on credit burns no grant
+    taken = conn.execute(select(accounts.c.debits).where(accounts.c.id == account)).scalar()
     return attribute(known, max(0, (taken or 0) - attributed))
+
+
+def made_at(conn: Connection, balance: str, id: str) -> Instant | None:
+    """When a grant or top-up of this id was made; None: there is none."""
+    query = select(grants.c.created_at).where(grants.c.balance == balance, grants.c.id == id)
+    found: Instant | None = conn.execute(query).scalar()
+    return found
 
 
 def brought_up_to_date(conn: Connection, balance: str) -> list[Grant]:

@@ -211,6 +211,19 @@ def balance_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
     return left
 
 
+def prepaid_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
+    """Ledger units of its prepaid credit that are left, also where it pays by invoice by now. Raises BalanceUnknown."""
+    account = prepaid(balance, currency_of(conn, balance)).id
+    row = conn.execute(_SUMS_LOCKED if lock else _SUMS, {"names": [account]}).one()
+    left: int = row.credits - row.debits
+    return left
+
+
+def owes(conn: Connection, balance: str) -> bool:
+    """Whether it pays by invoice."""
+    return bool(_owing(conn, [balance]))
+
+
 _BALANCE = select(balances).where(balances.c.id == bindparam("name"))
 _SUMS = (
     select(accounts.c.debits, accounts.c.credits)

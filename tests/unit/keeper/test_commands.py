@@ -12,6 +12,7 @@ from entrepot.catalog.export import export as export_text
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.customers.key import hmac_of, parse
 from entrepot.customers.tables import read_keys, read_stored
+from entrepot.keeper import money
 from entrepot.keeper.commands import CommandRefused, CommandUnknown, execute, export
 from entrepot.keeper.compile import compile
 from entrepot.keeper.first_start import make_secrets
@@ -19,10 +20,11 @@ from entrepot.keeper.secrets import CredentialBroken, CredentialMissing
 from entrepot.kernel import instants
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, HOUR, SECOND
-from entrepot.ledger.tables import balance_of
+from entrepot.ledger.tables import balance_of, post_charges, prepaid_of, set_credit
 from entrepot.ledger.transfer import TransactionConflict
+from entrepot.limits import tables as leases
 from entrepot.snapshot import Snapshot, publish
-from entrepot.storage.database import metadata, open_database, prepare, read
+from entrepot.storage.database import metadata, open_database, prepare, read, write
 from entrepot.storage.folder import Folder
 
 NOW = instants.parse("2026-11-21T12:00:00Z")
@@ -395,6 +397,29 @@ def test_a_top_up_counts_once_however_often_it_is_sent(house: House) -> None:
         house.do("balance.top_up", **{**args, "amount": "100"})
     with read(house.engine) as connection:
         assert balance_of(connection, "acme") == 100_500_000_000
+
+
+def test_a_grant_that_is_sent_again_later_is_the_same_grant(house: House) -> None:
+    args = {"customer": "acme", "amount": "5", "until": "1d", "id": "GIFT"}
+    first = house.do("balance.grant", **args)
+    house.now += 2 * DAY
+    again = house.do("balance.grant", **args)
+    assert (first["posted"], again["posted"], again["known"]) == (True, False, True)
+    assert again["until"] == first["until"]
+    with pytest.raises(TransactionConflict):
+        house.do("balance.grant", **{**args, "until": "2d"})
+
+
+def test_what_was_paid_ahead_ends_at_its_end_also_after_the_change_to_invoices(house: House) -> None:
+    house.do("balance.grant", customer="acme", amount="5", kind="paid", until="1d", id="PAY")
+    with write(house.engine) as connection:
+        set_credit(connection, "acme", 10**12)
+        post_charges(connection, "usage/1", house.now, {("acme", "USD", "gpt-4o"): 10**9}, {})
+        assert leases.grant(connection, "acme", 1, 10**9, 10**12)
+    house.now += DAY
+    assert money.expire(house.engine, house.now) == []
+    with read(house.engine) as connection:
+        assert prepaid_of(connection, "acme") == 0
 
 
 def test_a_customer_that_changes_keeps_its_keys_projects_and_balance(house: House) -> None:

@@ -9,7 +9,7 @@ from entrepot.ledger import grant_tables
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.grant_tables import RefundHeld
 from entrepot.ledger.grants import Grant, RefundTooLarge, attribute, refund
-from entrepot.ledger.tables import account_balances, balance_of, open_balance, post_charges
+from entrepot.ledger.tables import account_balances, balance_of, open_balance, post_charges, prepaid_of, set_credit
 from entrepot.ledger.transfer import TransactionConflict
 from entrepot.storage.database import read, write
 
@@ -120,6 +120,16 @@ def test_what_is_in_leases_is_neither_taken_back_nor_refunded(engine: Engine) ->
         grant_tables.give_back(conn, "acme", "USD", 2 * USD, "R-1", 12, free=1 * USD)
     with read(engine) as conn:
         assert _left(conn) == 5 * USD
+
+
+def test_what_is_used_on_credit_burns_no_grant(engine: Engine) -> None:
+    with write(engine) as conn:
+        open_balance(conn, "acme", "USD")
+        grant_tables.add(conn, "acme", "USD", grant("PAY", 5 * USD))
+        set_credit(conn, "acme", 100 * USD)
+        post_charges(conn, "usage/1", 9, {("acme", "USD", "m"): 4 * USD}, {})
+        assert [each.used for each in grant_tables.read_grants(conn, "acme")] == [0]
+        assert prepaid_of(conn, "acme") == 5 * USD
 
 
 def test_a_refund_beyond_what_was_paid_changes_nothing(engine: Engine) -> None:
