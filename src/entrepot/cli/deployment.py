@@ -39,3 +39,32 @@ def _list(facts: dict[str, Any]) -> str:
         if rows
         else "no deployments yet; a priced model is one for every customer"
     )
+
+
+@command.command("show", short_help="one deployment")
+@click.argument("customer")
+@click.argument("name")
+@click.option("--project", default="default", metavar="NAME", help="The project it belongs to (default: default).")
+def show(customer: str, name: str, project: str) -> None:
+    """One deployment of a customer: its model and version now, where its calls go, what they cost."""
+    with admin() as api:
+        facts = api.get("deployments", customer, project, name)
+    show_or_json(facts, _show)
+
+
+def _show(d: dict[str, Any]) -> str:
+    version = f" {d['version']}" if d["version"] else ""
+    follows = {"expired": "pinned until it retires", "never": "pinned", "": "follows the default version"}
+    sale = "for sale" if d["for_sale"] else f"not for sale: {d['reason']}"
+    lines = [f"{d['name']} of {d['customer']}/{d['project']}: {d['model']}{version}, {sale}", ""]
+    rows = [("version", follows[d["upgrade"]]), ("lifecycle", d["lifecycle"])]
+    if d["retires_at"]:
+        instead = f", replaced by {d['replaced_by']}" if d["replaced_by"] else ""
+        rows.append(("retires", f"{d['retires_at']}{instead}"))
+    rows.append(("serves", ", ".join(d["operations"])))
+    rows.append(("tokens", f"context {d['context']:,}, at most {d['output_max']:,} of output"))
+    limits = ", ".join(f"{name} {value:,}" for name, value in d["limits"].items() if value and name != "window")
+    rows += [("limits", limits)] if limits else []
+    rows += [("route", f"{route['upstream']}/{route['vendor_model']}") for route in d["routes"]]
+    rows += [("price", f"{p['bucket']} {p['price']} {d['currency']} per {p['per']:,}") for p in d["prices"]]
+    return "\n".join([*lines, *(f"  {name:<10} {value}" for name, value in rows)])

@@ -33,8 +33,8 @@ VERBS = {
 NOUNS = {
     "key": "list  create  rotate  revoke",
     "customer": "list  show  suspend  resume",
-    "deployment": "list",
-    "upstream": "list",
+    "deployment": "list  show",
+    "upstream": "list  test",
     "book": "list  show",
     "limit": "list",
     "budget": "list",

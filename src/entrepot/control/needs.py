@@ -5,7 +5,7 @@ from typing import Any
 
 from entrepot.catalog.contents import MOST_OPERATIONS, BookVersion, Model
 from entrepot.catalog.standing import models_of
-from entrepot.kernel.instants import Instant, clock
+from entrepot.kernel.instants import Instant, clock, show
 from entrepot.pricing.book import not_for_sale, prices_at
 
 LEAST_FREE = 1 << 30  # of disk: 32 segments ahead of the journal
@@ -35,6 +35,11 @@ def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
         found.append(_need(f"ingestion fails: {facts['keeper']['failing']}", "read run/keeper.log in DATA"))
     found += _not_priced(facts["gateways"], facts["database"].get("missing_prices", {}), now)
     found += _credentials(facts["gateways"])
+    for each in facts["database"].get("retiring", []):
+        name = f"{each['model']} {each['version']}".strip()
+        instead = f"; {each['replaced_by']} takes its place" if each["replaced_by"] else ""
+        what = f"{name} retires on {each['retires_at'][:10]}{instead}"
+        found.append(_need(what, "tell its customers; give it a later retires, or move their deployments in FILE"))
     unrated = facts["database"].get("unrated", 0)
     if unrated:
         calls = "1 call has" if unrated == 1 else f"{unrated} calls have"
@@ -45,6 +50,16 @@ def of(facts: dict[str, Any], now: Instant) -> list[dict[str, str]]:
     late = [row for row in facts["database"].get("webhooks", []) if row["attempts"]]
     found += map(_of_webhook, late)
     return found
+
+
+def retiring(models: Mapping[str, Model], now: Instant) -> list[dict[str, str]]:
+    """Versions that retire soon: their customers want to hear of it before (azure-rules: 60 to 90 days)."""
+    return [
+        {"model": model.id, "version": each.name, "retires_at": show(each.retires_at), "replaced_by": each.replaced_by}
+        for model in models.values()
+        for each in model.versions
+        if each.ends_soon(now)
+    ]
 
 
 def missing_prices(

@@ -4,9 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from entrepot.catalog.contents import Catalog, Deployment
+from entrepot.catalog.lifecycle import version_in_use
 from entrepot.catalog.standing import models_of
 from entrepot.control.house import House, house
+from entrepot.control.problem import NotFound
 from entrepot.keeper.state import standing
+from entrepot.kernel.instants import show
 from entrepot.pricing.book import not_for_sale, prices_at
 from entrepot.storage.database import read
 
@@ -33,6 +37,52 @@ def list_deployments(
                 missing = not_for_sale(prices_at(book, model, now), now, catalog.models[model].operations)
                 rows.append(_row(each.id, project, name, model, cap or catalog.models[model].output_max, missing))
     return {"deployments": rows}
+
+
+@router.get("/deployments/{customer}/{project}/{name}", name="deployment.show")
+def show_deployment(
+    where: Annotated[House, Depends(house)], customer: str, project: str, name: str
+) -> dict[str, Any]:
+    """One deployment: the version that serves it now, where its calls go, what they cost."""
+    with read(where.engine) as connection:
+        catalog = standing(connection)
+    now = where.now()
+    owner = catalog.customers.get(customer)
+    if owner is None:
+        raise NotFound(f"no customer is called {customer!r}")
+    found = next((each for each in owner.deployments if (each.project, each.name) == (project, name)), None)
+    if found is None and not owner.deployments:
+        found = _by_default(catalog, project, name)
+    if found is None:
+        raise NotFound(f"{customer} has no deployment {name!r} in project {project!r}")
+    model = catalog.models[found.model]
+    version, _ = version_in_use(model.versions, model.default, found.version, found.upgrade, now)
+    prices = prices_at(catalog.book(owner.contract.book), model.id, now)
+    missing = not_for_sale(prices, now, model.operations)
+    if not version.serves(now):
+        missing = f"{model.id} {version.name} is retired".replace("  ", " ")
+    return {
+        **_row(customer, project, name, model.id, found.output_max or model.output_max, missing),
+        "version": version.name, "pinned": found.version, "upgrade": found.upgrade if found.version else "",
+        "lifecycle": version.lifecycle, "retires_at": show(version.retires_at) if version.retires_at else None,
+        "replaced_by": version.replaced_by, "operations": list(model.operations), "context": model.context,
+        "routes": [{"upstream": upstream, "vendor_model": named} for upstream, named in version.routes],
+        "prices": [{"bucket": bucket, "price": f"{each.price:f}", "per": each.per} for bucket, each in prices.items()],
+        "currency": next((each.currency for each in catalog.book(owner.contract.book)), ""),
+        "limits": {field: getattr(found.rates, field) for field in found.rates.__struct_fields__},
+    }  # fmt: skip
+
+
+def _by_default(catalog: Catalog, project: str, name: str) -> Deployment | None:
+    """What a name means to a customer who declares no deployment: a model, or a further name of one."""
+    for model in catalog.models.values():
+        if name == model.id:
+            return Deployment(project=project, name=name, model=name)
+        if name in model.names():
+            return Deployment(
+                project=project, name=name, model=model.id, version=model.names()[name], upgrade="never"
+            )  # fmt: skip
+    return None
 
 
 def _row(customer: str, project: str, name: str, model: str, cap: int, missing: str) -> dict[str, Any]:  # noqa: PLR0917

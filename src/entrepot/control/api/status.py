@@ -72,6 +72,7 @@ def _database(where: House) -> dict[str, Any]:
 
 def _kept(connection: Connection, where: House) -> dict[str, Any]:
     last = metering.last_ended(connection)
+    models = read_models(connection)
     counts = metering.state_counts(connection, day_of(where.now()))
     return {
         "last_ended": show(last) if last else None,
@@ -94,7 +95,8 @@ def _kept(connection: Connection, where: House) -> dict[str, Any]:
             }
             for row in event_tables.backlog(connection)
         ],
-        "missing_prices": needs.missing_prices(read_versions(connection), read_models(connection), where.now()),
+        "missing_prices": needs.missing_prices(read_versions(connection), models, where.now()),
+        "retiring": needs.retiring(models, where.now()),
     }
 
 
