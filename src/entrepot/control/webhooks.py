@@ -122,7 +122,7 @@ async def _send(house: House, client: httpx.AsyncClient, delivery: Delivery) -> 
                 return str(answer.status_code)
     except TimeoutError:
         return "no answer in time"
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # ValueError: no name of a host
         return f"no connection ({type(error).__name__})"
     except EntrepotError as error:
         return error.code
