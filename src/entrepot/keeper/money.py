@@ -135,9 +135,9 @@ def _moving(engine: Engine, args: Args, now: Instant, what: str) -> Iterator[tup
             if pays is not None and pays.by == "invoice":
                 raise CommandRefused(f"{customer} pays by invoice: it has a credit limit and no balance")
             yield connection, customer, amount_of(args, currency, what), currency, booking
-            after_change(connection, (customer,), now)
             if args.get("dry_run"):
-                raise _OnlyTried
+                raise _OnlyTried  # before anybody is told of it
+            after_change(connection, (customer,), now)
     except _OnlyTried:
         return
 

@@ -5,13 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from entrepot.catalog.contents import Thing
 from entrepot.catalog.export import export as export_text
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.customers.key import hmac_of, parse
-from entrepot.customers.tables import read_keys, read_stored
+from entrepot.customers.tables import customer_table, read_keys, read_stored
 from entrepot.keeper import money
 from entrepot.keeper.commands import CommandRefused, CommandUnknown, execute, export
 from entrepot.keeper.compile import compile
@@ -420,6 +420,17 @@ def test_what_was_paid_ahead_ends_at_its_end_also_after_the_change_to_invoices(h
     assert money.expire(house.engine, house.now) == []
     with read(house.engine) as connection:
         assert prepaid_of(connection, "acme") == 0
+
+
+def test_a_dry_run_tells_nobody_what_has_not_come_true(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.do("balance.top_up", customer="acme", amount="5", currency="USD", id="PAY")
+    with write(house.engine) as connection:
+        connection.execute(update(customer_table).where(customer_table.c.id == "acme").values(warn_below=3 * 10**9))
+    args = {"customer": "acme", "amount": "4", "id": "R-1"}
+    house.do("balance.refund", **args, dry_run=True)
+    assert caplog.messages == []
+    house.do("balance.refund", **args)
+    assert len(caplog.messages) == 1
 
 
 def test_a_customer_that_changes_keeps_its_keys_projects_and_balance(house: House) -> None:
