@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from entrepot.serve import heartbeat
 from entrepot.serve.process import Ground, Process
+from entrepot.serve.settings import Value
 from entrepot.serve.wiring import ROLES
 from entrepot.storage.folder import Folder
 
@@ -32,7 +34,8 @@ class Engine:
         self.alive, self.ours = os.pipe()
         self.board = heartbeat.create()
         self.process = Process(LOCAL, 0)
-        self.process.start(Ground(data, {"drain_seconds": 20}, self.alive, self.board), None, None)
+        settings: dict[str, Value] = {"drain_seconds": 20, "reload_drain_seconds": 60}
+        self.process.start(Ground(data, settings, self.alive, self.board), None, None)
         until = time.monotonic() + 60
         while self.process.ready is None and time.monotonic() < until:
             self.process.read_facts()
@@ -134,6 +137,41 @@ def test_when_the_parent_dies_it_ends_its_calls_first(tmp_path: Path) -> None:
         assert engine.process.popen.wait(10) == 0
     finally:
         engine.close()
+
+
+def test_a_successor_takes_the_name_and_the_one_before_ends_its_calls_first(tmp_path: Path) -> None:
+    before = Engine(tmp_path)
+    connection = before.connect()
+    response = before.chat(connection, stream=True, max_tokens=400, ignore_eos=True)
+    failed, stop = [], threading.Event()
+
+    def knock() -> None:
+        while not stop.is_set():
+            try:
+                before.connect().close()
+            except OSError as error:
+                failed.append(error)
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    after = Engine(tmp_path)
+    try:
+        before.process.ask(signal.SIGUSR1)
+        assert after.chat(max_tokens=2).status == 200
+        assert before.process.popen is not None
+        assert before.process.popen.poll() is None
+        assert response.read().decode().rstrip().endswith("[DONE]")
+        connection.close()
+        assert before.process.popen.wait(10) == 0
+        stop.set()
+        knocking.join()
+        assert after.chat(max_tokens=2).status == 200
+        assert failed == []
+        assert [path.name for path in after.socket.parent.glob("local*.sock")] == ["local.sock"]
+    finally:
+        stop.set()
+        before.close()
+        after.close()
 
 
 def test_without_the_model_it_says_so_and_ends(tmp_path: Path) -> None:
