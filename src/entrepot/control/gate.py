@@ -18,7 +18,8 @@ OPERATOR = frozenset({
     "key.list", "key.create", "key.rotate", "key.revoke", "customer.list", "customer.show",
     "run.begin", "key.bill", "live.read",
     "deployment.list", "deployment.show", "upstream.list", "upstream.test", "book.list", "book.show", "balance.list",
-    "balance.show", "balance.top-up", "balance.grant", "balance.refund", "customer.suspend", "customer.resume", "limit.list", "budget.list", "event.list",
+    "balance.show", "balance.top-up", "balance.grant", "balance.refund", "customer.suspend", "customer.resume",
+    "limit.list", "budget.list", "event.list",
 })  # fmt: skip
 
 
