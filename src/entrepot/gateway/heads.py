@@ -70,11 +70,11 @@ def sunset_line(retires_at: Instant) -> bytes:
     return b"sunset: %b\r\n" % format_datetime(to_datetime(retires_at), usegmt=True).encode()
 
 
-def stream_head(lines: bytes) -> bytes:
-    """Head of an event stream, whole."""
+def stream_head(lines: bytes, *, chunked: bool) -> bytes:
+    """Head of an event stream, whole; one that is not chunked ends with its connection."""
     return (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
-        b"x-accel-buffering: no\r\ntransfer-encoding: chunked\r\n%b\r\n" % lines
+        b"x-accel-buffering: no\r\n%b%b\r\n" % (b"transfer-encoding: chunked\r\n" if chunked else b"", lines)
     )
 
 

@@ -24,12 +24,13 @@ _COMMENT = b": waiting for the model\n\n"
 class Reply:
     """The client's side of one call. `client` is None once it has gone."""
 
-    __slots__ = ("client", "dialect", "held", "request_id", "spoke_at", "started")
+    __slots__ = ("chunked", "client", "dialect", "held", "request_id", "spoke_at", "started")
 
     def __init__(self, client: "Connection", request_id: str, dialect: Dialect) -> None:
         self.client: Connection | None = client
         self.request_id = request_id
         self.dialect = dialect
+        self.chunked = client.takes_chunks
         self.started = False  # a byte of the answer is with the client
         self.spoke_at: Instant = 0  # when a stream that has brought nothing yet was last kept alive
         self.held: list[bytes] = []  # what waits for the ending: from the usage-bearing or terminal event on
@@ -47,12 +48,12 @@ class Reply:
         """The head of a stream, once."""
         if self.client is not None and not self.started:
             self.started = True
-            self.client.write(stream_head(self.lines(offer) + self.client.leaving()))
+            self.client.write(stream_head(self.lines(offer) + self.client.leaving(), chunked=self.chunked))
 
     def pass_on(self, data: bytes) -> None:
         """A piece of a stream that need not wait."""
         if self.client is not None:
-            self.client.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self.client.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
 
     def hold(self, data: bytes) -> bool:
         """A piece that waits for the ending; False if there are too many."""
@@ -64,7 +65,7 @@ class Reply:
         if self.client is not None and now - max(self.spoke_at, since) >= KEEP_ALIVE:
             self.spoke_at = now
             self.begin(offer)
-            self.client.write(b"%x\r\n%b\r\n" % (len(_COMMENT), _COMMENT))
+            self.pass_on(_COMMENT)
 
     def whole(self, offer: "Offer", head: ResponseHead, body: bytes, readable: bytes) -> None:
         """The vendor's answer as it is. `readable`: without its encoding, for a stream that has begun meanwhile."""
@@ -79,8 +80,11 @@ class Reply:
 
     def finish(self, last: bytes) -> None:
         """The end of a stream, after what is still to be said."""
-        if self.client is not None:
-            self.client.last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n")
+        if self.client is None:
+            return
+        if self.chunked:
+            last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n"
+        self.client.last(last)
 
     def refuse(self, trouble: Problem) -> None:
         """The end of an answer that there is none."""

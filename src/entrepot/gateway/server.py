@@ -296,6 +296,11 @@ class Connection(asyncio.Protocol):
         self._keep = False
         return b"connection: close\r\n"
 
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether an answer may be framed in chunks."""
+        return self._head is None or self._head.takes_chunks
+
     def echo(self) -> bytes:
         """Header lines of the answer that repeat something of the request."""
         return echo_lines(self._head)

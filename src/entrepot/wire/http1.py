@@ -92,7 +92,8 @@ class HeadBroken(EntrepotError):
 
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
-    """`headers` has lower-case names; repeated ones are joined with a comma. `target` stands as sent."""
+    """`headers` has lower-case names; repeated ones are joined with a comma. `target` stands as sent. `takes_chunks`:
+    an answer may be framed in chunks, which HTTP/1.0 does not know (RFC 9112 §6.1)."""
 
     method: bytes
     target: bytes
@@ -103,6 +104,7 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     chunked: bool
     keep_alive: bool
     expect_continue: bool
+    takes_chunks: bool
 
 
 class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +169,7 @@ def parse_request_head(block: bytes) -> RequestHead:
     return RequestHead(
         method=method, target=target, path=path, query=query, headers=headers, length=length, chunked=chunked,
         keep_alive=recent and (connection is None or connection == b"keep-alive" or _stays(connection)),
-        expect_continue=expect is not None and recent,
+        expect_continue=expect is not None and recent, takes_chunks=recent,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from test_exchange import Bench, head, run
 
+from desks import KEY
 from entrepot.gateway.reply import KEEP_ALIVE
 from entrepot.kernel.instants import SECOND
 
@@ -93,5 +94,28 @@ def test_a_browser_may_read_the_answer_and_ask_before_its_call(tmp_path: Path) -
         bench.client.data_received(b"GET /v1/models HTTP/1.1\r\nhost: x\r\norigin: http://a\r\n\r\n")
         assert b"401 Unauthorized" in bench.wire.got
         assert b"access-control-allow-origin: *\r\n" in bench.wire.got
+
+    run(tmp_path, work)
+
+
+def test_a_client_of_http_1_0_gets_a_stream_without_chunks_that_ends_with_its_connection(tmp_path: Path) -> None:
+    event = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+
+    async def work(bench: Bench) -> None:
+        body = b'{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+        lines = b"POST /v1/chat/completions HTTP/1.0\r\nauthorization: Bearer %b\r\ncontent-length: %d\r\n\r\n"
+        bench.client.data_received(lines % (KEY.encode(), len(body)) + body)
+        bench.disk()
+        exchange: Any = bench.client.answering
+        later(bench, 11)
+        assert exchange.wants_stream(head(0, 200, b"content-type: text/event-stream\r\n"))
+        exchange.stream_data(event)
+        exchange.stream_data(USAGE + b"data: [DONE]\n\n")
+        bench.disk()
+        lines, _, got = bench.wire.got.partition(b"\r\n\r\n")
+        assert b"transfer-encoding" not in lines
+        assert b"connection: close" in lines
+        assert got == COMMENT + event + b"data: [DONE]\n\n"
+        assert bench.wire.closed
 
     run(tmp_path, work)
