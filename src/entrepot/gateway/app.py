@@ -260,19 +260,24 @@ class Gateway:
         self, exchange: Exchange, connection: Connection, route: Route, need: Need, word: Granted | str | None
     ) -> None:
         """The keeper's word about a hold that was not in hand."""
-        if word is None:
-            exchange.begin(exchange.admitted_at)
-            end_calls((exchange,), self.desk.snapshot)  # it may have waited through a suspension
-            return
-        exchange.free_limits(NOTHING)
-        if exchange.reply.client is None:
-            return
-        if isinstance(word, str):
+        offer = need.offer
+        trouble: Problem | None
+        if word is None:  # it has waited: what was asked before is asked again
+            trouble = self.desk.turned_away(offer.key, offer.customer)
+            trouble = trouble or (None if self.has_room() else problem.journal_full())
+            if trouble is None:
+                exchange.begin(exchange.admitted_at)
+                return
+            self.leases.end(offer.leases, need.hold, 0)
+        elif isinstance(word, str):
             trouble = problem.lease_unavailable()
         else:
             trouble = short_of_money(need, exchange.call, word)
+        exchange.free_limits(NOTHING)
+        if exchange.reply.client is None:
+            return
         trouble = msgspec.structs.replace(trouble, lines=exchange.limit_lines())
-        self._refuse(connection, route, trouble, exchange.request_id, need.offer.deployment.name)
+        self._refuse(connection, route, trouble, exchange.request_id, offer.deployment.name)
 
     def _models(self, connection: Connection, route: Route) -> None:
         """The list, or the one that the path names."""

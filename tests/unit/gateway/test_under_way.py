@@ -1,9 +1,13 @@
-"""What a drain waits for."""
+"""Calls that wait: a drain waits for them, and when they go on they are judged anew."""
 
 import asyncio
 from pathlib import Path
 
-from test_exchange import LIMIT, Bench, give_shares, run
+import pytest
+from test_exchange import ANSWER, LIMIT, Bench, give_shares, head, limited, run
+from test_suspension import suspend
+
+from desks import KEY_ID
 
 
 def test_a_call_that_waits_for_a_share_or_for_money_is_under_way(tmp_path: Path) -> None:
@@ -30,5 +34,34 @@ def test_a_call_that_waits_for_a_share_or_for_money_is_under_way(tmp_path: Path)
         await asyncio.sleep(0.3)
         assert not gateway.under_way()
         assert bench.wire.got.startswith(b"HTTP/1.1 503 ")
+
+    run(tmp_path, work, key={"limit": LIMIT}, free=0)
+
+
+@pytest.mark.parametrize(("event", "status"), [("suspended", 403), ("revoked", 401), ("full", 503), ("nothing", 0)])
+def test_a_call_that_waited_for_money_is_judged_anew(tmp_path: Path, event: str, status: int) -> None:
+    async def work(bench: Bench) -> None:
+        gateway, decided = bench.gateway, []
+        gateway.leases.need = lambda _leases, _hold, word: decided.append(word)  # type: ignore[method-assign]
+        give_shares(bench)
+        bench.call()
+        if event == "suspended":
+            suspend(bench, tmp_path)
+        elif event == "revoked":
+            bench.desk.deny([KEY_ID])
+        elif event == "full":
+            gateway._room = lambda _open: False
+        bench.lease.granted = 10**12
+        assert bench.lease.take(bench.client.answering.hold)  # type: ignore[union-attr]
+        decided[0](None)
+        bench.disk()
+        if status:
+            assert bench.wire.got.startswith(b"HTTP/1.1 %d " % status)
+            assert bench.sent == bench.records == []
+            assert limited(bench) == {"requests": 1, "tokens": 0, "calls": 0}
+        else:
+            bench.client.answering.answer(head(len(ANSWER)), ANSWER)  # type: ignore[union-attr]
+            bench.disk()
+            assert bench.wire.got.endswith(ANSWER)
 
     run(tmp_path, work, key={"limit": LIMIT}, free=0)
