@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -30,6 +32,8 @@ deployments = [
   { project = "app", name = "other", model = "fake-model" },
 ]
 limits = [{ rpm = 600, tpm = 200_000 }]
+[customer.office]
+pays = { by = "invoice", credit_limit = 10.00 }
 [customer.late]
 contract = { book = "list", until = 2026-02-01T00:00:00Z, from = 2026-01-01T00:00:00Z }
 """
@@ -199,6 +203,28 @@ def test_what_a_grant_has_left_at_its_end_is_taken_back(house: House) -> None:
     assert float(facts["left"]) <= float(before)
     assert any(each["kind"] == "expiry" for each in facts["postings"])
     assert "all agree" in _run(house, "verify")
+
+
+def test_a_customer_that_pays_by_invoice_owes_and_has_no_balance_to_move(house: House) -> None:
+    assert re.search(r"10(\.00)? USD left of a credit limit of 10\b", _run(house, "balance", "show", "office"))
+    key = _key(house, "office")
+    status, _ = house.post(chat_body("fake-model", completion=1000, events=1, max_tokens=1000), key=key)
+    assert status == 200
+
+    def owes() -> bool:
+        left = {each["balance"]: each["left"] for each in house.ask("balance", "list")["balances"]}
+        return bool(Decimal(left["office"]) < 10)
+
+    _within(20, owes)
+    shown = house.ask("balance", "show", "office")
+    assert [each["kind"] for each in shown["postings"]] == ["usage"]
+    said = _run(house, "balance", "top-up", "office", "5", "USD", "--id", "O-1", code=1)
+    assert "office pays by invoice: it has a credit limit and no balance" in said
+    text = house.catalog.read_text()
+    house.catalog.write_text(text.replace('pays = { by = "invoice", credit_limit = 10.00 }', ""))
+    said = _run(house, "apply", str(house.catalog), "--yes", code=1)
+    house.catalog.write_text(text)
+    assert "office has paid by invoice and money has moved: how it pays stays" in said
 
 
 def test_limits_of_customers_deployments_and_keys_are_listed(house: House) -> None:

@@ -105,13 +105,22 @@ def _checked(verb: str, customer: str, amount: str, currency: str, id_: str) -> 
 
 def _list(facts: dict[str, Any]) -> str:
     columns = [Column("balance"), Column("left", "amount", 3), Column("of it in leases", "amount", 3), Column("")]
-    rows = [(b["balance"], grouped(b["left"]), grouped(b["leased"]), b["currency"]) for b in facts["balances"]]
+    rows = [
+        (each["balance"], grouped(each["left"]), grouped(each["leased"]), each["currency"] + _of_limit(each))
+        for each in facts["balances"]
+    ]
     return lay_out(columns, rows) if rows else "no balances yet; a customer of the catalog has one"
+
+
+def _of_limit(balance: dict[str, Any]) -> str:
+    """Of a customer that pays by invoice: what it may owe."""
+    limit = balance["credit_limit"]
+    return "" if limit is None else f" of a credit limit of {grouped(limit)}"
 
 
 def _show(facts: dict[str, Any]) -> str:
     currency = facts["currency"]
-    head = f"{facts['balance']}: {grouped(facts['left'])} {currency} left, of which "
+    head = f"{facts['balance']}: {grouped(facts['left'])} {currency} left{_of_limit(facts)}, of which "
     head += f"{grouped(facts['leased'])} in leases for calls; calls under way hold {grouped(facts['held'])}"
     return "\n\n".join(part for part in (head, _grants(facts["grants"]), _postings(facts)) if part)
 

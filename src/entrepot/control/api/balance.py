@@ -58,7 +58,7 @@ class Refund(BaseModel):
 
 @router.get("/balances", name="balance.list")
 def list_balances(where: Annotated[House, Depends(house)]) -> dict[str, Any]:
-    """Every balance: left in the ledger, and what of it gateways hold in leases."""
+    """Every balance: left in the ledger or of the credit limit, and what of it gateways hold in leases."""
     with read(where.engine) as connection:
         return {"balances": _balances(connection)}
 
@@ -125,19 +125,21 @@ def _balances(connection: Connection) -> list[dict[str, Any]]:
     leased: dict[str, int] = {}
     for _slot, totals in all_leases(connection):
         leased[totals.balance] = leased.get(totals.balance, 0) + outstanding(totals)
+    funds = ledger.all_funds(connection)
     return [
         {
-            "balance": balance,
-            "currency": currency,
-            "left": exact(left, currency),
-            "leased": exact(leased.get(balance, 0), currency),
+            "balance": row.id,
+            "currency": row.currency,
+            "left": exact(funds[row.id], row.currency),
+            "leased": exact(leased.get(row.id, 0), row.currency),
+            "credit_limit": None if row.credit_limit is None else exact(row.credit_limit, row.currency),
         }
-        for balance, currency, left in ledger.all_balances(connection)
+        for row in connection.execute(select(ledger.balances).order_by(ledger.balances.c.id))
     ]
 
 
 def _postings(connection: Connection, balance: str, currency: str) -> list[dict[str, Any]]:
-    account = ledger.prepaid(balance, currency).id
+    account = connection.execute(select(ledger.balances.c.account).where(ledger.balances.c.id == balance)).scalar()
     moves, heads = ledger.transfers.c, ledger.transactions.c
     rows = connection.execute(
         select(heads.seq, heads.id, heads.kind, heads.at, heads.about, moves.debit, moves.amount)

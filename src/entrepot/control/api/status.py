@@ -16,7 +16,7 @@ from entrepot.control.house import House, house
 from entrepot.journal.files import RealDisk, segments, streams
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, SECOND, day_of, show
-from entrepot.ledger.tables import all_balances
+from entrepot.ledger.tables import all_balances, all_funds
 from entrepot.limits import event_tables
 from entrepot.metering import tables as metering
 from entrepot.pricing.tables import read_versions
@@ -71,7 +71,7 @@ def _database(where: House) -> dict[str, Any]:
 
 
 def _kept(connection: Connection, where: House) -> dict[str, Any]:
-    last = metering.last_ended(connection)
+    last, funds = metering.last_ended(connection), all_funds(connection)
     models = read_models(connection)
     counts = metering.state_counts(connection, day_of(where.now()))
     return {
@@ -81,8 +81,8 @@ def _kept(connection: Connection, where: House) -> dict[str, Any]:
         "unrated": len(metering.unrated(connection)),
         "streams": len(metering.positions(connection)),
         "balances": [
-            {"balance": name, "left": exact(left, currency), "currency": currency}
-            for name, currency, left in all_balances(connection)
+            {"balance": name, "left": exact(funds[name], currency), "currency": currency}
+            for name, currency, _ in all_balances(connection)
         ],
         "events": [
             {"id": row.id, "at": show(row.at), "kind": row.kind, "customer": row.customer, "about": row.about}
