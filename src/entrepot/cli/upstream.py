@@ -55,7 +55,7 @@ def _test(facts: dict[str, Any]) -> str:
     lines = [f"{facts['upstream']}: {'good' if facts['good'] else 'does not work'}", f"  {facts['did']}"]
     lines.append(f"  {answered}{trouble}")
     if facts["listed"] is not None:
-        lines.append(f"  {facts['listed']:,} models listed")
+        lines.append("  1 model listed" if facts["listed"] == 1 else f"  {facts['listed']:,} models listed")
     for route in facts["routes"]:
         known = {True: "listed", False: "not in its list", None: ""}[route["listed"]]
         lines.append(f"    {route['model']} → {route['vendor_model']}{'   ' + known if known else ''}")

@@ -135,10 +135,13 @@ def _issue(error: Any) -> dict[str, str]:
     return {"where": where, "message": plain(f"{name} {said}")}
 
 
-async def _plain(_request: Request, error: Exception) -> JSONResponse:
+async def _plain(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-    return JSONResponse({"error": {"code": code, "message": str(error.detail)}}, error.status_code)
+    asked = plain(f"{request.method} {request.url.path}")
+    words = {404: f"the admin API has nothing at {asked}", 405: f"the admin API does not know {asked}"}
+    message = words.get(error.status_code, str(error.detail))
+    return JSONResponse({"error": {"code": code, "message": message}}, error.status_code)
 
 
 async def _database(_request: Request, error: Exception) -> JSONResponse:

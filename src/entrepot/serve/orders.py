@@ -88,5 +88,5 @@ class Orders:
 def _question(line: bytes) -> str:
     try:
         return str(json.loads(line)["ask"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""

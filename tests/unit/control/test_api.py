@@ -181,3 +181,11 @@ def test_status_ends_with_a_whole_line(folder: Folder, capsys: pytest.CaptureFix
         text = capsys.readouterr().out
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
+
+
+def test_an_address_that_is_none_is_named(call: Call) -> None:
+    status, facts = call("POST", "/admin/upstreams//test", json={})
+    assert (status, facts["error"]["code"]) == (404, "not_found")
+    assert facts["error"]["message"] == "the admin API has nothing at POST /admin/upstreams//test"
+    status, facts = call("POST", "/admin/usage", json={})
+    assert (status, facts["error"]["message"]) == (405, "the admin API does not know POST /admin/usage")
