@@ -46,6 +46,11 @@ _KEPT: Final = {
 }
 
 
+#: A call with none of these needs no look at them: nearly all have none.
+_RARE: Final = frozenset((*_GROUNDED, *_KEPT, "store", "service_tier"))
+_COMMON: Final = _KNOWN - _RARE
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a call asks for, as every parser of it must read it.
 
@@ -78,10 +83,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 def read_chat(body: bytes, *, model_required: bool = True) -> Call:
     """Reads and checks a chat body; raises BadField. Azure's classic paths name the deployment, so need no model."""
     fields = read_fields(body)
-    if not _KNOWN.issuperset(fields):
-        refuse_variants(fields, GOVERNING)
     get = fields.get
     cap, n, stream, include_usage = None, 1, False, False
+    tier, store, grounded = "", False, False
+    if not _COMMON.issuperset(fields):
+        if not _KNOWN.issuperset(fields):
+            refuse_variants(fields, GOVERNING)
+        store, grounded = _store(fields), _grounded(fields)
+        if (raw := get("service_tier")) is not None:
+            tier = tier_of(raw)
     model = model_of(get("model"), required=model_required)
     if (raw := get("max_completion_tokens")) is not None:
         cap = count_of(raw, "max_completion_tokens", MAX_CAP)
@@ -102,9 +112,8 @@ def read_chat(body: bytes, *, model_required: bool = True) -> Call:
     text_bytes = len(body) - data_bytes
     return Call(
         model=model, output_cap=cap, n=n, stream=stream, include_usage=include_usage,
-        service_tier="" if (raw := get("service_tier")) is None else tier_of(raw), store=_store(fields),
-        messages=messages, media=media, text_bytes=text_bytes,
-        input_bound=text_bytes + TOKENS_PER_MESSAGE * messages + media_bound, grounded=_grounded(fields), fields=fields,
+        service_tier=tier, store=store, messages=messages, media=media, text_bytes=text_bytes,
+        input_bound=text_bytes + TOKENS_PER_MESSAGE * messages + media_bound, grounded=grounded, fields=fields,
     )  # fmt: skip
 
 

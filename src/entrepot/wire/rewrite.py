@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from entrepot.wire.fields import Fields, read_fields, span_of
+from entrepot.wire.fields import read_fields, span_of
 from entrepot.wire.openai import Call
 
 _encode = msgspec.json.Encoder().encode
@@ -32,21 +32,34 @@ def rewrite(
     before the caller's prompt_cache_key, if there is one.
     """
     fields = call.fields
-    changed: dict[str, bytes] = {}
+    splices: list[tuple[int, int, bytes]] = []  # (from, until, new bytes)
+    front: list[bytes] = []
     if model is not None and model != call.model:
-        changed["model"] = _encode(model)
+        if "model" in fields:
+            splices.append((*span_of(body, fields, "model"), _encode(model)))
+        else:
+            front.append(b'"model":' + _encode(model))
     if force_usage and call.stream and not call.include_usage:
-        options = fields.get("stream_options")
-        changed["stream_options"] = b'{"include_usage":true}' if options is None else _with_usage(bytes(options))
+        if (options := fields.get("stream_options")) is None:
+            front.append(b'"stream_options":{"include_usage":true}')
+        else:
+            splices.append((*span_of(body, fields, "stream_options"), _with_usage(bytes(options))))
     if output_cap is not None:
         text = b"%d" % output_cap
         named = [name for name in _CAPS if name in fields and bytes(fields[name]) != b"null"]
-        changed |= {name: text for name in named or [cap_field] if name not in fields or bytes(fields[name]) != text}
+        for name in named or [cap_field]:
+            if name not in fields:
+                front.append(b'"%b":%b' % (name.encode(), text))
+            elif bytes(fields[name]) != text:
+                splices.append((*span_of(body, fields, name), text))
     if never_store and call.store:
-        changed["store"] = b"false"
+        splices.append((*span_of(body, fields, "store"), b"false"))
     if cache_scope and (key := fields.get("prompt_cache_key")) is not None and bytes(key) != b"null":
-        changed["prompt_cache_key"] = _encode(scoped(cache_scope, bytes(key)))
-    return _splice(body, fields, changed) if changed else body
+        splices.append((*span_of(body, fields, "prompt_cache_key"), _encode(scoped(cache_scope, bytes(key)))))
+    if front:
+        at = body.index(b"{") + 1
+        splices.append((at, at, b",".join(front) + b","))
+    return _spliced(body, splices) if splices else body
 
 
 def scoped(scope: str, raw: bytes) -> str:
@@ -60,17 +73,7 @@ def scoped(scope: str, raw: bytes) -> str:
     return f"{scope}-{key}"
 
 
-def _splice(body: bytes, fields: Fields, changed: dict[str, bytes]) -> bytes:
-    splices: list[tuple[int, int, bytes]] = []  # (from, until, new bytes)
-    front: list[bytes] = []
-    for name, value in changed.items():
-        if name in fields:
-            splices.append((*span_of(body, fields, name), value))
-        else:
-            front.append(b'"%b":%b' % (name.encode(), value))
-    if front:
-        at = body.index(b"{") + 1
-        splices.append((at, at, b",".join(front) + b","))
+def _spliced(body: bytes, splices: list[tuple[int, int, bytes]]) -> bytes:
     if len(splices) == 1:
         start, end, new = splices[0]
         return body[:start] + new + body[end:]

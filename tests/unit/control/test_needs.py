@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from entrepot.control.needs import LEAST_FREE, of
-from entrepot.kernel.instants import parse
+from entrepot.catalog.contents import Model
+from entrepot.catalog.lifecycle import Version
+from entrepot.control.needs import LEAST_FREE, of, retiring
+from entrepot.kernel.instants import DAY, parse, show
 
 NOW = parse("2026-11-21T12:20:00Z")
 
@@ -63,3 +65,12 @@ def test_the_worst_comes_first() -> None:
     )
     whats = [need["what"] for need in of(facts, NOW)]
     assert [what.split()[0] for what in whats] == ["slot", "the", "1,023", "the", "ingestion"]
+
+
+def test_a_version_that_retires_soon_is_told_of_with_its_successor() -> None:
+    soon = Version(name="old", routes=(("u", "m"),), retires_at=NOW + 30 * DAY, replaced_by="next")
+    later = Version(name="new", routes=(("u", "m"),), retires_at=NOW + 400 * DAY)
+    models = {"m": Model(id="m", versions=(soon, later), context=9, output_max=9, default="new")}
+    (need,) = of(_facts(database={"answers": True, "retiring": retiring(models, NOW)}), NOW)
+    assert need["what"] == f"m old retires on {show(NOW + 30 * DAY)[:10]}; next takes its place"
+    assert "move their deployments" in need["do"]
