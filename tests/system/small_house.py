@@ -62,6 +62,8 @@ def _loop(
         if (data / f"hang-{name}").exists():
             (data / f"hang-{name}").unlink()
             time.sleep(60)
+        while (data / f"circle-{name}").exists():
+            pass
         if (data / f"tell-{name}").exists():
             (data / f"tell-{name}").unlink()
             ready({"note": "hello"})

@@ -76,6 +76,17 @@ def test_a_process_that_hangs_in_its_loop_is_killed_too(house: Callable[..., Run
     assert run.event("exited")["name"] == "keeper"
 
 
+def test_a_process_that_turns_in_a_circle_is_killed_after_a_second_of_turns(
+    house: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = house(ENTREPOT_SILENCE_SECONDS="1")
+    first = run.ready()["extra"]["pid"]
+    (tmp_path / "circle-extra").touch()
+    assert within(15, lambda: gone(first)) > 1.5
+    (tmp_path / "circle-extra").unlink()
+    assert run.event("exited")["name"] == "extra"
+
+
 def test_a_start_that_takes_longer_than_the_silence_is_no_silence(house: Callable[..., Run]) -> None:
     run = house(ENTREPOT_SILENCE_SECONDS="1", SLOW_START="2.5")
     run.ready()

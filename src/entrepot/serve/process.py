@@ -16,6 +16,8 @@ from entrepot.serve.wiring import Role
 _LOG_BYTES = 1 << 20  # a role's log is set aside at a start when it is larger; one old one is kept
 _FACTS_BYTES = 1 << 18  # unread facts of one child that we keep; a line is at most 60 kB
 _QUICK_SECONDS = 0.25  # an exit sooner than this after the start counts as a failing start, even of one that was ready
+_STARVED_MOST = 6  # times the silence that a process without a turn may be silent
+_CIRCLE_SECONDS = 1.0  # of CPU without a beat: it had its turns
 _PAUSE_FIRST, _PAUSE_MOST = 0.05, 1.0
 
 
@@ -56,6 +58,7 @@ class Process:
         self._ready_at = 0.0
         self._pause = 0.0
         self._unread = b""
+        self._starved_at: float | None = None  # seconds of CPU it had when its silence became too long
 
     @property
     def running(self) -> bool:
@@ -156,7 +159,19 @@ class Process:
             return False
         if self.ready is None:
             return now - self.started_at > start
-        return now - max(board.last(self.cell) / 1e9, self._ready_at) > silence
+        quiet = now - max(board.last(self.cell) / 1e9, self._ready_at)
+        if quiet <= silence:
+            self._starved_at = None
+            return False
+        return quiet > _STARVED_MOST * silence or not self._starves()
+
+    def _starves(self) -> bool:
+        """It would run, and the machine gives it no turn: killing it would cost the others what it waits for. One that
+        hangs or is stopped does not want a turn; one that turns in a circle gets some."""
+        state, spent = _turns(self.popen.pid if self.popen else 0)
+        if self._starved_at is None:
+            self._starved_at = spent
+        return state == "R" and spent - self._starved_at < _CIRCLE_SECONDS
 
     def ask(self, sign: signal.Signals) -> None:
         """SIGTERM: stop soon. SIGUSR1: take nothing new, and stop when nothing is left."""
@@ -174,6 +189,15 @@ class Process:
         except OSError:
             return ""
         return "\n".join(written[-4096:].decode(errors="replace").splitlines()[-12:])
+
+
+def _turns(pid: int) -> tuple[str, float]:
+    """State of the main thread as the kernel names it, and the seconds of CPU that the process has had."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", 0.0
+    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def describe_exit(code: int) -> str:
