@@ -55,6 +55,11 @@ def test_files_are_short() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > 400 and name not in LONG_FILES} == {}
 
 
+def test_every_test_module_has_a_name_of_its_own() -> None:
+    names = [path.name for path in PYTHON if path.name.startswith("test_")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
 def test_no_file_is_named_after_nothing() -> None:
     assert [str(path) for path in PYTHON if path.stem in FORBIDDEN_FILES] == []
 

@@ -63,18 +63,26 @@ def _frames(shown: str) -> list[list[str]]:
     return [part.removeprefix("\x1b[H").replace("\x1b[K", "").replace("\r", "").split("\n") for part in found]
 
 
+def _busy(shown: str) -> list[list[str]]:
+    """The frames in which calls have ended."""
+    rows = [(frame, [line.split() for line in frame if line.startswith("demo")]) for frame in _frames(shown)]
+    return [frame for frame, found in rows if found and float(found[0][2]) > 0]
+
+
 def test_a_screen_is_redrawn_in_place_and_the_terminal_given_back(terminal: Terminal) -> None:
     before = terminal.settings()
     shown = terminal.read_until("demo")
     assert shown.startswith(ENTER)
     terminal.type("x")
-    time.sleep(0.7)
+    until = time.monotonic() + 20
+    while not _busy(terminal.shown) and time.monotonic() < until:
+        terminal._read(0.1)
     terminal.type("q")
     assert terminal.end() == 0
     assert terminal.shown.endswith(LEAVE)
     assert terminal.settings() == before
     assert "\x1b[2J" not in terminal.shown, "wiping the screen first is what flickers"
-    busy = next(frame for frame in _frames(terminal.shown) if any(line.startswith("demo") for line in frame))
+    busy = _busy(terminal.shown)[0]
     assert busy[0].endswith("2 workers")
     assert busy[2].split() == [
         "customer", "model", "calls/s", "open", "refused/s", "in/s", "out/s", "charge/s", "p50", "p99"

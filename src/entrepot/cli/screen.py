@@ -73,13 +73,13 @@ class Screen:
         self._write(_BEGIN + "\x1b[H" + "\x1b[K\r\n".join(lines) + "\x1b[K\x1b[J" + _END)
 
     def wait(self, seconds: float) -> str:
-        """A key, or "" when the time is over or the size is another."""
+        """The keys that were typed, or "" when the time is over or the size is another."""
         ready = select.select([self._in, self._wake], [], [], max(0.0, seconds))[0]
         if self._wake in ready:
             os.read(self._wake, 64)
         if self._in in ready:
             data = os.read(self._in, 64)
-            return data[:1].decode("latin-1") or "q"  # the end of the input ends it too
+            return data.decode("latin-1") or "q"  # the end of the input ends it too
         return ""
 
     def _resized(self, _number: int, _frame: FrameType | None) -> None:

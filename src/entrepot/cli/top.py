@@ -75,7 +75,7 @@ def _watch(api: Admin, before: Sample, names: tuple[str, ...], every: float) -> 
         due = time.monotonic() + every
         while True:
             screen.draw(screen_lines(rates, screen.size, trouble))
-            if screen.wait(due - time.monotonic()) in _ENDS:
+            if _ENDS & {*screen.wait(due - time.monotonic())}:
                 return
             if time.monotonic() < due:
                 continue  # another key, or another size
