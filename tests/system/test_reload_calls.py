@@ -5,12 +5,10 @@ import sys
 import threading
 from pathlib import Path
 
-import pytest
+import openai
 
 from entrepot.prove.house import House
 from entrepot.prove.processes import start_vendor
-
-_openai = pytest.importorskip("openai")
 
 
 def test_an_official_client_without_retries_sees_nothing_of_a_reload(tmp_path: Path) -> None:
@@ -20,7 +18,7 @@ def test_an_official_client_without_retries_sees_nothing_of_a_reload(tmp_path: P
         house.start()
         house.first_answer()
         house.top_up()
-        client = _openai.OpenAI(base_url=f"http://127.0.0.1:{house.port}/v1", api_key=house.key, max_retries=0)
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{house.port}/v1", api_key=house.key, max_retries=0)
         stop, failed, answered = threading.Event(), [], []
 
         def call(stream: bool) -> None:
@@ -30,7 +28,7 @@ def test_an_official_client_without_retries_sees_nothing_of_a_reload(tmp_path: P
                         model=house.model, messages=[{"role": "user", "content": "hi"}], max_tokens=20, stream=stream
                     )
                     answered.append(list(said)[-1] if stream else said)
-                except _openai.OpenAIError as error:
+                except openai.OpenAIError as error:
                     failed.append(repr(error))
 
         threads = [threading.Thread(target=call, args=(stream,)) for stream in (True, False, True)]
