@@ -15,13 +15,13 @@ import msgspec
 
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.money import minor_digits, round_half_away
+from entrepot.rating.line import Unit
 
 #: Invoice and credit note of UNTDID 1001; self-billed ones come with the settlement of vendors.
 Kind = Literal["380", "381"]
 #: The tax categories (UNTDID 5305) that a seller of services needs: standard, reverse charge, free export, outside the
 #: scope, exempt, zero.
 Category = Literal["S", "AE", "G", "O", "E", "Z"]
-Unit = Literal["token", "request", "image", "second", "hour", "day", "month", "GB-day", "seat", "unit"]
 
 
 class InvoiceBroken(EntrepotError):

@@ -10,8 +10,9 @@ from decimal import Decimal
 from xml.sax.saxutils import escape, quoteattr
 
 from entrepot.billing.document.canonical import plain_decimal
-from entrepot.billing.invoice import Allowance, Invoice, InvoiceBroken, Line, Party, Tax, TaxLine, Unit
+from entrepot.billing.invoice import Allowance, Invoice, InvoiceBroken, Line, Party, Tax, TaxLine
 from entrepot.kernel.money import minor_digits, show_minor
+from entrepot.rating.line import Unit
 
 EN16931 = "urn:cen.eu:en16931:2017"
 XRECHNUNG = "urn:cen.eu:en16931:2017#compliant#urn:xeinkauf.de:kosit:xrechnung_3.0"
