@@ -214,6 +214,16 @@ def make(
     )  # fmt: skip
 
 
+def numbered(draft: Invoice, number: str, issued_on: date, due_on: date) -> Invoice:
+    """The draft as the document that is issued: the same lines and sums under its number and dates."""
+    own = draft.accounting
+    return make(
+        msgspec.structs.replace(draft.facts, number=number, issued_on=issued_on, due_on=due_on), draft.lines,
+        draft.allowances, paid_minor=draft.totals.paid_minor,
+        accounting=None if own is None else (own.currency, own.rate, own.source),
+    )  # fmt: skip
+
+
 def _check(facts: Facts, lines: Sequence[Line], allowances: Sequence[Allowance]) -> None:
     if not lines:
         raise InvoiceBroken("an invoice has at least one line")

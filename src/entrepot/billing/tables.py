@@ -1,0 +1,322 @@
+"""Invoices in the database. Takes a connection and opens none.
+
+A draft is a row that may be replaced or discarded. An issued document and everything that happens to it are rows that
+the database itself refuses to change: the document, its lines, payments, what they pay, marks, write-offs, the files
+that were handed out. Its state is worked out of them (`states`). Amounts are integers in the document's minor units.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, Literal, cast
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from entrepot.billing import numbers
+from entrepot.billing.document.canonical import digest, from_json, to_json
+from entrepot.billing.invoice import Invoice, Kind
+from entrepot.billing.payment_tables import paid_by
+from entrepot.billing.states import Standing
+from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.instants import Instant
+from entrepot.storage.database import Amount, append_only, execute_rows, metadata
+
+#: What a document is for: a period of usage, money paid ahead, or an earlier document taken back.
+Purpose = Literal["usage", "top-up", "credit note"]
+
+drafts = Table(
+    "invoice_draft", metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("month", Text, nullable=False),  # "2026-10"; of a top-up ""
+    Column("document", LargeBinary, nullable=False),  # canonical JSON without number
+    Column("inputs", LargeBinary, nullable=False),  # JSON of what it was made of, by name
+    Column("made_at", BigInteger, nullable=False),
+)  # fmt: skip
+
+series = Table(
+    "invoice_series", metadata,
+    Column("series", Text, primary_key=True),
+    Column("year", Integer, primary_key=True),
+    Column("last", Integer, nullable=False),
+)  # fmt: skip
+
+invoices = Table(
+    "invoice", metadata,
+    Column("number", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),  # of the draft that it was, or the id that it was asked for under
+    Column("seq", Integer, nullable=False, unique=True),  # in the order of issue, from 1
+    Column("kind", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("customer", Text, nullable=False, index=True),
+    Column("currency", Text, nullable=False),
+    Column("month", Text, nullable=False),
+    Column("credits", Text, ForeignKey("invoice.number"), nullable=True),  # of a credit note
+    Column("issued_on", Text, nullable=False),
+    Column("due_on", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("total", Amount, nullable=False),  # with tax
+    Column("payable", Amount, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # canonical JSON
+    Column("sha256", Text, nullable=False),
+    Column("inputs", LargeBinary, nullable=False),
+)  # fmt: skip
+
+lines = Table(
+    "invoice_line", metadata,
+    Column("number", Text, ForeignKey("invoice.number"), primary_key=True),
+    Column("line", Text, primary_key=True),
+    Column("key", Text, nullable=False),  # of the rated line; "" where it is of no usage
+    Column("month", Text, nullable=False),  # to which its usage belongs
+    Column("net", Amount, nullable=False),
+    Column("credits", Text, nullable=False),  # of a credit note: the line of the invoice
+    Column("rated", LargeBinary, nullable=False),  # JSON of the rated line; empty where there is none
+)  # fmt: skip
+
+marks = Table(
+    "invoice_mark", metadata,
+    Column("number", Text, ForeignKey("invoice.number"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("disputed", Integer, nullable=False),  # 1 from here on, 0 no longer
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+
+write_offs = Table(
+    "invoice_write_off", metadata,
+    Column("number", Text, ForeignKey("invoice.number"), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("amount", Amount, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+
+files = Table(
+    "invoice_file", metadata,
+    Column("number", Text, ForeignKey("invoice.number"), primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("bytes", LargeBinary, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)  # fmt: skip
+
+for _table in (invoices, lines, marks, write_offs, files):
+    append_only(_table)
+
+
+class InvoiceUnknown(EntrepotError):
+    """No draft or issued document has this name."""
+
+    code = "invoice_unknown"
+    fault = Fault.CALLER
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What may still be replaced or discarded."""
+
+    id: str
+    purpose: Purpose
+    customer: str
+    month: str
+    invoice: Invoice
+    inputs: bytes
+    made_at: Instant
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """A document as it was issued, with what became of it since."""
+
+    number: str
+    id: str
+    kind: Kind
+    purpose: Purpose
+    customer: str
+    currency: str
+    month: str
+    credits: str
+    issued_on: date
+    issued_at: Instant
+    sha256: str
+    standing: Standing
+
+
+class BilledLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of an issued document that bills or credits usage: by `key` what is right now is compared with it."""
+
+    number: str
+    line: str
+    key: str
+    month: str
+    net_minor: int
+    credits: str
+    rated: bytes
+
+
+def put_draft(conn: Connection, draft: Draft) -> bool:
+    """Keep a draft; True: it took the place of one under the same id."""
+    gone = conn.execute(delete(drafts).where(drafts.c.id == draft.id)).rowcount > 0
+    conn.execute(drafts.insert().values(
+        id=draft.id, purpose=draft.purpose, customer=draft.customer, month=draft.month,
+        document=to_json(draft.invoice), inputs=draft.inputs, made_at=draft.made_at,
+    ))  # fmt: skip
+    return gone
+
+
+def read_drafts(conn: Connection, *, customer: str = "", month: str = "") -> list[Draft]:
+    query = select(drafts).order_by(drafts.c.id)
+    if customer:
+        query = query.where(drafts.c.customer == customer)
+    if month:
+        query = query.where(drafts.c.month == month)
+    return [_draft(row) for row in conn.execute(query)]
+
+
+def read_draft(conn: Connection, id: str) -> Draft | None:
+    row = conn.execute(select(drafts).where(drafts.c.id == id)).first()
+    return None if row is None else _draft(row)
+
+
+def drop_draft(conn: Connection, id: str) -> bool:
+    """Discard it; False: there was none."""
+    return conn.execute(delete(drafts).where(drafts.c.id == id)).rowcount > 0
+
+
+def next_number(conn: Connection, template: str, year: int) -> str:
+    """The next number of a series, taken in this transaction: it is used if and only if that commits."""
+    template = numbers.check_series(template)
+    counts = numbers.year_of(template, year)
+    where = (series.c.series == template, series.c.year == counts)
+    last = conn.execute(select(series.c.last).where(*where).with_for_update()).scalar()
+    n = (last or 0) + 1
+    if last is None:
+        conn.execute(series.insert().values(series=template, year=counts, last=n))
+    else:
+        conn.execute(update(series).where(*where).values(last=n))
+    return numbers.written(template, year, n)
+
+
+def put_issued(conn: Connection, draft: Draft, invoice: Invoice, at: Instant, rated: Mapping[str, bytes]) -> None:
+    """Write down an issued document and its lines. `invoice` bears its number; `rated` is JSON of the rated lines, by
+    line: an object with `key` and `month`, of a credit note's line also `credits`."""
+    facts, totals = invoice.facts, invoice.totals
+    seq = (conn.execute(select(func.max(invoices.c.seq))).scalar() or 0) + 1
+    conn.execute(invoices.insert().values(
+        number=facts.number, id=draft.id, seq=seq, kind=facts.kind, purpose=draft.purpose, customer=draft.customer,
+        currency=facts.currency, month=draft.month,
+        credits=facts.preceding[0].number if facts.kind == "381" else None,
+        issued_on=str(facts.issued_on), due_on=str(facts.due_on), issued_at=at, total=totals.with_tax_minor,
+        payable=totals.payable_minor, document=to_json(invoice), sha256=digest(invoice), inputs=draft.inputs,
+    ))  # fmt: skip
+    rows = []
+    for line in invoice.lines:
+        said: dict[str, Any] = msgspec.json.decode(rated[line.id]) if line.id in rated else {}
+        rows.append({
+            "number": facts.number, "line": line.id, "key": said.get("key", ""),
+            "month": said.get("month") or draft.month, "net": line.net_minor, "credits": said.get("credits", ""),
+            "rated": rated.get(line.id, b""),
+        })  # fmt: skip
+    execute_rows(conn, lines.insert(), rows)
+
+
+def document_of(conn: Connection, number: str) -> Invoice:
+    """The document as it was issued. Raises InvoiceUnknown."""
+    found = conn.execute(select(invoices.c.document).where(invoices.c.number == number)).scalar()
+    if found is None:
+        raise InvoiceUnknown(f"no issued document has the number {number!r}; entrepot invoice list shows them")
+    return from_json(bytes(found))
+
+
+def inputs_of(conn: Connection, number: str) -> bytes:
+    """JSON of what an issued document was made of."""
+    found = conn.execute(select(invoices.c.inputs).where(invoices.c.number == number)).scalar()
+    return bytes(found or b"{}")
+
+
+def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: str = "") -> list[Issued]:
+    """Issued documents in the order of issue, each with where it stands."""
+    query = select(invoices).order_by(invoices.c.seq)
+    for column, wanted in ((invoices.c.number, number), (invoices.c.customer, customer), (invoices.c.id, id)):
+        if wanted:
+            query = query.where(column == wanted)
+    rows = list(conn.execute(query))
+    names = [row.number for row in rows]
+    paid, credited, given_up, disputed = _happened(conn, names)
+    return [
+        Issued(
+            number=row.number, id=row.id, kind=row.kind, purpose=cast("Purpose", row.purpose), customer=row.customer,
+            currency=row.currency, month=row.month, credits=row.credits or "",
+            issued_on=date.fromisoformat(row.issued_on), issued_at=row.issued_at, sha256=row.sha256,
+            standing=Standing(
+                total_minor=row.total, payable_minor=row.payable, due_on=date.fromisoformat(row.due_on),
+                paid_minor=paid.get(row.number, 0), credited_minor=credited.get(row.number, 0),
+                written_off_minor=given_up.get(row.number, 0), disputed=disputed.get(row.number, False),
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def billed(conn: Connection, customer: str, month: str = "") -> list[BilledLine]:
+    """Every line of issued documents that bills usage of a month (or of all), and of the credit notes on them."""
+    query = (
+        select(lines, invoices.c.seq)
+        .join(invoices, invoices.c.number == lines.c.number)
+        .where(invoices.c.customer == customer, lines.c.key != "")
+        .order_by(invoices.c.seq, lines.c.line)
+    )
+    if month:
+        query = query.where(lines.c.month == month)
+    return [
+        BilledLine(
+            number=row.number, line=row.line, key=row.key, month=row.month, net_minor=row.net, credits=row.credits,
+            rated=bytes(row.rated),
+        )
+        for row in conn.execute(query)
+    ]  # fmt: skip
+
+
+def _happened(
+    conn: Connection, names: list[str]
+) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, bool]]:
+    """Paid, credited, written off, disputed, by number. Sums are Python's (see `storage.database.Amount`)."""
+    paid: dict[str, int] = {}
+    credited: dict[str, int] = {}
+    given_up: dict[str, int] = {}
+    disputed: dict[str, bool] = {}
+    for start in range(0, len(names), 500):
+        some = names[start : start + 500]
+        paid.update(paid_by(conn, some))
+        _add(credited, conn.execute(select(invoices.c.credits, invoices.c.total).where(invoices.c.credits.in_(some))))
+        lost = select(write_offs.c.number, write_offs.c.amount).where(write_offs.c.number.in_(some))
+        _add(given_up, conn.execute(lost))
+        for row in conn.execute(select(marks).where(marks.c.number.in_(some)).order_by(marks.c.number, marks.c.seq)):
+            disputed[row.number] = bool(row.disputed)
+    return paid, credited, given_up, disputed
+
+
+def _add(sums: dict[str, int], rows: Iterable[Row[Any]]) -> None:
+    for row in rows:
+        name, amount = row[0], row[1]
+        sums[name] = sums.get(name, 0) + amount
+
+
+def _draft(row: Row[Any]) -> Draft:
+    return Draft(
+        id=row.id, purpose=cast("Purpose", row.purpose), customer=row.customer, month=row.month,
+        invoice=from_json(bytes(row.document)), inputs=bytes(row.inputs), made_at=row.made_at,
+    )  # fmt: skip
