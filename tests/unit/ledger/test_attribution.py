@@ -1,0 +1,125 @@
+"""Which grants usage burns: a pure function of grants and usage in the order of admission."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrepot.kernel.instants import parse
+from entrepot.ledger.attribution import Burn, Taken, boundaries, burned
+from entrepot.ledger.grants import Grant
+
+JAN, FEB, MARCH = parse("2027-01-01"), parse("2027-02-01"), parse("2027-03-01")
+MID = parse("2027-01-15T12:30:00Z")
+
+
+def grant(id: str, amount: int, **given: object) -> Grant:
+    facts = {"kind": "paid", "priority": 100, "ends_at": 0, "created_at": JAN, **given}
+    return Grant(id=id, amount=amount, **facts)  # type: ignore[arg-type]
+
+
+def test_what_is_given_burns_before_what_is_paid_and_each_month_is_told_apart() -> None:
+    grants = [grant("PAY", 100), grant("GIFT", 10, kind="promo", priority=50)]
+    found = burned(grants, [Taken(FEB, 8), Taken(JAN, 7)])
+    assert found.burns == (
+        Burn("GIFT", "promo", "2027-01", 7),
+        Burn("GIFT", "promo", "2027-02", 3),
+        Burn("PAY", "paid", "2027-02", 5),
+    )
+    assert found.of_month("2027-02") == {"promo": 3, "paid": 5}
+    assert found.of_month("2027-03") == {"promo": 0, "paid": 0}
+    assert found.used() == {"GIFT": 10, "PAY": 5}
+    assert found.uncovered == 0
+
+
+def test_a_grant_that_ends_in_mid_month_burns_for_calls_before_its_end_whenever_their_records_come() -> None:
+    grants = [grant("GIFT", 10, kind="promo", priority=50, ends_at=MID), grant("PAY", 100)]
+    assert boundaries(grants) == (JAN, MID)
+    before, after = Taken(JAN, 4), Taken(MID, 6)
+    assert burned(grants, [before, after]).used() == {"GIFT": 4, "PAY": 6}
+    late = Taken(JAN, 3)  # admitted before the end, ingested after
+    assert burned(grants, [after, before, late]).used() == {"GIFT": 7, "PAY": 6}
+
+
+def test_what_was_refunded_or_taken_back_has_left_the_balance() -> None:
+    grants = [grant("A", 10, refunded=7), grant("B", 10, created_at=MID, expired=9), grant("C", 10, created_at=MID)]
+    assert burned(grants, [Taken(MID, 8)]).used() == {"A": 3, "B": 1, "C": 4}
+
+
+def test_a_call_that_no_grant_in_force_covers_burns_what_ended_last_then_what_is_to_come() -> None:
+    grants = [
+        grant("OLD", 5, ends_at=JAN + 1),
+        grant("LATER", 5, ends_at=MID),
+        grant("NEXT", 5, created_at=MARCH),
+        grant("NOW", 5, created_at=MID),
+    ]
+    assert burned(grants, [Taken(FEB, 7)]).used() == {"NOW": 5, "LATER": 2}
+    assert burned(grants, [Taken(FEB, 13)]).used() == {"NOW": 5, "LATER": 5, "OLD": 3}
+    found = burned(grants, [Taken(FEB, 23)])
+    assert found.used() == {"NOW": 5, "LATER": 5, "OLD": 5, "NEXT": 5}
+    assert found.uncovered == 3
+
+
+def test_without_a_grant_everything_is_uncovered() -> None:
+    assert burned([], [Taken(JAN, 3), Taken(FEB, 4)]).uncovered == 7
+
+
+_GRANTS = st.lists(
+    st.tuples(
+        st.integers(0, 30), st.sampled_from(["paid", "promo"]), st.integers(0, 2), st.integers(0, 6), st.integers(0, 8)
+    ),
+    max_size=5,
+)
+_CALLS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20)
+
+
+def _grants(rows: list[tuple[int, str, int, int, int]]) -> list[Grant]:
+    return [
+        grant(f"g{n}", amount, kind=kind, priority=priority, created_at=JAN + start, ends_at=JAN + end if end else 0)
+        for n, (amount, kind, priority, start, end) in enumerate(rows)
+    ]
+
+
+@given(_GRANTS, _CALLS, st.randoms(use_true_random=False))
+def test_sums_between_changes_say_the_same_as_every_call_on_its_own_in_any_order(
+    rows: list[tuple[int, str, int, int, int]], calls: list[tuple[int, int]], chance: object
+) -> None:
+    grants = _grants(rows)
+    each = [Taken(JAN + at, amount) for at, amount in calls]
+    cuts = (0, *boundaries(grants))
+    sums: dict[int, int] = {}
+    for since, amount in each:
+        start = max(cut for cut in cuts if cut <= since)
+        sums[start] = sums.get(start, 0) + amount
+    by_call = burned(grants, each)
+    chance.shuffle(each)  # type: ignore[attr-defined]
+    assert burned(grants, each).used() == by_call.used()
+    in_sums = burned(grants, [Taken(max(since, JAN), amount) for since, amount in sums.items()])
+    assert in_sums.used() == by_call.used()
+    assert in_sums.uncovered == by_call.uncovered
+
+
+@given(_GRANTS, _CALLS)
+def test_everything_is_burned_once_and_no_grant_burns_more_than_it_has(
+    rows: list[tuple[int, str, int, int, int]], calls: list[tuple[int, int]]
+) -> None:
+    grants = _grants(rows)
+    found = burned(grants, [Taken(JAN + at, amount) for at, amount in calls])
+    used = found.used()
+    assert all(0 < used[each.id] <= each.amount for each in grants if each.id in used)
+    assert sum(used.values()) + found.uncovered == sum(amount for _, amount in calls)
+    assert found.uncovered == max(0, sum(amount for _, amount in calls) - sum(each.amount for each in grants))
+
+
+@given(_GRANTS, _CALLS)
+def test_no_grant_burns_outside_its_time_while_another_is_there_to_burn(
+    rows: list[tuple[int, str, int, int, int]], calls: list[tuple[int, int]]
+) -> None:
+    grants = _grants(rows)
+    in_order = sorted(calls)
+    for n in range(len(in_order)):
+        before = burned(grants, [Taken(JAN + at, amount) for at, amount in in_order[:n]]).used()
+        after = burned(grants, [Taken(JAN + at, amount) for at, amount in in_order[: n + 1]]).used()
+        at = JAN + in_order[n][0]
+        grown = {each.id for each in grants if after.get(each.id, 0) > before.get(each.id, 0)}
+        in_force = [each for each in grants if each.created_at <= at < (each.ends_at or 1 << 62)]
+        if any(each.id in grown and each not in in_force for each in grants):
+            assert all(after.get(each.id, 0) == each.amount for each in in_force)
