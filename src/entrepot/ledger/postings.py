@@ -1,4 +1,4 @@
-"""What each event of a bill does to the accounts (money-rules §9, its table). Pure: plain integers in, a Transaction out.
+"""What each event of a bill does to the accounts (money-rules §9). Pure: plain integers in, a Transaction out.
 
 All amounts are ledger units. An event is written as debits less credits per account; what must come to zero is checked
 here, so a document whose numbers do not add up is never booked. A negative amount is the same event the other way
