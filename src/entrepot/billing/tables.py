@@ -309,9 +309,8 @@ def _happened(
     return paid, credited, given_up, disputed
 
 
-def _add(sums: dict[str, int], rows: Iterable[Row[Any]]) -> None:
-    for row in rows:
-        name, amount = row[0], row[1]
+def _add(sums: dict[str, int], rows: Iterable[Any]) -> None:
+    for name, amount in rows:
         sums[name] = sums.get(name, 0) + amount
 
 
