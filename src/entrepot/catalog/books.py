@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from entrepot.catalog.contents import ALWAYS, PER_DEFAULT, PERCENT, BookVersion, PriceRow, Thing, When
 from entrepot.catalog.fields import LATER, Fields, Report, exact, good_name
 from entrepot.catalog.lines import Path
+from entrepot.catalog.prices import ALWAYS, PER_DEFAULT, PERCENT, BookVersion, PriceRow, Thing, When
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.money import SCALES
 
@@ -61,7 +61,7 @@ class Books:
         when = self._when(fields)
         per = PER_DEFAULT
         if isinstance(fields.raw("per"), str):
-            self.report.add(fields.at("per"), f"per = \"{fields.table['per']}\" is {LATER}; per is a number of tokens.")
+            self.report.add(fields.at("per"), f'per = "{fields.table["per"]}" is {LATER}; per is a number of tokens.')
         elif fields.has("per"):
             per = fields.whole("per", PER_DEFAULT, least=1)
         prices: dict[str, Decimal] = {}

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from entrepot.catalog.lifecycle import Upgrade, Version
-from entrepot.kernel.buckets import BUCKETS
+from entrepot.catalog.prices import METERS, BookVersion
 from entrepot.kernel.instants import Instant
-
-PER_DEFAULT = 1_000_000
 
 Dialect = Literal["openai", "azure", "builtin"]
 Operation = Literal["chat", "completion", "embedding"]
@@ -117,88 +115,6 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         them (`gpt-4o-2024-08-06`)."""
         dated = {f"{self.id}-{each.name}": each.name for each in self.versions if each.name}
         return {**dated, **dict.fromkeys(self.aliases, "")}
-
-
-class When(msgspec.Struct, frozen=True, kw_only=True):
-    """The conditions of a row; what is not given holds always. A request is over a bracket with more input tokens than
-    that, and then wholly."""
-
-    tier: str = ""
-    zone: str = ""
-    request_over: int = 0
-
-    @property
-    def count(self) -> int:
-        return bool(self.tier) + bool(self.zone) + bool(self.request_over)
-
-    def __str__(self) -> str:
-        over = f"requests over {self.request_over:,}" if self.request_over else ""
-        said = (f"tier {self.tier}" if self.tier else "", f"zone {self.zone}" if self.zone else "", over)
-        return ", ".join(each for each in said if each)
-
-
-ALWAYS = When()
-#: The name under which a row's percentage stands among its prices.
-PERCENT = "percent"
-
-
-class Thing(NamedTuple):
-    """What a price is for."""
-
-    model: str
-    bucket: str  # or PERCENT
-    when: When = ALWAYS
-
-    def __str__(self) -> str:
-        return f"{self.model} {self.bucket}" + (f" ({self.when})" if self.when.count else "")
-
-
-class PriceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices of one model under some conditions: bucket name → exact price per `per` tokens. Or `percent` of what would
-    be paid without the row's tier."""
-
-    model: str
-    prices: Mapping[str, Decimal] = {}
-    per: int = PER_DEFAULT
-    when: When = ALWAYS
-    percent: Decimal | None = None
-
-
-class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a book: it names only what changes, and a published one never changes.
-
-    `buys_from` is a vendor for a cost book, "" for a list book. `number` counts publications from 1, 0 = not published.
-    """
-
-    book: str
-    currency: str
-    valid_from: Instant
-    rows: tuple[PriceRow, ...]
-    buys_from: str = ""
-    number: int = 0
-    published_at: Instant = 0
-
-    @property
-    def id(self) -> str:
-        return f"{self.book}/{self.number}"
-
-    def things(self) -> dict[Thing, tuple[Decimal, int]]:
-        """(price, per) of everything that this version names; a percentage is per 100."""
-        found = {
-            Thing(row.model, bucket, row.when): (price, row.per)
-            for row in self.rows
-            for bucket, price in row.prices.items()
-        }
-        for row in self.rows:
-            if row.percent is not None:
-                found[Thing(row.model, PERCENT, row.when)] = (row.percent, 100)
-        return found
-
-    def says_the_same(self, other: "BookVersion") -> bool:
-        """Equal in everything a customer or vendor could see; row order and 2.5 against 2.50 do not count."""
-        return (self.book, self.currency, self.valid_from, self.buys_from, self.things()) == (
-            other.book, other.currency, other.valid_from, other.buys_from, other.things()
-        )  # fmt: skip
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,6 +227,6 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(version for version in self.versions if version.book == name)
 
 
-def order_of(bucket: str) -> int:
-    """Place of a bucket in the kernel's order, for stable output."""
-    return BUCKETS.index(bucket)
+def order_of(meter: str) -> int:
+    """Place of a meter, for stable output."""
+    return METERS.index(meter)

@@ -5,8 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, PriceRow, Upstream, Vendor
+from entrepot.catalog.contents import Catalog, Customer, Model, Operator, Upstream, Vendor
 from entrepot.catalog.export import as_written
+from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.catalog.rules import day
 
 Noun = Literal["operator", "vendor", "upstream", "model", "book", "customer"]

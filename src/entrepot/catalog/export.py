@@ -5,8 +5,6 @@ from typing import TypeVar
 
 from entrepot.catalog.contents import (
     MOST_OPERATIONS,
-    PER_DEFAULT,
-    BookVersion,
     Catalog,
     Contract,
     Customer,
@@ -15,12 +13,12 @@ from entrepot.catalog.contents import (
     Deployment,
     Model,
     Pays,
-    PriceRow,
     Quota,
     Rates,
     Upstream,
 )
 from entrepot.catalog.lifecycle import Version
+from entrepot.catalog.prices import PER_DEFAULT, BookVersion, PriceRow
 from entrepot.catalog.toml_text import key, string, value
 from entrepot.kernel.instants import show, to_datetime
 

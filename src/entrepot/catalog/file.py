@@ -12,11 +12,7 @@ import msgspec
 
 from entrepot.catalog.books import Books, read_currency
 from entrepot.catalog.buyers import Bound, Buyers
-from entrepot.catalog.contents import (
-    Catalog,
-    Deployment,
-    Operator,
-)
+from entrepot.catalog.contents import Catalog, Deployment, Operator
 from entrepot.catalog.fields import Fields, Report, good_name, numbers_out_of_range
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places

@@ -6,11 +6,12 @@ Names may stand in the file or in what the house already has: what is missing in
 from itertools import combinations
 
 from entrepot.catalog.buyer_rules import check_buyers
-from entrepot.catalog.contents import BookVersion, Catalog, Model, Thing
+from entrepot.catalog.contents import Catalog, Model
 from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
 from entrepot.catalog.issues import CatalogBroken, Issue, did_you_mean, nearest
 from entrepot.catalog.lines import Path
+from entrepot.catalog.prices import BookVersion, Said, Thing, Unit
 from entrepot.catalog.standing import ties
 from entrepot.kernel.instants import MINUTE, Instant, show
 
@@ -219,12 +220,15 @@ def _first_difference(published: BookVersion, now: BookVersion) -> str:
         if old.get(thing) != new.get(thing):
             name = str(thing)
             if thing not in new:
-                return f"{name} {old[thing][0]:f} stands there and is missing here"
+                return f"{name} {_short(old[thing])} stands there and is missing here"
             if thing not in old:
-                return f"{name} {new[thing][0]:f} stands here and not there"
-            there, here = (f"{price:f} per {per:,}" for price, per in (old[thing], new[thing]))
-            return f"{name} is {there} there and {here} here"
+                return f"{name} {_short(new[thing])} stands here and not there"
+            return f"{name} is {old[thing]} there and {new[thing]} here"
     return f"its currency or vendor is {published.currency} {published.buys_from}".rstrip()
+
+
+def _short(said: Said) -> str:
+    return f"{said.price:f}" if isinstance(said, Unit) else str(said)
 
 
 def _round_up(at: Instant) -> Instant:

@@ -1,71 +1,82 @@
 """What stands in a book at an instant, before any call is looked at. Pure."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from fractions import Fraction
 from itertools import combinations
+from typing import NamedTuple
 
 import msgspec
 
-from entrepot.catalog.contents import BookVersion, Thing, When
+from entrepot.catalog.prices import ANY, MINIMUM, SHARE, BookVersion, Said, Thing, When, covers, hours_of
 from entrepot.kernel.instants import Instant
 
+#: Of these no call has one: they are prices of a month.
+BY_PERIOD = (MINIMUM, SHARE)
 
-class PriceInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """The price of one bucket of one model under some conditions, and the version that set it.
 
-    `percent` is what a row of percentages made of it, 100 where there is none: the price is price × percent ÷ 100.
-    """
+class InForce(NamedTuple):
+    """What a book says of a thing, and the version that said it."""
 
-    price: Decimal
-    per: int
+    said: Said
     version: int
-    percent: Decimal = Decimal(100)
-
-    @property
-    def exact(self) -> Fraction:
-        """Currency units per token."""
-        return Fraction(self.price) * Fraction(self.percent) / 100 / self.per
 
 
-def in_force(versions: Sequence[BookVersion], model: str, at: Instant) -> dict[Thing, PriceInForce]:
-    """Everything that the book says of the model at `at`, each under its own conditions: the latest word counts."""
-    found: dict[Thing, PriceInForce] = {}
+def in_force(versions: Sequence[BookVersion], model: str, at: Instant) -> dict[Thing, InForce]:
+    """Everything that the book says of the model at `at`, by name and by pattern: the latest word on each thing."""
+    return {
+        thing: each
+        for thing, each in everything(versions, at).items()
+        if thing.bucket not in BY_PERIOD and covers(thing.model, model)
+    }
+
+
+def everything(versions: Sequence[BookVersion], at: Instant) -> dict[Thing, InForce]:
+    """Whatever the book says at `at`: the latest word on each thing."""
+    found: dict[Thing, InForce] = {}
     for version in sorted(versions, key=lambda each: (each.valid_from, each.number)):
         if version.valid_from > at:
             break
-        for thing, (price, per) in version.things().items():
-            if thing.model == model:
-                found[thing] = PriceInForce(price=price, per=per, version=version.number)
+        for thing, said in version.things().items():
+            found[thing] = InForce(said, version.number)
     return found
 
 
-def models_of(versions: Iterable[BookVersion]) -> list[str]:
-    """Every model that the versions name."""
-    return sorted({row.model for each in versions for row in each.rows})
+def models_of(versions: Iterable[BookVersion], known: Iterable[str] = ()) -> list[str]:
+    """Every model that the versions name, and those of `known` that a pattern of theirs covers."""
+    named = {row.model for each in versions for row in each.rows if row.model}
+    patterns = [each for each in named if each.endswith(ANY)]
+    covered = {model for model in known if any(covers(each, model) for each in patterns)}
+    return sorted({*(named - {*patterns}), *covered})
 
 
 def ties(versions: Sequence[BookVersion], at: Instant) -> list[tuple[Thing, Thing]]:
     """Pairs of rows in force at `at` between which no call could decide: the same number of conditions, both may hold,
-    and no row stands for both together."""
-    found = []
-    for model in models_of(versions):
-        standing = in_force(versions, model, at)
-        for one, other in combinations(standing, 2):
-            both = _both(one, other)
-            if both is not None and Thing(model, one.bucket, both) not in standing:
-                found.append((one, other))
-    return found
+    and no row stands for both together. Rows of different patterns never tie: the more exact one goes before."""
+    standing = everything(versions, at)
+    groups: dict[tuple[str, str], list[Thing]] = {}
+    for thing in standing:
+        groups.setdefault((thing.model, thing.bucket), []).append(thing)
+    return [
+        (one, other)
+        for group in groups.values()
+        for one, other in combinations(group, 2)
+        if (both := _both(one.when, other.when)) is not None and one._replace(when=both) not in standing
+    ]
 
 
-def _both(one: Thing, other: Thing) -> When | None:
+def _both(a: When, b: When) -> When | None:
     """The conditions of both together, if they rank the same, are different and can hold at once."""
-    if one.bucket != other.bucket or one.when.count != other.when.count or one.when == other.when:
+    if a.count != b.count or a == b:
         return None
-    a, b = one.when, other.when
     if (a.tier and b.tier and a.tier != b.tier) or (a.zone and b.zone and a.zone != b.zone):
         return None
-    if a.request_over and b.request_over and (a.tier, a.zone) == (b.tier, b.zone):
+    if a.hours and b.hours and not hours_of(a.hours) & hours_of(b.hours):
+        return None
+    if a.request_over and b.request_over and _without_bracket(a) == _without_bracket(b):
         return None  # of two brackets the higher wins
     over = max(a.request_over, b.request_over)
-    return When(tier=a.tier or b.tier, zone=a.zone or b.zone, request_over=over)
+    hours = a.hours if a.hours == b.hours or not b.hours else b.hours if not a.hours else f"{a.hours} and {b.hours}"
+    return When(tier=a.tier or b.tier, zone=a.zone or b.zone, request_over=over, hours=hours)
+
+
+def _without_bracket(when: When) -> When:
+    return msgspec.structs.replace(when, request_over=0)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from entrepot.catalog.contents import MOST_OPERATIONS, BookVersion, Model
+from entrepot.catalog.contents import MOST_OPERATIONS, Model
+from entrepot.catalog.prices import BookVersion
 from entrepot.catalog.standing import models_of
 from entrepot.kernel.instants import Instant, clock, show
 from entrepot.pricing.book import not_for_sale, prices_at

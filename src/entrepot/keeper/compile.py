@@ -6,12 +6,14 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from entrepot.catalog import tables as catalog_tables
-from entrepot.catalog.contents import BookVersion, Customer, Deployment, Rates, Upstream
+from entrepot.catalog.contents import Customer, Deployment, Rates, Upstream
+from entrepot.catalog.prices import BookVersion
 from entrepot.catalog.standing import models_of
 from entrepot.customers import tables as customer_tables
 from entrepot.kernel.instants import HOUR, SECOND, Instant
 from entrepot.limits.declared import read_budgets
 from entrepot.pricing import book as books
+from entrepot.pricing.rates import rates_together
 from entrepot.pricing.tables import read_versions
 from entrepot.snapshot.entries import (
     AliasEntry,
@@ -187,12 +189,12 @@ def _price_version(versions: Sequence[BookVersion], model: str, at: Instant) -> 
     currency = versions[0].currency
     conditions = books.conditions_of(versions, model)
     prices = [books.prices_at(versions, model, at, when) for when in conditions]
-    found = books.rates_together(prices, currency)
-    den, plain = found[0]
+    found = rates_together(prices, currency)
+    den, plain, _ = found[0]
     name = f"{versions[0].book}/{max(books.version_of(each) for each in prices if each)}"
     variants = tuple(
         Variant(tier=when.tier, zone=when.zone, over=when.request_over, rates=rates)
-        for when, (_, rates) in zip(conditions, found, strict=True)
+        for when, (_, rates, _) in zip(conditions, found, strict=True)
     )
     return PriceVersion(
         id=name, valid_from=at, currency=currency, den=den, rates=plain, variants=variants if len(variants) > 1 else ()

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from entrepot.catalog import tables as catalog_tables
-from entrepot.catalog.contents import BookVersion, Catalog, Customer, Model, Operator, Upstream, Vendor
+from entrepot.catalog.contents import Catalog, Customer, Model, Operator, Upstream, Vendor
 from entrepot.catalog.difference import Change
+from entrepot.catalog.prices import BookVersion
 from entrepot.catalog.webhook_tables import put_webhooks
 from entrepot.customers import tables as customer_tables
 from entrepot.kernel.errors import EntrepotError, Fault

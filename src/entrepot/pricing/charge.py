@@ -10,21 +10,25 @@ UNPRICED = -1
 
 
 class Rates(NamedTuple):
-    """Integer rates per bucket over one denominator: an amount in ledger units is Σ quantity × rate / den.
+    """Integer rates per bucket over one denominator: an amount in ledger units is (Σ quantity × rate + request) / den.
 
     A rate of -1 means that the book has no price for the bucket.
     """
 
     den: int
     per_bucket: Quantities
+    request: int = 0
 
 
-def charge(quantities: Quantities, den: int, rates: Quantities) -> int:
-    """Ledger units for `quantities`, rounded up once (money-rules §1: a call takes its price rounded up).
+def charge(quantities: Quantities, den: int, rates: Quantities, request: int = 0) -> int:
+    """Ledger units for `quantities`, rounded up once (money-rules §1: a call takes its price rounded up). A call that
+    used nothing pays nothing, also not for being one.
 
     Buckets without a price add nothing here: the caller puts them on the unrated list with `unrated`.
     """
     total: int = sum(map(mul, quantities, _priced(rates)[0]))
+    if request and any(quantities):
+        total += request
     return -(-total // den)
 
 

@@ -1,8 +1,6 @@
 """Book versions in the database: appended, never changed. Takes a connection and opens none."""
 
-from decimal import Decimal
-from typing import NamedTuple
-
+import msgspec
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -17,7 +15,7 @@ from sqlalchemy import (
     select,
 )
 
-from entrepot.catalog.contents import PERCENT, BookVersion, PriceRow, When, order_of
+from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import append_only, metadata
 
@@ -39,42 +37,31 @@ price_table = Table(
     Column("book", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),  # row in the version, as written
-    Column("bucket", Text, primary_key=True),  # or "percent", of the price without the row's tier
-    Column("model", Text, nullable=False),
-    Column("price", Text, nullable=False),  # exact decimal digits
-    Column("per", BigInteger, nullable=False),
-    Column("tier", Text, nullable=False),
-    Column("zone", Text, nullable=False),
-    Column("request_over", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),  # or its pattern, or the product
+    Column("says", Text, nullable=False),  # JSON; decimals are texts
     ForeignKeyConstraint(["book", "number"], ["book_version.book", "book_version.number"]),
 )
 
 append_only(book_version_table)
 append_only(price_table)
 
-
-class _Read(NamedTuple):
-    """One row while it is read."""
-
-    model: str
-    per: int
-    when: When
-    prices: dict[str, Decimal]
+_decode = msgspec.json.Decoder(PriceRow).decode
 
 
-def _row(read: _Read) -> PriceRow:
-    percent = read.prices.pop(PERCENT, None)
-    prices = dict(sorted(read.prices.items(), key=lambda each: order_of(each[0])))
-    return PriceRow(model=read.model, per=read.per, prices=prices, when=read.when, percent=percent)
+def row_to_text(row: PriceRow) -> str:
+    """A row as it is stored: exact, and what it does not say is not there."""
+    return msgspec.json.encode(row).decode()
+
+
+def row_from_text(text: str) -> PriceRow:
+    return _decode(text)
 
 
 def read_versions(connection: Connection) -> tuple[BookVersion, ...]:
     """Every published version, books by name, versions in order of publication."""
-    rows: dict[tuple[str, int], dict[int, _Read]] = {}
+    rows: dict[tuple[str, int], list[PriceRow]] = {}
     for row in connection.execute(select(price_table).order_by(price_table.c.position)):
-        when = When(tier=row.tier, zone=row.zone, request_over=row.request_over)
-        line = rows.setdefault((row.book, row.number), {}).setdefault(row.position, _Read(row.model, row.per, when, {}))
-        line.prices[row.bucket] = Decimal(row.price)
+        rows.setdefault((row.book, row.number), []).append(row_from_text(row.says))
     found = connection.execute(
         select(book_version_table).order_by(book_version_table.c.book, book_version_table.c.number)
     )
@@ -82,7 +69,7 @@ def read_versions(connection: Connection) -> tuple[BookVersion, ...]:
         BookVersion(
             book=row.book, number=row.number, buys_from=row.buys_from, currency=row.currency,
             valid_from=row.valid_from, published_at=row.published_at,
-            rows=tuple(map(_row, rows.get((row.book, row.number), {}).values())),
+            rows=tuple(rows.get((row.book, row.number), ())),
         )
         for row in found
     )  # fmt: skip
@@ -101,12 +88,10 @@ def publish_version(connection: Connection, version: BookVersion, at: Instant) -
     )  # fmt: skip
     rows = [
         {
-            "book": version.book, "number": number, "position": place, "bucket": bucket, "model": row.model,
-            "price": f"{price:f}", "per": row.per, "tier": row.when.tier, "zone": row.when.zone,
-            "request_over": row.when.request_over,
+            "book": version.book, "number": number, "position": place, "model": row.model or row.product,
+            "says": row_to_text(row),
         }
         for place, row in enumerate(version.rows)
-        for bucket, price in ({PERCENT: row.percent} if row.percent is not None else row.prices).items()
     ]  # fmt: skip
     if rows:
         connection.execute(insert(price_table), rows)

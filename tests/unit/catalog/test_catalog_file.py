@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.catalog.contents import Catalog, Thing
+from entrepot.catalog.contents import Catalog
 from entrepot.catalog.credentials import gather
 from entrepot.catalog.file import CatalogFile, read
 from entrepot.catalog.issues import CatalogBroken
+from entrepot.catalog.prices import Thing, Unit
 from entrepot.catalog.rules import check
 from entrepot.kernel import instants
 from entrepot.kernel.text import is_plain
@@ -123,12 +124,12 @@ def test_a_good_file_is_read_as_it_stands() -> None:
     assert catalog.models["gpt-4o"].output_max == 128_000
     first = catalog.versions[1]
     assert (first.book, first.currency, first.buys_from) == ("list", "USD", "")
-    assert first.things()[Thing("gpt-4o", "input")] == (Decimal("2.50"), 1_000_000)
+    assert first.things()[Thing("gpt-4o", "input")] == Unit(Decimal("2.50"), 1_000_000)
 
 
 def test_prices_are_exact_decimals() -> None:
     file = good(SHOP.replace("input = 2.50", "input = 0.1"))
-    assert file.catalog.versions[1].things()[Thing("gpt-4o", "input")][0] == Decimal("0.1")
+    assert file.catalog.versions[1].things()[Thing("gpt-4o", "input")] == Unit(Decimal("0.1"), 1_000_000)
 
 
 @pytest.mark.parametrize("price", ["-1.0", "nan", "inf", '"2.50"', "1e-19", "1e30", "true", "-0.5"])

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.catalog.contents import (
-    BookVersion,
     Catalog,
     Contract,
     Customer,
@@ -17,7 +16,6 @@ from entrepot.catalog.contents import (
     Model,
     Operator,
     Pays,
-    PriceRow,
     Quota,
     Rates,
     Upstream,
@@ -27,6 +25,7 @@ from entrepot.catalog.difference import difference
 from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.lifecycle import Version
+from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.catalog.rules import check
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import DAY, MINUTE
@@ -155,8 +154,11 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
     }
     budgets = {
         each: DeclaredBudget(
-            id=each, project=draw(st.sampled_from(["", *known])), per=draw(st.sampled_from(["day", "month", "total"])),
-            amount=draw(amounts), hard=draw(st.booleans()),
+            id=each,
+            project=draw(st.sampled_from(["", *known])),
+            per=draw(st.sampled_from(["day", "month", "total"])),
+            amount=draw(amounts),
+            hard=draw(st.booleans()),
             warn_at=tuple(sorted(draw(st.sets(st.integers(1, 1000), max_size=3)))),
         )
         for each in draw(st.lists(names.filter(lambda name: not name.startswith("key-")), max_size=3, unique=True))

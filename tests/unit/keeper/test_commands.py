@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from entrepot.catalog.contents import Thing
 from entrepot.catalog.export import export as export_text
 from entrepot.catalog.issues import CatalogBroken
+from entrepot.catalog.prices import Thing
 from entrepot.customers.key import hmac_of, parse
 from entrepot.customers.tables import customer_table, read_keys, read_stored
 from entrepot.keeper import money
@@ -305,6 +305,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("apply", {"text": "format = 1", "secrets": ["x"]}, "secrets is a table"),
     ("key.revok", {}, 'no command is called "key.revok". Did you mean "key.revoke"?'),
 ]
+
 
 def test_what_is_refused_says_why_and_changes_nothing(house: House) -> None:
     before = house.everything()

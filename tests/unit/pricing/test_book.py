@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.catalog.contents import BookVersion, PriceRow
+from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.catalog.standing import models_of
 from entrepot.kernel.buckets import BUCKETS, NOTHING, OUTPUT, REASONING, Quantities
 from entrepot.kernel.instants import parse
 from entrepot.kernel.money import scale_of
 from entrepot.pricing import book as books
 from entrepot.pricing.charge import UNPRICED, charge, unrated
+from entrepot.pricing.rates import rates as rates_of
 
 JANUARY, JULY, DECEMBER = parse("2026-01-01"), parse("2026-07-01"), parse("2026-12-01")
 
@@ -62,26 +63,26 @@ def test_the_order_of_publication_does_not_decide_what_is_in_force(order: list[B
 
 
 def test_rates_of_the_demo_and_of_the_trace() -> None:
-    demo = books.rates(books.prices_at([version(1, 0, input="0.10", cached="0.05", output="0.40")], "m", 1), "USD")
-    assert demo == (1, (100, 50, -1, 400, 400, -1, -1, -1))
+    demo = rates_of(books.prices_at([version(1, 0, input="0.10", cached="0.05", output="0.40")], "m", 1), "USD")
+    assert demo == (1, (100, 50, -1, 400, 400, -1, -1, -1), 0)
     quantities: Quantities = (41, 0, 0, 23, 0, 0, 0, 0)
     assert charge(quantities, *demo) == 13_300  # 0.0000133 USD
-    trace = books.rates(books.prices_at(BOOK, "m", JANUARY), "USD")
-    assert trace == (1, (2500, 1250, -1, 10000, 10000, -1, -1, -1))
+    trace = rates_of(books.prices_at(BOOK, "m", JANUARY), "USD")
+    assert trace == (1, (2500, 1250, -1, 10000, 10000, -1, -1, -1), 0)
 
 
 def test_rates_that_are_no_whole_units_share_one_denominator() -> None:
-    found = books.rates(books.prices_at([version(1, 0, input="0.0375", output="0.00001")], "m", 1), "USD")
-    assert found == (100, (3750, -1, -1, 1, 1, -1, -1, -1))
+    found = rates_of(books.prices_at([version(1, 0, input="0.0375", output="0.00001")], "m", 1), "USD")
+    assert found == (100, (3750, -1, -1, 1, 1, -1, -1, -1), 0)
 
 
 def test_per_is_part_of_the_price() -> None:
-    thousand = books.rates(books.prices_at([version(1, 0, per=1000, input="0.0025")], "m", 1), "USD")
+    thousand = rates_of(books.prices_at([version(1, 0, per=1000, input="0.0025")], "m", 1), "USD")
     assert thousand.per_bucket[0] == 2500
 
 
 def test_reasoning_takes_the_price_of_output_unless_it_has_its_own() -> None:
-    own = books.rates(books.prices_at([version(1, 0, output="4.00", reasoning="5.00")], "m", 1), "USD")
+    own = rates_of(books.prices_at([version(1, 0, output="4.00", reasoning="5.00")], "m", 1), "USD")
     assert (own.per_bucket[OUTPUT], own.per_bucket[REASONING]) == (4000, 5000)
 
 
@@ -95,7 +96,7 @@ def test_a_charge_is_the_exact_price_rounded_up_once(
 ) -> None:
     row = PriceRow(model="m", per=per, prices=named)
     book = BookVersion(book="list", currency=currency, valid_from=0, rows=(row,), number=1)
-    den, rates = books.rates(books.prices_at([book], "m", 0), currency)
+    den, rates, _ = rates_of(books.prices_at([book], "m", 0), currency)
     exact = Fraction(0)
     for index, bucket in enumerate(BUCKETS):
         price = named.get(bucket, named.get("output") if bucket == "reasoning" else None)
@@ -113,7 +114,7 @@ def test_the_price_of_two_parts_covers_the_price_of_the_whole(
     named: dict[str, Decimal], one: Quantities, two: Quantities
 ) -> None:
     book = BookVersion(book="l", currency="USD", valid_from=0, rows=(PriceRow(model="m", prices=named),), number=1)
-    den, rates = books.rates(books.prices_at([book], "m", 0), "USD")
+    den, rates, _ = rates_of(books.prices_at([book], "m", 0), "USD")
     whole: Quantities = tuple(a + b for a, b in zip(one, two, strict=True))  # type: ignore[assignment]
     assert 0 <= charge(one, den, rates) + charge(two, den, rates) - charge(whole, den, rates) <= 1
     assert charge(NOTHING, den, rates) == 0
@@ -121,7 +122,7 @@ def test_the_price_of_two_parts_covers_the_price_of_the_whole(
 
 @pytest.mark.parametrize("zero", ["0", "0.000"])
 def test_a_price_of_zero_is_a_price(zero: str) -> None:
-    den, rates = books.rates(books.prices_at([version(1, 0, input=zero, output=zero)], "m", 1), "USD")
+    den, rates, _ = rates_of(books.prices_at([version(1, 0, input=zero, output=zero)], "m", 1), "USD")
     assert rates[:4] == (0, UNPRICED, UNPRICED, 0)
     assert charge((5, 0, 0, 5, 0, 0, 0, 0), den, rates) == 0
     assert unrated((5, 0, 0, 5, 0, 0, 0, 0), rates) == ()

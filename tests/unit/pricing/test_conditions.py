@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrepot.catalog.contents import ALWAYS, BookVersion, Catalog, Model, PriceRow, Upstream, Vendor, Version, When
+from entrepot.catalog.contents import Catalog, Model, Upstream, Vendor, Version
 from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
+from entrepot.catalog.prices import ALWAYS, BookVersion, PriceRow, When
 from entrepot.catalog.rules import check
 from entrepot.catalog.standing import ties
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import parse
-from entrepot.pricing.book import PriceTie, conditions_of, prices_at, rates, rates_together
+from entrepot.pricing.book import PriceTie, conditions_of, prices_at
+from entrepot.pricing.rates import rates, rates_together
 
 AT = parse("2026-06-01")
 HEAD = """
@@ -46,7 +48,7 @@ def book(*rows: PriceRow) -> list[BookVersion]:
 
 def price(versions: list[BookVersion], bucket: str, **when: Any) -> Decimal:
     found = prices_at(versions, "m", AT, When(**when))[bucket]
-    return found.price * found.percent / 100
+    return found.price
 
 
 AURORA = book(
@@ -138,7 +140,7 @@ def mistakes(rows: str) -> list[str]:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ('{ model = "m", tier = "default", input = 1, output = 1 }', 'leave tier out of its price'),
+        ('{ model = "m", tier = "default", input = 1, output = 1 }', "leave tier out of its price"),
         ('{ model = "m", tier = "batch", percent_of_matching_standard = 50, input = 1 }', "not both"),
         ('{ model = "m", percent_of_matching_standard = 50 }', "name the tier"),
         ('{ model = "m", tier = "batch", percent_of_matching_standard = -5 }', "from 0 to 1,000"),

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from entrepot.kernel.buckets import BUCKETS, INPUT_SIDE, OUTPUT_SIDE
-from entrepot.pricing.book import PriceInForce, rates
+from entrepot.pricing.book import PriceInForce
 from entrepot.pricing.charge import Rates, charge, unrated
+from entrepot.pricing.rates import rates
 from entrepot.wire.usage import Usage, chat_usage
 from shared_data import SHARED, rows
 

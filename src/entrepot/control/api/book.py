@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from entrepot.catalog.contents import BookVersion
+from entrepot.catalog.prices import BookVersion
 from entrepot.catalog.standing import models_of
 from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
@@ -36,7 +36,7 @@ def show_book(book: str, where: Annotated[House, Depends(house)]) -> dict[str, A
     now = where.now()
     in_force = [
         {
-            "model": model, "bucket": bucket, "when": str(when), "price": f"{p.price * p.percent / 100:f}",
+            "model": model, "bucket": bucket, "when": str(when), "price": f"{p.price:f}",
             "per": p.per, "version": p.version,
         }
         for model in models_of(versions)
@@ -65,7 +65,9 @@ def _published(version: BookVersion) -> dict[str, Any]:
         "published_at": show(version.published_at),
         "prices": [
             {
-                "model": row.model, "per": row.per, "when": str(row.when),
+                "model": row.model,
+                "per": row.per,
+                "when": str(row.when),
                 **{bucket: f"{price:f}" for bucket, price in row.prices.items()},
                 **({} if row.percent is None else {"percent_of_matching_standard": f"{row.percent:f}"}),
             }

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from entrepot.catalog.contents import BookVersion
+from entrepot.catalog.prices import BookVersion, Said, Unit
 from entrepot.control import story, trace
 from entrepot.control.amount import exact
 from entrepot.control.house import House, house
@@ -95,10 +95,17 @@ def _version(version: BookVersion) -> dict[str, Any]:
         "valid_from": show(version.valid_from),
         "published_at": show(version.published_at),
         "prices": [
-            {"model": thing.model, "bucket": thing.bucket, "when": str(thing.when), "price": f"{price:f}", "per": per}
-            for thing, (price, per) in version.things().items()
+            {"model": thing.model, "bucket": thing.bucket, "when": str(thing.when), **_said(said)}
+            for thing, said in version.things().items()
         ],
     }
+
+
+def _said(said: Said) -> dict[str, Any]:
+    """A unit price in its digits, anything else in words."""
+    if isinstance(said, Unit):
+        return {"price": f"{said.price:f}", "per": said.per}
+    return {"price": str(said), "per": None}
 
 
 def _valid_from(where: House) -> dict[str, str]:
