@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from entrepot.catalog.contents import ALWAYS, When
+from entrepot.catalog.prices import ALWAYS, When
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.money import minor_digits, round_half_away
 
