@@ -207,6 +207,7 @@ class Verification:
                 charged=tuple(row[name] for name in BUCKETS),
                 billed=tuple(row[f"billed_{name}"] for name in BUCKETS),
                 charge=row["charge"], cost=row["cost"], uncosted=row["uncosted"], unrated=row["unrated"],
+                calls=row["calls"], overrun=row["overrun"],
             )})  # fmt: skip
 
     # --- rollup and ledger

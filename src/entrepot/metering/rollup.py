@@ -48,6 +48,8 @@ class RollupSums(NamedTuple):
     cost: int
     uncosted: int  # attempts without a cost book
     unrated: int  # attempts with a bucket that the book does not price
+    calls: int = 0  # attempts of which the customer pays for something
+    overrun: int = 0  # ledger units beyond the holds: never charged
 
     def plus(self, other: "RollupSums") -> "RollupSums":
         return RollupSums(
@@ -55,6 +57,7 @@ class RollupSums(NamedTuple):
             _add(self.charged, other.charged), _add(self.billed, other.billed),
             self.charge + other.charge, self.cost + other.cost,
             self.uncosted + other.uncosted, self.unrated + other.unrated,
+            self.calls + other.calls, self.overrun + other.overrun,
         )  # fmt: skip
 
 
@@ -93,7 +96,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _READ = {"attempt_seq", "request", "attempt", "admitted_at", "ended_at", "state", "source", "quantities", "charged",
-         "charge", "cost", "unrated", "service_tier", "vendor_model", "operation"}  # fmt: skip
+         "charge", "cost", "overrun", "unrated", "service_tier", "vendor_model", "operation"}  # fmt: skip
 _QuickEnding: Any = msgspec.defstruct(
     "_QuickEnding",
     [(field.name, field.type if field.name in _READ else msgspec.Raw) for field in msgspec.structs.fields(Ending)],
@@ -127,7 +130,7 @@ def fold(records: Iterable[tuple[int, bytes]]) -> Batch:
             )  # fmt: skip
             group = raw.get(key)
             if group is None:
-                raw[key] = group = [0, 0, 0, 0, 0, 0, [], []]
+                raw[key] = group = [0, 0, 0, 0, 0, 0, [], [], 0]
             group[0] += e.attempt == 1
             group[1] += 1
             group[2] += e.charge
@@ -140,6 +143,7 @@ def fold(records: Iterable[tuple[int, bytes]]) -> Batch:
                 unrated.append((e, key[0]))
             group[6].append(e.charged)
             group[7].append(e.quantities)
+            group[8] += e.overrun
         elif kind not in skip:
             record = from_bytes(data)
             if isinstance(record, Grant):
@@ -174,14 +178,15 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
     costs: dict[tuple[str, str, str], int] = {}
     for (terms_bytes, hour, state, source, tier, vendor_model, operation), group in raw.items():
         t = _decode_terms(terms_bytes)
-        requests, attempts, charge, cost, uncosted, unrated, quantities, billed = group
+        requests, attempts, charge, cost, uncosted, unrated, quantities, billed, overrun = group
         key = RollupKey(
             t.customer, t.project, t.key, t.deployment, t.model, vendor_model, t.upstream, t.vendor, t.zone, tier,
             t.bracket, t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source, operation,
         )  # fmt: skip
         sums = RollupSums(
-            requests, attempts, _column_sums(quantities), _column_sums(billed), charge, cost, uncosted, unrated
-        )
+            requests, attempts, _column_sums(quantities), _column_sums(billed), charge, cost, uncosted, unrated,
+            attempts - quantities.count(NOTHING), overrun,
+        )  # fmt: skip
         # terms may differ in what the rollup does not keep
         groups[key] = groups[key].plus(sums) if key in groups else sums
         if charge:

@@ -29,7 +29,7 @@ from entrepot.storage.database import execute_rows, metadata, upsert
 
 _DIMENSIONS = tuple(name for name in RollupKey._fields if name != "hour")
 _NUMBERS = ("requests", "attempts", *BUCKETS, *(f"billed_{name}" for name in BUCKETS), "charge", "cost", "uncosted",
-            "unrated")  # fmt: skip
+            "unrated", "calls", "overrun")  # fmt: skip
 _SPLIT = 10**9  # sums of money in SQL go in two halves, so that no sum leaves 64 bits
 
 rollup = Table(
@@ -38,9 +38,10 @@ rollup = Table(
     Column("hour", BigInteger, primary_key=True, index=True),
     *(Column(name, BigInteger, nullable=False) for name in _NUMBERS),
     # beyond 64 bits SQLite goes on with floats: refuse instead
-    CheckConstraint("typeof(charge) = 'integer' AND typeof(cost) = 'integer'", name="usage_rollup_whole").ddl_if(
-        dialect="sqlite"
-    ),
+    CheckConstraint(
+        "typeof(charge) = 'integer' AND typeof(cost) = 'integer' AND typeof(overrun) = 'integer'",
+        name="usage_rollup_whole",
+    ).ddl_if(dialect="sqlite"),
 )  # fmt: skip
 
 streams = Table(
@@ -260,7 +261,8 @@ def rollup_rows(conn: Connection) -> dict[RollupKey, RollupSums]:
             attempts=row.attempts,
             charged=tuple(values[name] for name in BUCKETS),
             billed=tuple(values[f"billed_{name}"] for name in BUCKETS),
-            charge=row.charge, cost=row.cost, uncosted=row.uncosted, unrated=row.unrated,
+            charge=row.charge, cost=row.cost, uncosted=row.uncosted, unrated=row.unrated, calls=row.calls,
+            overrun=row.overrun,
         )  # fmt: skip
     return found
 
@@ -279,7 +281,8 @@ def list_file(conn: Connection, file: LakeFile) -> None:
 def _numbers(sums: RollupSums) -> dict[str, int]:
     return {
         "requests": sums.requests, "attempts": sums.attempts, "charge": sums.charge, "cost": sums.cost,
-        "uncosted": sums.uncosted, "unrated": sums.unrated, **dict(zip(BUCKETS, sums.charged, strict=True)),
+        "uncosted": sums.uncosted, "unrated": sums.unrated, "calls": sums.calls, "overrun": sums.overrun,
+        **dict(zip(BUCKETS, sums.charged, strict=True)),
         **{f"billed_{name}": n for name, n in zip(BUCKETS, sums.billed, strict=True)},
     }  # fmt: skip
 

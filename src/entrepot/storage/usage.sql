@@ -15,7 +15,10 @@ SELECT
     CAST(SUM(charge) AS DECIMAL(38, 0)) AS charge,
     CAST(SUM(CASE WHEN cost > 0 THEN cost ELSE 0 END) AS DECIMAL(38, 0)) AS cost,
     SUM(CASE WHEN cost < 0 THEN 1 ELSE 0 END) AS uncosted,
-    SUM(CASE WHEN unrated = '' THEN 0 ELSE 1 END) AS unrated
+    SUM(CASE WHEN unrated = '' THEN 0 ELSE 1 END) AS unrated,
+    SUM(CASE WHEN input + cached + cache_write + output + reasoning + audio_input + audio_output + image_input > 0
+        THEN 1 ELSE 0 END) AS calls,
+    CAST(SUM(overrun) AS DECIMAL(38, 0)) AS overrun
 FROM endings
 GROUP BY
     customer, project, key, deployment, model, vendor_model, upstream, vendor, zone, service_tier, bracket, price_version,

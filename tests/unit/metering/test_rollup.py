@@ -31,6 +31,7 @@ def endings(draw: st.DrawFn) -> Ending:
         admitted_at=AT + draw(st.integers(0, 3)) * HOUR,
         state=draw(st.sampled_from(["final", "aborted", "estimated"])),
         cost=draw(st.sampled_from([-1, 0, 10**12])),
+        overrun=draw(st.sampled_from([0, 3])),
         unrated=draw(st.sampled_from([(), (5,)])),
         terms=terms(draw(st.sampled_from(["demo", "acme"])), key=draw(st.sampled_from(["Ky9Pf34qY6", "7Hd2000000"]))),
     )
@@ -57,6 +58,8 @@ def test_what_the_ledger_gets_is_what_the_rollup_has(records: list[Ending]) -> N
     assert charge == sum(batch.charged.values())
     assert sum(e.cost for e in records if e.cost > 0) == sum(batch.costs.values())
     assert len(records) == sum(s.attempts for s in batch.groups.values()) == batch.endings
+    assert sum(any(e.charged) for e in records) == sum(s.calls for s in batch.groups.values())
+    assert sum(e.overrun for e in records) == sum(s.overrun for s in batch.groups.values())
 
 
 def test_lease_totals_are_the_largest_seen_wherever_they_stand() -> None:
@@ -144,5 +147,5 @@ def test_a_position_moves_only_from_where_it_was_read(engine: Engine) -> None:
 
 
 def test_no_sums_change_nothing() -> None:
-    sums = RollupSums(1, 2, (1,) * 8, (2,) * 8, 3, 4, 5, 6)
+    sums = RollupSums(1, 2, (1,) * 8, (2,) * 8, 3, 4, 5, 6, 7, 8)
     assert sums.plus(NO_SUMS) == sums

@@ -36,6 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
                 1: {"state": "aborted", "source": "counted", "charged": (1, 2, 3, 4, 5, 0, 0, 0), "charge": 2275},
                 2: {"cost": -1, "terms": terms(zone="", cost_version="", cost_rates=(-1,) * 8, den=10**19)},
                 3: {"unrated": (5, 7), "service_tier": "flex", "attempt": 2},
+                4: {"charge": 7, "hold": 7, "overrun": 10**10 + n},
+                5: {"state": "estimated", "source": "estimate", "charged": (0,) * 8, "charge": 0},
             }.get(n % 6, {})
             worker.call((n, n // 3), **changes)  # type: ignore[arg-type]
         await worker.durable()
@@ -65,7 +67,7 @@ def test_the_one_statement_gives_the_sums_of_the_rollup(folder: Folder) -> None:
         row = found[key]
         assert tuple(row[name] for name in BUCKETS) == sums.charged
         assert tuple(row[f"billed_{name}"] for name in BUCKETS) == sums.billed
-        for name in ("requests", "attempts", "charge", "cost", "uncosted", "unrated"):
+        for name in ("requests", "attempts", "charge", "cost", "uncosted", "unrated", "calls", "overrun"):
             assert row[name] == getattr(sums, name), name
 
 
