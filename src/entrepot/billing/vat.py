@@ -11,10 +11,10 @@ from datetime import date
 from decimal import Decimal
 
 import msgspec
-from stdnum.eu import vat as eu_vat
-from stdnum.exceptions import ValidationError
 
 from entrepot.billing.invoice import InvoiceBroken, Tax
+from entrepot.catalog.tax_ids import packed, vat_id_fault
+from entrepot.kernel.countries import EU
 
 #: Standard rates by country with the day from which they hold (European Commission, "VAT rates applied in the Member
 #: States"; national tax offices for CH, GB, NO), as of TABLE_ON.
@@ -31,9 +31,6 @@ _SINCE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "SE": (("1990-07-01", "25"),), "SI": (("2013-07-01", "22"),), "SK": (("2011-01-01", "20"), ("2025-01-01", "23")),
     "CH": (("2024-01-01", "8.1"),), "GB": (("2011-01-04", "20"),), "NO": (("2005-01-01", "25"),),
 }  # fmt: skip
-EU = frozenset({*_SINCE} - {"CH", "GB", "NO"})
-#: Greece writes its VAT ids with EL, Northern Ireland trades goods, not services, as XI.
-_PREFIX = {"GR": "EL"}
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,16 +105,7 @@ def check_vat_id(vat_id: str, country: str) -> str:
 
     Of countries outside the EU nothing is checked but that there are letters and digits.
     """
-    packed = "".join(vat_id.split()).upper()
-    if country not in EU:
-        if not packed.isalnum():
-            raise InvoiceBroken(f"the tax number {vat_id!r} holds more than letters and digits")
-        return packed
-    prefix = _PREFIX.get(country, country)
-    if not packed.startswith(prefix):
-        raise InvoiceBroken(f"the VAT id {vat_id!r} does not begin with {prefix}, as those of {country} do")
-    try:
-        eu_vat.validate(packed)
-    except ValidationError as error:
-        raise InvoiceBroken(f"the VAT id {vat_id!r} is not right: {str(error).rstrip('.').lower()}") from None
-    return packed
+    fault = vat_id_fault(vat_id, country)
+    if fault:
+        raise InvoiceBroken(fault)
+    return packed(vat_id)

@@ -43,12 +43,16 @@ class Books:
         buys_from = fields.text("buys_from")
         currency = read_currency(self.report, fields)
         valid_from = fields.instant("valid_from", required=True)
-        seen: dict[Thing, Path] = {}
-        rows = [row for each in fields.rows("prices", required=True) for row in self._row(each, seen)]
+        rows = self.rows(fields, required=True)
         fields.done("valid_until", "copies", "rounding")
         return BookVersion(
-            book=book, buys_from=buys_from, currency=currency, valid_from=valid_from, rows=tuple(rows)
+            book=book, buys_from=buys_from, currency=currency, valid_from=valid_from, rows=rows
         )  # fmt: skip
+
+    def rows(self, fields: Fields, *, required: bool = False) -> tuple[PriceRow, ...]:
+        """The `prices` of a version or of a contract."""
+        seen: dict[Thing, Path] = {}
+        return tuple(row for each in fields.rows("prices", required=required) for row in self._row(each, seen))
 
     def _row(self, fields: Fields, seen: dict[Thing, Path]) -> list[PriceRow]:
         model = fields.text("model", required=not fields.has("product"))

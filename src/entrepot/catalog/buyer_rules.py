@@ -6,12 +6,17 @@ Pure, as `rules`, which calls it: names may stand in the file or in what the hou
 from collections.abc import Callable
 from decimal import Decimal
 
-from entrepot.catalog.contents import Catalog, Customer, DeclaredBudget, Model, Quota
-from entrepot.catalog.fields import Report
+from entrepot.catalog.contents import Catalog, Contract, Customer, DeclaredBudget, Model, Quota
+from entrepot.catalog.fields import LATER, Report
 from entrepot.catalog.file import CatalogFile
 from entrepot.catalog.issues import did_you_mean
 from entrepot.catalog.lines import Path
-from entrepot.kernel.money import MoneyError, to_scaled
+from entrepot.catalog.prices import BookVersion
+from entrepot.catalog.standing import ties
+from entrepot.kernel.money import MoneyError, minor_digits, to_scaled
+
+#: EN 16931, BR-DEC: no amount has more decimal places.
+DIGITS_OF_E_INVOICES = 2
 
 #: Reports a name that nothing of its section has: (place, section, name, noun).
 Named = Callable[[Path, str, str, str], None]
@@ -34,9 +39,11 @@ class _Buyers:
 
     def check(self) -> None:
         for customer in self.file.catalog.customers.values():
-            self._book(customer)
+            self._pays(customer)
             for name in ("credit_limit", "warn_below"):
                 self._amount(customer, ("customer", customer.id, "pays", name), getattr(customer.pays, name))
+        for path, contract in self.file.contracted:
+            self._contract(path, contract)
         for where, each in self.file.bounded:
             customer = self.file.catalog.customers[str(where[1])]
             if isinstance(each, Quota):
@@ -57,21 +64,40 @@ class _Buyers:
                 hint = did_you_mean(deployment.version, known) if known else " It has none: remove version."
                 self.report.add((*where, "version"), f"{model.id} has no such version.{hint}")
 
-    def _book(self, customer: Customer) -> None:
-        path: Path = ("customer", customer.id)
-        book = customer.contract.book
-        at = (*path, "contract", "book")
+    def _contract(self, path: Path, contract: Contract) -> None:
+        """Its book is a list book in the currency of the balance; its own prices leave no call undecided."""
+        customer, book, at = str(path[1]), contract.book, (*path, "book")
         if book not in self.lists:
             where = at if at in self.file.places.spans else path
             if book in self.costs or book in self.file.declared.get("book", ()):
                 self.report.add(where, f'"{book}" is a cost book; a customer pays by a list book.')
             else:
                 self.report.add(where, f'No list book is called "{book}".{did_you_mean(book, self.lists)}')
-        before = self.existing.customers.get(customer.id)
-        if before is not None:
-            had, wants = self.currencies.get(before.contract.book), self.currencies.get(book)
-            if had and wants and had != wants:
-                self.report.add(at, f"The balance of {customer.id} is in {had}; this book is in {wants}.")
+        before, wants = self.existing.customers.get(customer), self.currencies.get(book)
+        first = before.contracts[0] if before is not None else self.file.catalog.customers[customer].contracts[0]
+        had = self.currencies.get(first.book)
+        if had and wants and had != wants:
+            self.report.add(at, f"The balance of {customer} is in {had}; this book is in {wants}.")
+        own = BookVersion(book="", currency=wants or "", valid_from=contract.starts_at, rows=contract.rows)
+        for one, other in ties([own], contract.starts_at):
+            self.report.add(
+                (*path, "prices"), f"{one} and {other} are equally good for a call of which both are true.",
+                "Add a row with the conditions of both.",
+            )  # fmt: skip
+
+    def _pays(self, customer: Customer) -> None:
+        """The currency of its invoices is the one of its book, and its format can express it."""
+        pays, book = customer.pays, self.currencies.get(customer.contracts[0].book)
+        where: Path = ("customer", customer.id, "pays")
+        if book and pays.currency and pays.currency != book:
+            why = f"The prices of {customer.id} are in {book}; invoices in another currency are {LATER}."
+            self.report.add((*where, "currency"), why, f'Write currency = "{book}" or leave it out.')
+        if book and pays.format != "pdf" and minor_digits(book) > DIGITS_OF_E_INVOICES:
+            why = f"{book} has {minor_digits(book)} decimal places; amounts of an e-invoice (EN 16931) have at most 2."
+            self.report.add((*where, "format"), why, 'Write format = "pdf" or leave it out.')
+        if pays.format == "xrechnung" and not customer.about.get("buyer_reference"):
+            why = "An XRechnung names the buyer's reference (BT-10), in Germany's public sector the Leitweg-ID."
+            self.report.add((*where, "format"), why, f"Give customer.{customer.id}.about.buyer_reference.")
 
     def _project(self, customer: Customer, project: str, where: Path) -> None:
         """Budgets and limits name projects that are there: one with a slip in its name would guard nothing."""
@@ -82,7 +108,7 @@ class _Buyers:
             self.report.add(where, why, f'Declare it if it is right: projects = ["{project}"].')
 
     def _amount(self, customer: Customer, where: Path, amount: Decimal | None) -> None:
-        currency = self.currencies.get(customer.contract.book)
+        currency = self.currencies.get(customer.contracts[0].book)
         if currency and amount is not None:
             try:
                 to_scaled(amount, currency)

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import TypeVar, cast, get_args
 
 import msgspec
 
+from entrepot.catalog.books import Books
 from entrepot.catalog.contents import (
     Contract,
     Customer,
     DeclaredBudget,
     DeclaredLimit,
     Deployment,
+    Format,
     Pays,
     PaysBy,
     Per,
@@ -21,11 +23,14 @@ from entrepot.catalog.contents import (
 from entrepot.catalog.fields import Fields, Report, exact, good_name
 from entrepot.catalog.lifecycle import Upgrade
 from entrepot.catalog.lines import Path
+from entrepot.catalog.party_fields import read_about, read_address, read_language
+from entrepot.kernel.instants import show
 
-_LATER_CONTRACT = ("discount_percent", "notice_days", "minimum", "retention", "prices")
-_LATER_PAYS = ("format",)
+_LATER_CONTRACT = ("minimum", "retention")
 _LATER_DEPLOYMENT = ("units", "spill_to", "zone")
 _LATER_CUSTOMER = ("commitment", "seats", "credits", "support")
+#: A contract's notice of a new price, at most.
+NOTICE_MOST = 366
 _PERS = ("day", "month", "total")
 _WINDOWS = (1, 10, 60)
 #: Percents of a budget that are told without `warn_at`; calls of a hard one end before it is used to the last unit.
@@ -38,25 +43,15 @@ _Bound = TypeVar("_Bound", bound=Bound)
 
 class Buyers:
     """Reads the customers of one file. `deployed` are their deployments with their places, those with mistakes too;
-    `bounded` their budgets, limits and quotas."""
+    `contracted` their contracts, `bounded` their budgets, limits and quotas."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, report: Report, books: Books) -> None:
+        self.report, self.books = report, books
         self.deployed: list[tuple[Path, Deployment]] = []
+        self.contracted: list[tuple[Path, Contract]] = []
         self.bounded: list[tuple[Path, Bound]] = []
 
     def customer(self, name: str, fields: Fields) -> Customer:
-        about, address = fields.facts("about"), fields.facts("address")
-        terms = fields.inner("contract")
-        contract = Contract(book="list")
-        if terms:
-            contract = Contract(
-                book=terms.text("book", "list"), id=terms.text("id"), starts_at=terms.instant("from"),
-                ends_at=terms.instant("until"),
-            )  # fmt: skip
-            if 0 < contract.ends_at <= contract.starts_at:
-                self.report.add(terms.at("until"), "until is after from.")
-            terms.done(*_LATER_CONTRACT)
         projects = []
         for path, project in fields.texts("projects"):
             if project in projects:
@@ -64,12 +59,65 @@ class Buyers:
             elif good_name(self.report, path, project):
                 projects.append(project)
         customer = Customer(
-            id=name, contract=contract, about=about, address=address, projects=tuple(projects),
-            pays=self._pays(fields), deployments=tuple(self._deployments(fields)), budgets=self._budgets(fields),
-            limits=self._limits(fields), quota=self._quota(fields),
+            id=name, contracts=self._contracts(fields), about=read_about(fields), address=read_address(fields),
+            projects=tuple(projects), pays=self._pays(fields), deployments=tuple(self._deployments(fields)),
+            budgets=self._budgets(fields), limits=self._limits(fields), quota=self._quota(fields),
         )  # fmt: skip
         fields.done(*_LATER_CUSTOMER)
         return customer
+
+    def _contracts(self, fields: Fields) -> tuple[Contract, ...]:
+        """One table, or a list of them in their order: the next begins where the one before it ends."""
+        if not isinstance(fields.raw("contract"), list):
+            terms = fields.inner("contract")
+            if terms is None:
+                self.contracted.append((fields.path, Contract(book="list")))
+            return (self._contract(terms) if terms else Contract(book="list"),)
+        found: list[Contract] = []
+        for terms in fields.rows("contract"):
+            contract = self._contract(terms)
+            if found:
+                self._follows(terms, found[-1], contract)
+            found.append(contract)
+        if not found:
+            self.report.add(fields.at("contract"), 'A customer has at least one contract: { book = "list" }.')
+        return tuple(found) or (Contract(book="list"),)
+
+    def _contract(self, terms: Fields) -> Contract:
+        contract = Contract(
+            book=terms.text("book", "list"), id=terms.text("id"), starts_at=terms.instant("from"),
+            ends_at=terms.instant("until"), discount_percent=self._discount(terms), rows=self.books.rows(terms),
+            notice_days=terms.whole("notice_days"),
+        )  # fmt: skip
+        if 0 < contract.ends_at <= contract.starts_at:
+            self.report.add(terms.at("until"), "until is after from.")
+        if contract.notice_days > NOTICE_MOST:
+            self.report.add(terms.at("notice_days"), f"notice_days is at most {NOTICE_MOST}.")
+        terms.done(*_LATER_CONTRACT)
+        self.contracted.append((terms.path, contract))
+        return contract
+
+    def _discount(self, terms: Fields) -> Decimal:
+        value = terms.raw("discount_percent")
+        if value is None:
+            return Decimal(0)
+        percent = exact(value)
+        if percent is None or percent > 100:
+            self.report.add(terms.at("discount_percent"), "discount_percent is a number from 0 to 100.")
+            return Decimal(0)
+        return percent
+
+    def _follows(self, terms: Fields, before: Contract, contract: Contract) -> None:
+        """No two contracts at one instant, and no time between two."""
+        if not before.ends_at:
+            self.report.add(terms.path, "The contract before this one has no end: give it an until.")
+        elif not contract.starts_at:
+            self.report.add(terms.path, f"from is missing: the contract before it ends at {show(before.ends_at)}.")
+        elif contract.starts_at != before.ends_at:
+            what = "Two contracts hold" if contract.starts_at < before.ends_at else "No contract holds"
+            first, last = sorted((contract.starts_at, before.ends_at))
+            why = f"{what} from {show(first)} until {show(last)}."
+            self.report.add(terms.at("from"), why, f"Write from = {show(before.ends_at)}, where the one before ends.")
 
     def _pays(self, fields: Fields) -> Pays:
         terms = fields.inner("pays")
@@ -79,6 +127,8 @@ class Buyers:
         pays = Pays(
             by=cast("PaysBy", by), credit_limit=self._amount(terms, "credit_limit"),
             warn_below=self._amount(terms, "warn_below"), due_days=terms.whole("due_days", least=1),
+            format=cast("Format", terms.choice("format", "pdf", get_args(Format))),
+            language=read_language(terms), currency=terms.text("currency"),
         )  # fmt: skip
         if by == "prepaid":
             for name in ("credit_limit", "due_days"):
@@ -87,7 +137,7 @@ class Buyers:
         elif not terms.has("credit_limit"):
             why = "credit_limit is missing: the most that this customer may owe, open invoices and unbilled calls."
             self.report.add(terms.path, why)
-        terms.done(*_LATER_PAYS)
+        terms.done()
         return pays
 
     def _deployments(self, fields: Fields) -> list[Deployment]:

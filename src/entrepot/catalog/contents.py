@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from entrepot.catalog.lifecycle import Upgrade, Version
-from entrepot.catalog.prices import METERS, BookVersion
+from entrepot.catalog.prices import METERS, BookVersion, PriceRow
 from entrepot.kernel.instants import Instant
 
 Dialect = Literal["openai", "azure", "builtin"]
@@ -17,6 +17,8 @@ MOST_OPERATIONS: tuple[Operation, ...] = ("chat", "completion")
 ClientGone = Literal["drain", "cancel"]
 Per = Literal["day", "month", "total"]
 PaysBy = Literal["prepaid", "invoice"]
+#: What a customer is sent: a page for people, or the e-invoice of Germany's public sector beside it.
+Format = Literal["pdf", "xrechnung"]
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,12 +160,18 @@ class DeclaredBudget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pays(msgspec.Struct, frozen=True, kw_only=True):
-    """Prepaid: calls draw on a balance. By invoice: they may owe up to the credit limit. None: not given."""
+    """Prepaid: calls draw on a balance. By invoice: they may owe up to the credit limit. None: not given.
+
+    `due_days` 0 and `language` "" are the operator's; `currency` "" is the book's.
+    """
 
     by: PaysBy = "prepaid"
     credit_limit: Decimal | None = None
     warn_below: Decimal | None = None
     due_days: int = 0
+    format: Format = "pdf"
+    language: str = ""
+    currency: str = ""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,20 +187,38 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """The customer's terms: its list book, and [starts_at, ends_at) outside of which no call is let in. An instant of 0
-    is not given."""
+    """A customer's terms in [starts_at, ends_at), 0: not given. One with an `id` is signed.
+
+    The price of a meter is the contract's own (`rows`) or the book's less `discount_percent`, never both. A version of
+    the book that changes a price in force starts `notice_days` after its publication.
+    """
 
     book: str
     id: str = ""
     starts_at: Instant = 0
     ends_at: Instant = 0
+    discount_percent: Decimal = Decimal(0)
+    rows: tuple[PriceRow, ...] = ()
+    notice_days: int = 0
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """What a charge follows from; equal terms make equal charges."""
+        own = BookVersion(book="", currency="", valid_from=0, rows=self.rows).things()
+        return self.book, self.discount_percent, own
+
+    def holds(self, at: Instant) -> bool:
+        return self.starts_at <= at and (not self.ends_at or at < self.ends_at)
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who buys. Without deployments it is open: every priced model is one, under the model's name."""
+    """Who buys. Without deployments it is open: every priced model is one, under the model's name.
+
+    `contracts` follow each other without a gap; outside of them no call is let in.
+    """
 
     id: str
-    contract: Contract
+    contracts: tuple[Contract, ...]
     about: Mapping[str, object] = {}
     address: Mapping[str, object] = {}
     projects: tuple[str, ...] = ()
@@ -201,6 +227,10 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[DeclaredBudget, ...] = ()
     limits: tuple[DeclaredLimit, ...] = ()
     quota: tuple[Quota, ...] = ()
+
+    def contract(self, at: Instant) -> Contract:
+        """The one in force at `at`; before the first of them the first, after the last the last."""
+        return next((each for each in self.contracts if not each.ends_at or at < each.ends_at), self.contracts[-1])
 
     def all_projects(self) -> tuple[str, ...]:
         """Declared ones, then those that only deployments name; `default` where there is none."""

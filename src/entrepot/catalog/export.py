@@ -125,6 +125,10 @@ def _version(version: BookVersion) -> list[str]:
 
 
 def _row(row: PriceRow) -> str:
+    return value(_row_facts(row))
+
+
+def _row_facts(row: PriceRow) -> dict[str, object]:
     facts: dict[str, object] = {"model": row.model}
     conditions = {"tier": row.when.tier, "zone": row.when.zone, "request_over": row.when.request_over}
     facts |= {name: each for name, each in conditions.items() if each}
@@ -133,14 +137,14 @@ def _row(row: PriceRow) -> str:
         facts["percent_of_matching_standard"] = row.percent
     if row.per != PER_DEFAULT:
         facts["per"] = row.per
-    return value(facts)
+    return facts
 
 
 def _customer(customer: Customer) -> list[str]:
     lines = [f"[customer.{key(customer.id)}]"]
     lines += [f"about = {value(customer.about)}"] if customer.about else []
     lines += [f"address = {value(customer.address)}"] if customer.address else []
-    lines += [f"contract = {value(_contract(customer.contract))}", f"pays = {value(_pays(customer.pays))}"]
+    lines += [*_contracts(customer.contracts), f"pays = {value(_pays(customer.pays))}"]
     lines += [f"projects = {value(customer.projects)}"] if customer.projects else []
     for name, rows in (
         ("deployments", map(_deployment, customer.deployments)),
@@ -153,10 +157,22 @@ def _customer(customer: Customer) -> list[str]:
     return lines
 
 
+def _contracts(contracts: tuple[Contract, ...]) -> list[str]:
+    """One table, or a list of them where one follows another."""
+    if len(contracts) == 1:
+        return [f"contract = {value(_contract(contracts[0]))}"]
+    return ["contract = [", *(f"  {value(_contract(each))}," for each in contracts), "]"]
+
+
 def _contract(contract: Contract) -> dict[str, object]:
     facts: dict[str, object] = {**({"id": contract.id} if contract.id else {}), "book": contract.book}
+    if contract.discount_percent:
+        facts["discount_percent"] = contract.discount_percent
+    if contract.notice_days:
+        facts["notice_days"] = contract.notice_days
     instants = {"from": contract.starts_at, "until": contract.ends_at}
-    return {**facts, **{name: to_datetime(at) for name, at in instants.items() if at}}
+    facts |= {name: to_datetime(at) for name, at in instants.items() if at}
+    return {**facts, **({"prices": [_row_facts(row) for row in contract.rows]} if contract.rows else {})}
 
 
 def _deployment(deployment: Deployment) -> dict[str, object]:
@@ -169,7 +185,11 @@ def _deployment(deployment: Deployment) -> dict[str, object]:
 
 
 def _pays(pays: Pays) -> dict[str, object]:
-    facts = {"credit_limit": pays.credit_limit, "warn_below": pays.warn_below, "due_days": pays.due_days or None}
+    facts = {
+        "credit_limit": pays.credit_limit, "warn_below": pays.warn_below, "due_days": pays.due_days or None,
+        "format": None if pays.format == "pdf" else pays.format, "language": pays.language or None,
+        "currency": pays.currency or None,
+    }  # fmt: skip
     return {"by": pays.by, **{name: each for name, each in facts.items() if each is not None}}
 
 

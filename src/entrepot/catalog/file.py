@@ -10,14 +10,14 @@ from decimal import Decimal
 
 import msgspec
 
-from entrepot.catalog.books import Books, read_currency
+from entrepot.catalog.books import Books
 from entrepot.catalog.buyers import Bound, Buyers
-from entrepot.catalog.contents import Catalog, Deployment, Operator
+from entrepot.catalog.contents import Catalog, Contract, Deployment, Operator
 from entrepot.catalog.fields import Fields, Report, good_name, numbers_out_of_range
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
+from entrepot.catalog.party_fields import check_operator
 from entrepot.catalog.supply import Supply
-from entrepot.catalog.webhooks import check_webhooks
 
 LARGEST = 16 * 1024 * 1024
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
@@ -34,6 +34,7 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     version_paths: tuple[Path, ...]  # of catalog.versions, in the same order
     priced: tuple[tuple[Path, str], ...]  # every model that a price row names, with its place
     deployed: tuple[tuple[Path, Deployment], ...]  # of all customers
+    contracted: tuple[tuple[Path, Contract], ...]  # their contracts
     bounded: tuple[tuple[Path, Bound], ...]  # their budgets, limits and quotas
     declared: Mapping[str, frozenset[str]]  # section → names that stand there, also those with mistakes
 
@@ -63,7 +64,8 @@ class _Reader:
     def __init__(self, report: Report, data: Mapping[str, object], name: str) -> None:
         self.report, self.name = report, name
         self.root = Fields(report, (), data)
-        self.buyers = Buyers(report)
+        self.books = Books(report)
+        self.buyers = Buyers(report, self.books)
 
     def file(self) -> CatalogFile:
         if self.root.whole("format", required=True) not in (0, 1):
@@ -73,12 +75,11 @@ class _Reader:
         vendors = {name: supply.vendor(name, each) for name, each in self._named("vendor").items()}
         upstreams = {name: supply.upstream(name, each) for name, each in self._named("upstream").items()}
         models = {name: supply.model(name, each) for name, each in self._named("model").items()}
-        books = Books(self.report)
-        versions = books.versions(self.root.inner("book"))
+        versions = self.books.versions(self.root.inner("book"))
         customers = {name: self.buyers.customer(name, each) for name, each in self._named("customer").items()}
         self.root.done("settlement", "product", "policy", "tax", "fx", "user")
         if self.root.has("operator"):
-            self._check_operator(facts)
+            check_operator(Fields(self.report, ("operator",), facts))
         catalog = Catalog(
             operator=Operator(facts) if facts else None, vendors=vendors, upstreams=upstreams, models=models,
             versions=tuple(version for _, version in versions), customers=customers,
@@ -87,8 +88,9 @@ class _Reader:
         tables = {section: self.root.raw(section) for section in sections}
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
-            version_paths=tuple(path for path, _ in versions), priced=tuple(books.priced),
-            deployed=tuple(self.buyers.deployed), bounded=tuple(self.buyers.bounded),
+            version_paths=tuple(path for path, _ in versions), priced=tuple(self.books.priced),
+            deployed=tuple(self.buyers.deployed), contracted=tuple(self.buyers.contracted),
+            bounded=tuple(self.buyers.bounded),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
 
@@ -102,17 +104,6 @@ class _Reader:
             if entry is not None and good_name(self.report, entry.path, name):
                 found[name] = entry
         return found
-
-    def _check_operator(self, facts: Mapping[str, object]) -> None:
-        fields = Fields(self.report, ("operator",), facts)
-        fields.text("name", required=True)
-        for name in ("address", "contact", "tax", "invoice"):
-            fields.facts(name)
-        books = fields.inner("books")
-        if books is not None and books.has("currency"):
-            read_currency(self.report, books)
-        check_webhooks(fields)
-        fields.done()
 
 
 def _syntax(text: str, message: str) -> Issue:

@@ -22,14 +22,15 @@ from sqlalchemy import (
     update,
 )
 
-from entrepot.catalog.contents import Contract, Customer, Deployment, Pays, PaysBy, Rates
+from entrepot.catalog.contents import Contract, Customer, Deployment, Format, Pays, PaysBy, Rates
 from entrepot.catalog.tables import facts_from_text, facts_to_text
 from entrepot.customers import limit_tables
 from entrepot.customers.limit_tables import amount_from_row, rates_columns, rates_from_row, rates_to_row
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.money import to_scaled
-from entrepot.storage.database import Amount, metadata
+from entrepot.storage.database import Amount, append_only, metadata
 
+_decode_contracts = msgspec.json.Decoder(tuple[Contract, ...]).decode
 CustomerState = Literal["active", "suspended"]
 KeyState = Literal["active", "revoked"]
 #: Secrets of one key that may be alive at once: the new one and the one it follows.
@@ -40,19 +41,29 @@ customer_table = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("state", Text, nullable=False),
-    Column("book", Text, nullable=False),
     Column("currency", Text, nullable=False),  # of its balance; fixed when the customer was added
-    Column("contract", Text, nullable=False),
-    Column("starts_at", BigInteger, nullable=False),
-    Column("ends_at", BigInteger, nullable=False),
     Column("about", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("pays_by", Text, nullable=False),
     Column("credit_limit", Amount, nullable=True),  # NULL: not given
     Column("warn_below", Amount, nullable=True),
     Column("due_days", Integer, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("language", Text, nullable=False),  # "": the operator's
+    Column("invoice_currency", Text, nullable=False),  # "": the book's
     Column("created_at", BigInteger, nullable=False),
 )
+
+#: What was agreed, as it was known from each instant on: the latest revision counts, none is ever changed.
+contract_table = Table(
+    "contract",
+    metadata,
+    Column("customer", Text, ForeignKey("customer.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),  # 1, 2, …
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("contracts", Text, nullable=False),  # JSON list, in their order
+)
+append_only(contract_table)
 
 project_table = Table(
     "project",
@@ -166,12 +177,12 @@ def read_customers(connection: Connection) -> dict[str, Customer]:
             )
         )  # fmt: skip
     customers = connection.execute(select(customer_table).order_by(customer_table.c.id)).all()
+    contracts = read_contracts(connection)
     budgets = limit_tables.read_budgets(connection, {row.id: row.currency for row in customers})
     limits, quota = limit_tables.read_limits(connection), limit_tables.read_quota(connection)
     return {
         row.id: Customer(
-            id=row.id,
-            contract=Contract(book=row.book, id=row.contract, starts_at=row.starts_at, ends_at=row.ends_at),
+            id=row.id, contracts=contracts[row.id],
             about=facts_from_text(row.about), address=facts_from_text(row.address),
             projects=tuple(projects.get(row.id, ())), deployments=tuple(deployments.get(row.id, ())),
             pays=_pays(row), budgets=budgets.get(row.id, ()), limits=limits.get(row.id, ()),
@@ -185,7 +196,19 @@ def _pays(row: Row[Any]) -> Pays:
     limit, warn = (
         None if units is None else amount_from_row(units, row.currency) for units in (row.credit_limit, row.warn_below)
     )
-    return Pays(by=cast("PaysBy", row.pays_by), credit_limit=limit, warn_below=warn, due_days=row.due_days)
+    return Pays(
+        by=cast("PaysBy", row.pays_by), credit_limit=limit, warn_below=warn, due_days=row.due_days,
+        format=cast("Format", row.format), language=row.language, currency=row.invoice_currency,
+    )  # fmt: skip
+
+
+def read_contracts(connection: Connection, known_at: Instant | None = None) -> dict[str, tuple[Contract, ...]]:
+    """Each customer's contracts, as we know them now or knew them at `known_at`."""
+    query = select(contract_table).order_by(contract_table.c.customer, contract_table.c.revision)
+    if known_at is not None:
+        query = query.where(contract_table.c.recorded_at <= known_at)
+    latest = {row.customer: row.contracts for row in connection.execute(query)}
+    return {customer: _decode_contracts(text) for customer, text in latest.items()}
 
 
 def read_pays(connection: Connection, customer: str) -> StoredPays | None:
@@ -217,13 +240,13 @@ def read_stored(connection: Connection) -> dict[str, StoredCustomer]:
 def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> bool:
     """Add or change a customer with its projects and deployments; True if it was added. A project stays once it is
     there (keys live in it), and the currency stays the one of the first time."""
-    contract, pays = customer.contract, customer.pays
+    pays = customer.pays
     limit, warn = (
         None if amount is None else to_scaled(amount, currency) for amount in (pays.credit_limit, pays.warn_below)
     )
     facts = {
         "pays_by": pays.by, "credit_limit": limit, "warn_below": warn, "due_days": pays.due_days,
-        "book": contract.book, "contract": contract.id, "starts_at": contract.starts_at, "ends_at": contract.ends_at,
+        "format": pays.format, "language": pays.language, "invoice_currency": pays.currency,
         "about": facts_to_text(customer.about), "address": facts_to_text(customer.address),
     }  # fmt: skip
     where = customer_table.c.id == customer.id
@@ -231,6 +254,7 @@ def put_customer(connection: Connection, customer: Customer, currency: str, at: 
     if added:
         first = {"id": customer.id, "state": "active", "currency": currency, "created_at": at}
         connection.execute(insert(customer_table).values({**facts, **first}))
+    _put_contracts(connection, customer, at)
     connection.execute(delete(deployment_table).where(deployment_table.c.customer == customer.id))
     connection.execute(update(project_table).where(project_table.c.customer == customer.id).values(position=-1))
     for place, name in enumerate(customer.projects):
@@ -249,6 +273,18 @@ def put_customer(connection: Connection, customer: Customer, currency: str, at: 
         connection.execute(insert(deployment_table), rows)
     limit_tables.put_declared(connection, customer, currency)
     return added
+
+
+def _put_contracts(connection: Connection, customer: Customer, at: Instant) -> None:
+    """A new revision, unless it says the same."""
+    column = contract_table.c
+    where = select(column.revision, column.contracts).where(column.customer == customer.id)
+    last = connection.execute(where.order_by(column.revision.desc()).limit(1)).first()
+    if last is None or _decode_contracts(last.contracts) != customer.contracts:
+        text = msgspec.json.encode(customer.contracts).decode()
+        number = last.revision + 1 if last else 1
+        row = {"customer": customer.id, "revision": number, "recorded_at": at, "contracts": text}
+        connection.execute(insert(contract_table).values(row))
 
 
 def set_state(connection: Connection, customer: str, state: CustomerState) -> None:

@@ -43,7 +43,7 @@ def compile(connection: Connection, now: Instant) -> Tables:
     versions = read_versions(connection)
     return {
         "key": _keys(connection, now),
-        "customer": _customers(connection),
+        "customer": _customers(connection, now),
         "deployment": _deployments(connection),
         "model": _models(connection),
         "alias": _aliases(connection),
@@ -68,15 +68,15 @@ def _keys(connection: Connection, now: Instant) -> dict[str, bytes]:
     return found
 
 
-def _customers(connection: Connection) -> dict[str, bytes]:
+def _customers(connection: Connection, now: Instant) -> dict[str, bytes]:
     stored, budgets = customer_tables.read_stored(connection), read_budgets(connection)
     return {
         each.id: to_bytes(
             CustomerEntry(
-                id=each.id, state=stored[each.id].state, book=each.contract.book, balance=each.id,
+                id=each.id, state=stored[each.id].state, book=each.contract(now).book, balance=each.id,
                 currency=stored[each.id].currency, open=not each.deployments,
                 budgets=tuple(budget for budget in budgets.get(each.id, ()) if not budget.key),
-                limits=limits_of(each), starts_at=each.contract.starts_at, ends_at=each.contract.ends_at,
+                limits=limits_of(each), starts_at=each.contracts[0].starts_at, ends_at=each.contracts[-1].ends_at,
             )
         )
         for each in customer_tables.read_customers(connection).values()

@@ -91,10 +91,10 @@ def _demo(engine: Engine, now: Instant) -> str:
             raise CommandRefused("this catalog has no list book; add [[book.list]] with at least one price")
         if DEMO not in standing.customers:
             name = next((each.book for each in lists if each.book == "list"), lists[0].book)
-            demo = Customer(id=DEMO, contract=Contract(book=name), about={"name": "Demo"})
+            demo = Customer(id=DEMO, contracts=(Contract(book=name),), about={"name": "Demo"})
             state.put_customer(connection, demo, standing.book(name)[0].currency, now)
             standing = state.standing(connection)
-        book = standing.book(standing.customers[DEMO].contract.book)
+        book = standing.book(standing.customers[DEMO].contract(now).book)
         return book[0].currency
 
 
@@ -104,7 +104,7 @@ def _model(engine: Engine, now: Instant) -> str:
         standing = state.standing(connection)
     demo = standing.customers[DEMO]
     names = [(each.name, each.model) for each in demo.deployments] or [(each, each) for each in standing.models]
-    versions = standing.book(demo.contract.book)
+    versions = standing.book(demo.contract(now).book)
     priced = [
         name
         for name, model in names

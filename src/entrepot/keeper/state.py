@@ -54,7 +54,7 @@ def carry_out(connection: Connection, changes: Iterable[Change], at: Instant) ->
             publish_version(connection, value, at)
         else:  # customers come last, when their books are there
             currencies = currencies or {each.book: each.currency for each in read_versions(connection)}
-            put_customer(connection, value, currencies[value.contract.book], at)
+            put_customer(connection, value, currencies[value.contracts[0].book], at)
 
 
 def put_customer(connection: Connection, customer: Customer, currency: str, at: Instant) -> None:

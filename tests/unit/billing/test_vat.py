@@ -41,8 +41,8 @@ def test_rates_are_those_of_the_day() -> None:
 @pytest.mark.parametrize(
     ("vat_id", "country", "says"),
     [
-        ("DE123456789", "DE", "checksum"),
-        ("ATU12345674", "AT", "checksum"),
+        ("DE123456789", "DE", "check digits"),
+        ("ATU12345674", "AT", "check digits"),
         ("DE12345678", "DE", "length"),
         ("ATU12345675", "DE", "does not begin with DE"),
         ("GR094259216", "GR", "does not begin with EL"),

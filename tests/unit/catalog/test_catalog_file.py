@@ -144,8 +144,7 @@ LATER = {
     "row": ['steps = "customer"', "hours = [0, 6]", "cost_plus_percent = 20",
             'product = "assistant"', 'per = "PTU-hour"', "tokens = 5"],
     "model": ["ptu = { minimum = 50 }"],
-    "customer": ["commitment = { amount = 5 }", "seats = []", "contract = { discount_percent = 8 }",
-                 'pays = { by = "invoice", credit_limit = 5.0, format = "xrechnung" }',
+    "customer": ["commitment = { amount = 5 }", "seats = []", "contract = { retention = 5 }",
                  'deployments = [{ model = "gpt-4o", kind = "provisioned" }]'],
     "root": ["[settlement]\nrent = { kind = \"rent-received\" }"],
 }  # fmt: skip

@@ -34,11 +34,16 @@ NOW = 1_795_262_400_000_000
 VERSIONS = ("2026-01-01", "2026-07-01")  # longer than a model's name here, so that no dated name is one
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
-facts = st.dictionaries(
-    st.sampled_from(["street", "city", "größe", "a b", "n"]),
-    st.one_of(words, st.booleans(), st.integers(-99, 99), st.decimals(0, 9, places=2), st.lists(words, max_size=2)),
-    max_size=3,
+abouts = st.dictionaries(st.sampled_from(["name", "contact", "order", "buyer_reference"]), words, max_size=3)
+addresses = st.dictionaries(st.sampled_from(["street", "postcode", "city"]), words, max_size=3) | st.fixed_dictionaries(
+    {"country": st.sampled_from(["DE", "US"]), "street": words}
 )
+operators = st.builds(
+    lambda address, invoice: Operator({"name": "Shop", "address": address, "invoice": invoice}), addresses,
+    st.fixed_dictionaries({}, optional={
+        "series": st.just("R {n}"), "due_days": st.integers(1, 90), "iban": st.just("DE89 3704 0044 0532 0130 00"),
+    }),
+)  # fmt: skip
 prices = st.decimals(0, 10**6, places=6) | st.integers(0, 999).map(Decimal)
 instants = st.integers(-5 * 365 * DAY, 365 * DAY).map(lambda offset: NOW + offset)
 
@@ -52,7 +57,7 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     books = draw(st.lists(names, min_size=1, max_size=2, unique=True))
     currency = draw(st.sampled_from(["USD", "EUR", "JPY"]))
     return Catalog(
-        operator=draw(st.none() | facts.map(lambda each: Operator({"name": "Shop", "address": each}))),
+        operator=draw(st.none() | operators),
         vendors={each: Vendor(each, {"name": draw(words)}) for each in vendors},
         upstreams={each: draw(upstreams_of(each, vendors)) for each in upstreams},
         models={each: draw(models_of(each, sizes[each], upstreams, models)) for each in models},
@@ -123,7 +128,8 @@ def versions_of(draw: st.DrawFn, book: str, currency: str, models: list[str]) ->
 
 amounts = st.decimals(0, 10**6, places=2)
 pays = st.builds(Pays, warn_below=st.none() | amounts) | st.builds(
-    Pays, by=st.just("invoice"), credit_limit=amounts, warn_below=st.none() | amounts, due_days=st.integers(0, 90)
+    Pays, by=st.just("invoice"), credit_limit=amounts, warn_below=st.none() | amounts, due_days=st.integers(0, 90),
+    language=st.sampled_from(["", "de", "en"]),
 )
 
 
@@ -169,13 +175,32 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
     ]
     return Customer(
         pays=draw(pays), budgets=tuple(budgets.values()), limits=tuple(limits.values()), quota=tuple(quota),
-        id=name, about=draw(facts), address=draw(facts), deployments=tuple(found.values()),
+        id=name, about=draw(abouts), address=draw(addresses), deployments=tuple(found.values()),
         projects=tuple(projects),
-        contract=Contract(
-            book=draw(st.sampled_from(books)), id=draw(st.sampled_from(["", "K-1"])), starts_at=start,
-            ends_at=start + DAY if start else 0,
-        ),
+        contracts=tuple(draw(contracts_of(books, sorted(sizes), start))),
     )  # fmt: skip
+
+
+@st.composite
+def contracts_of(draw: st.DrawFn, books: list[str], models: list[str], start: int) -> list[Contract]:
+    """One after the other, each of a day; the last may be open."""
+    count = draw(st.integers(1, 3)) if start else 1
+    found = []
+    for number in range(count):
+        rows = [
+            PriceRow(model=model, prices=draw(st.dictionaries(st.sampled_from(BUCKETS), prices, min_size=1)))
+            for model in draw(st.lists(st.sampled_from(models), max_size=2, unique=True))
+        ]
+        ends = number < count - 1 or (start and draw(st.booleans()))
+        found.append(
+            Contract(
+                book=draw(st.sampled_from(books)), id=draw(st.sampled_from(["", f"K-{number}"])),
+                starts_at=start + number * DAY if start else 0, ends_at=start + (number + 1) * DAY if ends else 0,
+                discount_percent=draw(st.decimals(0, 100, places=2)), rows=tuple(rows),
+                notice_days=draw(st.integers(0, 90)),
+            )
+        )  # fmt: skip
+    return found
 
 
 @settings(deadline=None, max_examples=40)

@@ -31,7 +31,7 @@ from entrepot.storage.database import read, write
 
 ACME = Customer(
     id="acme",
-    contract=Contract(book="list"),
+    contracts=(Contract(book="list"),),
     projects=("app",),
     pays=Pays(by="invoice", credit_limit=Decimal("90000.00"), warn_below=Decimal("0.0005"), due_days=30),
     deployments=(Deployment(project="app", name="l", model="large", rates=Rates(tpm=9, rpm=600, window=10)),),
@@ -55,7 +55,7 @@ def _stock(conn: Connection) -> None:
     put_model(conn, Model(id="large", versions=versions, context=100, output_max=100), 1)
 
 
-@pytest.mark.parametrize("later", [ACME, Customer(id="acme", contract=Contract(book="list"), projects=("app",))])
+@pytest.mark.parametrize("later", [ACME, Customer(id="acme", contracts=(Contract(book="list"),), projects=("app",))])
 def test_a_customer_comes_back_as_it_was_declared_last(engine: Engine, later: Customer) -> None:
     with write(engine) as conn:
         _stock(conn)

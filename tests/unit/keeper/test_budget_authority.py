@@ -49,7 +49,7 @@ def house(tmp_path: Path) -> Engine:
     engine = open_database(tmp_path / "entrepot.sqlite")
     prepare(engine)
     with write(engine) as conn:
-        customer_tables.put_customer(conn, Customer(id="acme", contract=Contract(book="list")), "USD", AT)
+        customer_tables.put_customer(conn, Customer(id="acme", contracts=(Contract(book="list"),)), "USD", AT)
         open_balance(conn, "acme", "USD")
         top_up(conn, "acme", USD, "USD", "PAY-1", AT)
         declare(conn, "day", 1000)

@@ -24,13 +24,13 @@ from entrepot.storage.database import read, write
 USD = 10**9
 NOW = parse("2026-11-22T10:00:00Z")
 STUDIO = Customer(
-    id="studio", contract=Contract(book="list"), projects=("app",), pays=Pays(warn_below=Decimal(20)),
+    id="studio", contracts=(Contract(book="list"),), projects=("app",), pays=Pays(warn_below=Decimal(20)),
     budgets=(
         DeclaredBudget(id="app-day", project="app", per="day", amount=Decimal(50), warn_at=(80, 95)),
         DeclaredBudget(id="soft", per="month", amount=Decimal(10), hard=False, warn_at=(100,)),
     ),
 )  # fmt: skip
-BANK = Customer(id="bank", contract=Contract(book="list"), pays=Pays(by="invoice", credit_limit=Decimal(100)))
+BANK = Customer(id="bank", contracts=(Contract(book="list"),), pays=Pays(by="invoice", credit_limit=Decimal(100)))
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_soft_budget_is_told_and_a_lowered_one_at_once(conn: Connection) -> No
     assert charge(conn, "u1", "studio", 9, soft=9) == []
     lower = STUDIO.budgets[1]
     changed = Customer(
-        id="studio", contract=STUDIO.contract, projects=("app",), pays=STUDIO.pays,
+        id="studio", contracts=STUDIO.contracts, projects=("app",), pays=STUDIO.pays,
         budgets=(DeclaredBudget(id=lower.id, per="month", amount=Decimal(5), hard=False, warn_at=(100,)),),
     )  # fmt: skip
     state.put_customer(conn, changed, "USD", NOW)

@@ -12,7 +12,6 @@ import msgspec
 
 from entrepot.billing.document.codes import (
     CHARGE_REASONS,
-    COUNTRIES,
     CURRENCIES,
     ELECTRONIC_ADDRESSES,
     PAYMENT_MEANS,
@@ -21,6 +20,7 @@ from entrepot.billing.document.codes import (
     VATEX,
 )
 from entrepot.billing.document.tree import Node, lines, places, read
+from entrepot.kernel.countries import COUNTRIES
 
 CENT = Decimal("0.01")
 SELLER, BUYER = "cac:AccountingSupplierParty/cac:Party", "cac:AccountingCustomerParty/cac:Party"

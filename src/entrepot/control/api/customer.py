@@ -11,7 +11,7 @@ from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
 from entrepot.customers.tables import StoredCustomer, read_keys, read_stored
 from entrepot.keeper.state import standing
-from entrepot.kernel.instants import show
+from entrepot.kernel.instants import Instant, show
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["customer"])
@@ -21,14 +21,14 @@ router = APIRouter(tags=["customer"])
 def list_customers(where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """Every customer."""
     with read(where.engine) as connection:
-        return {"customers": _customers(connection)}
+        return {"customers": _customers(connection, where.now())}
 
 
 @router.get("/customers/{customer}", name="customer.show")
 def show_customer(customer: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """One customer with projects, deployments and the number of keys."""
     with read(where.engine) as connection:
-        for facts in _customers(connection):
+        for facts in _customers(connection, where.now()):
             if facts["customer"] == customer:
                 keys = [key for key in read_keys(connection) if key.customer == customer and key.state == "active"]
                 return {**facts, "keys": [{"id": key.id, "project": key.project, "name": key.name} for key in keys]}
@@ -47,22 +47,26 @@ async def resume(customer: str, where: Annotated[House, Depends(house)]) -> dict
     return await where.keeper.execute("customer.resume", {"customer": customer})
 
 
-def _customers(connection: Connection) -> list[dict[str, Any]]:
+def _customers(connection: Connection, now: Instant) -> list[dict[str, Any]]:
     stored = read_stored(connection)
     declared = standing(connection).customers
-    return [_shown(customer, stored[customer.id]) for customer in declared.values()]
+    return [_shown(customer, stored[customer.id], now) for customer in declared.values()]
 
 
-def _shown(customer: Customer, stored: StoredCustomer) -> dict[str, Any]:
+def _shown(customer: Customer, stored: StoredCustomer, now: Instant) -> dict[str, Any]:
+    contract = customer.contract(now)
     return {
         "customer": customer.id,
         "name": str(customer.about.get("name", "")),
         "state": stored.state,
-        "book": customer.contract.book,
-        "contract": customer.contract.id,
+        "book": contract.book,
+        "contract": contract.id,
+        "discount_percent": f"{contract.discount_percent:f}",
+        "prices": len(contract.rows),
+        "notice_days": contract.notice_days,
         "currency": stored.currency,
-        "from": show(customer.contract.starts_at) if customer.contract.starts_at else None,
-        "until": show(customer.contract.ends_at) if customer.contract.ends_at else None,
+        "from": show(contract.starts_at) if contract.starts_at else None,
+        "until": show(contract.ends_at) if contract.ends_at else None,
         "pays": _pays(customer),
         "projects": list(stored.projects),
         "deployments": [

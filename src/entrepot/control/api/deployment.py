@@ -29,7 +29,7 @@ def list_deployments(
     rows = []
     for each in catalog.customers.values():
         if customer in ("", each.id):
-            book = catalog.book(each.contract.book)
+            book = catalog.book(each.contract(now).book)
             declared = [(d.project, d.name, d.model, d.output_max) for d in each.deployments]
             if not declared:
                 declared = [("*", model, model, 0) for model in models_of(book) if model in catalog.models]
@@ -57,7 +57,7 @@ def show_deployment(
         raise NotFound(f"{customer} has no deployment {name!r} in project {project!r}")
     model = catalog.models[found.model]
     version, _ = version_in_use(model.versions, model.default, found.version, found.upgrade, now)
-    prices = prices_at(catalog.book(owner.contract.book), model.id, now)
+    prices = prices_at(catalog.book(owner.contract(now).book), model.id, now)
     missing = not_for_sale(prices, now, model.operations)
     if not version.serves(now):
         missing = f"{model.id} {version.name} is retired".replace("  ", " ")
@@ -68,7 +68,7 @@ def show_deployment(
         "replaced_by": version.replaced_by, "operations": list(model.operations), "context": model.context,
         "routes": [{"upstream": upstream, "vendor_model": named} for upstream, named in version.routes],
         "prices": [{"bucket": bucket, "price": f"{each.price:f}", "per": each.per} for bucket, each in prices.items()],
-        "currency": next((each.currency for each in catalog.book(owner.contract.book)), ""),
+        "currency": next((each.currency for each in catalog.book(owner.contract(now).book)), ""),
         "limits": {field: getattr(found.rates, field) for field in found.rates.__struct_fields__},
     }  # fmt: skip
 
