@@ -28,9 +28,10 @@ class Waiter:
     """A call that waits for its leases, one after the other, now for that at `at`. The first `taken` are taken; after a
     first refusal it only hears what the others say, so that the caller is told of the one that has least."""
 
-    __slots__ = ("at", "decided", "done", "hold", "leases", "question", "taken", "timer", "words")
+    __slots__ = ("at", "decided", "done", "hold", "leases", "question", "since", "taken", "timer", "words")
 
-    def __init__(self, leases: tuple[Lease, ...], hold: int, decided: Decided) -> None:
+    def __init__(self, leases: tuple[Lease, ...], hold: int, decided: Decided, since: float) -> None:
+        self.since = since
         self.leases = leases
         self.hold = hold
         self.decided = decided

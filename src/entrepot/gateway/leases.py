@@ -31,7 +31,9 @@ from entrepot.limits.message import (
 )
 from entrepot.metering.record import Grant, LeaseTotals, Return, to_bytes
 
-WAIT_S = 0.25  # protocol §4: a call waits so long at the most
+WAIT_S = 0.25  # protocol §4: a call waits so long for a keeper that says nothing
+#: And so long for one that was heard of in the last second: it is alive and busy with others' questions.
+PATIENCE_S = 1.0
 ANSWER_S = 0.2  # the keeper answers within this: a question that is older was lost
 RETRY_S = 0.25
 #: A keeper that stops takes its socket away, one that is killed leaves it. Without a socket the successor is about to
@@ -57,7 +59,7 @@ class Leases:
             t.balance: Account(Lease(t.balance, t.granted, t.returned, t.charged), loop.time()) for t in totals
         }
         self._writer: asyncio.StreamWriter | None = None
-        self._linked_at = -YOUNG_S
+        self._linked_at = self._heard_at = -YOUNG_S
         self._successor_by = 0.0  # the keeper is being replaced: until then its successor is waited for
         self._questions = 0
         self._waiting = 0
@@ -107,12 +109,12 @@ class Leases:
     # asking
 
     def need(self, leases: tuple[Lease, ...], hold: int, decided: Decided) -> None:
-        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 250 ms, or, while
-        the keeper is replaced or has just come, within 10 s."""
+        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 250 ms, within 1 s
+        if the keeper was heard of lately, or, while it is replaced or has just come, within 10 s."""
         if (self._writer is None and not self._successor_comes()) or self._waiting >= _WAITERS_LIMIT:
             self._loop.call_soon(decided, "")
             return
-        waiter = Waiter(leases, hold, decided)
+        waiter = Waiter(leases, hold, decided, self._loop.time())
         waiter.timer = self._loop.call_later(WAIT_S, self._expired, waiter)
         self._waiting += 1
         self._advance(waiter)
@@ -139,14 +141,19 @@ class Leases:
 
     def _expired(self, waiter: Waiter) -> None:
         account = self._account(waiter.leases[waiter.at].balance)
-        young = self._loop.time() - self._linked_at < YOUNG_S
-        if self._successor_comes() if self._writer is None else young:
+        if self._successor_comes() if self._writer is None else self._worth_waiting(waiter):
             waiter.timer = self._loop.call_later(WAIT_S, self._expired, waiter)
             self._ask(account)  # its question may have been lost with the keeper that went
             return
         account.waiters.remove(waiter)
         self._over(waiter)
         self._ask(account)
+
+    def _worth_waiting(self, waiter: Waiter) -> bool:
+        """Whether a connected keeper that has not answered yet may still do so: it has just come, or it is busy."""
+        now = self._loop.time()
+        busy = now - self._heard_at < PATIENCE_S and now + WAIT_S < waiter.since + PATIENCE_S
+        return busy or now - self._linked_at < YOUNG_S
 
     def _over(self, waiter: Waiter) -> None:
         """Every lease is taken, or all that was is free again."""
@@ -192,14 +199,23 @@ class Leases:
         account = self._account(message.balance)
         lease = account.lease
         number = message.number or account.asked
-        if number == account.asked:
+        current = number == account.asked
+        if current:
             account.asked = 0
         self._hear(account, message.total)
         self._serve(account)
-        if message.short:  # a word about a question that did not speak for a call says nothing of it
-            for waiter in [each for each in account.waiters if 0 < each.question <= number]:
-                short = "spent" if waiter.hold > message.left else "held"
-                room = message.room + lease.free
+        if message.short:
+            # Of a call that came after the question it says only that what was free everywhere is too little, never
+            # that all is spent: money may have come in. Without that, of a thousand who come at once most would wait
+            # for a question of their own until their time is over.
+            room = message.room + lease.free
+            told = [
+                each for each in account.waiters
+                if 0 < each.question <= number or (current and each.hold > room)
+            ]  # fmt: skip
+            for waiter in told:
+                spent = waiter.hold > message.left and 0 < waiter.question <= number
+                short = "spent" if spent else "held"
                 waiter.words.append(msgspec.structs.replace(message, short=short, room=room))
                 account.waiters.remove(waiter)
                 waiter.at += 1
@@ -332,6 +348,7 @@ class Leases:
                 self._handle(from_keeper.decode(body))
 
     def _handle(self, message: FromKeeper) -> None:
+        self._heard_at = self._loop.time()
         if isinstance(message, Granted):
             self._granted(message)
         elif isinstance(message, Recall):

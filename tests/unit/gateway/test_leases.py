@@ -59,6 +59,47 @@ def test_a_silent_keeper_is_waited_for_a_quarter_of_a_second(tmp_path: Path) -> 
     run(tmp_path, lambda _message: [], work)
 
 
+def test_a_busy_keeper_is_waited_for_a_second(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.leases._linked_at -= 60
+        began = asyncio.get_running_loop().time()
+        waiting = bench.need(1)
+        bench.writers[0].write(frame(Granted(balance="globex", total=5)))  # it talks, to others
+        assert await waiting == ""
+        assert 0.7 < asyncio.get_running_loop().time() - began < 3.0
+
+    run(tmp_path, lambda _message: [], work)
+
+
+def test_who_comes_after_a_question_is_told_that_too_little_is_free_and_never_that_all_is_spent(tmp_path: Path) -> None:
+    questions: list[int] = []
+
+    def answer(message: ToKeeper) -> list[FromKeeper]:
+        if isinstance(message, Want):
+            questions.append(message.number)
+        return []
+
+    async def work(bench: Bench) -> None:
+        first = bench.need(50)
+        while not questions:
+            await asyncio.sleep(0)
+        later = bench.need(70), bench.need(30), bench.need(40)
+        await asyncio.sleep(0)
+        bench.writers[0].write(
+            frame(Granted(balance="acme", total=0, short="spent", left=45, room=35, number=questions[0]))
+        )
+        words = [await first, await later[0], await later[2]]
+        assert [(word.short, word.left, word.room) for word in words if isinstance(word, Granted)] == [
+            ("spent", 45, 35), ("held", 45, 35), ("held", 45, 35)
+        ]  # fmt: skip
+        while len(questions) < 2:  # 30 is less than what is free everywhere: it is asked for
+            await asyncio.sleep(0)
+        bench.writers[0].write(frame(Granted(balance="acme", total=30, number=questions[1])))
+        assert await later[1] is None
+
+    run(tmp_path, answer, work)
+
+
 def test_a_keeper_that_has_just_come_is_waited_for_longer(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         began = asyncio.get_running_loop().time()
