@@ -16,7 +16,8 @@ import pytest
 import virtual_time
 from endings import AT
 from entrepot.kernel.instants import HOUR
-from entrepot.ledger.tables import balance_of, open_balance, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import balance_of, open_balance
 from entrepot.limits.message import Granted
 from entrepot.limits.tables import budget_charged, leases_of, outstanding
 from entrepot.metering.record import Ending, Kind, from_bytes

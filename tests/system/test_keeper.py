@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from endings import AT
-from entrepot.ledger.tables import balance_of, open_balance, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import balance_of, open_balance
 from entrepot.limits.message import (
     Command,
     FromKeeper,

@@ -5,6 +5,7 @@ The loop talks; every change of the database is a job of the writer. A grant is 
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -28,6 +29,7 @@ from entrepot.keeper.rates import Rates
 from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.sharefile import ShareFile, boot_of
 from entrepot.keeper.thresholds import events
+from entrepot.keeper.under_way import calls_under_way
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.writer import Rank, Writer
 from entrepot.kernel.errors import EntrepotError
@@ -157,7 +159,8 @@ class Keeper:
         ready()
         upkeep = asyncio.create_task(self._upkeep.run(self._writer, self._connected))
         drain, recall = self._ingester.drain, self._grants.recall
-        expiring = asyncio.create_task(expiry.run(self._engine, self._writer, drain, recall))
+        calls = functools.partial(calls_under_way, RealDisk(), self._folder.journal)
+        expiring = asyncio.create_task(expiry.run(self._engine, self._writer, drain, recall, calls))
         try:
             while not self._stop.is_set():
                 if self._writer.busy_seconds() < HANGS_SECONDS:

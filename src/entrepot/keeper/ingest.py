@@ -23,10 +23,12 @@ from entrepot.journal.files import (
 )
 from entrepot.keeper.thresholds import after_charges
 from entrepot.kernel.instants import SECOND, Instant
+from entrepot.ledger.attribution import in_stretches
+from entrepot.ledger.grant_tables import cuts_of
 from entrepot.ledger.tables import post_charges
 from entrepot.limits.tables import charge_budgets, move
 from entrepot.metering import tables
-from entrepot.metering.rollup import Batch, fold
+from entrepot.metering.rollup import Batch, charges_of, fold
 from entrepot.metering.tables import PositionMoved, StreamPosition
 from entrepot.storage.database import read, write
 
@@ -144,7 +146,7 @@ class Ingester:
             last_at=max(batch.last_at, before.last_at if before else 0), sealed=batch.sealed,
         )  # fmt: skip
         began = time.thread_time()
-        self._commit(before, after, entries[0], batch, now)
+        self._commit(before, after, entries, batch, now)
         self._adapt(len(entries), time.thread_time() - began)
         self._known[stream] = after
         self.full = self._ahead is not None or 2 * len(entries) >= self._most
@@ -174,7 +176,7 @@ class Ingester:
             self._most = max(FEWEST, min(fitting, 2 * self._most, MOST))
 
     def _commit(
-        self, before: StreamPosition | None, after: StreamPosition, first: Entry, batch: Batch, now: Instant
+        self, before: StreamPosition | None, after: StreamPosition, entries: list[Entry], batch: Batch, now: Instant
     ) -> None:
         slot, epoch = after.slot, after.epoch
         with write(self._engine) as conn:
@@ -182,7 +184,11 @@ class Ingester:
             tables.add(conn, slot, epoch, batch)
             move(conn, slot, granted=batch.granted, returned=batch.returned, charged=batch.charged)
             charge_budgets(conn, batch.budgets)
-            post_charges(conn, f"usage/w{slot}-{epoch:06d}/{first.seq}", now, batch.charges, batch.costs)
+            taken = in_stretches(
+                batch.taken, cuts_of(conn, batch.taken), lambda _hours: charges_of(entry.record for entry in entries)
+            )
+            name = f"usage/w{slot}-{epoch:06d}/{entries[0].seq}"
+            post_charges(conn, name, now, batch.charges, batch.costs, taken=taken)
             after_charges(conn, {balance for balance, _, _ in batch.charges}, batch.budgets, now)
 
     def _first(self, path: Path) -> Position:

@@ -24,6 +24,7 @@ from entrepot.keeper.arguments import (
     whole,
 )
 from entrepot.keeper.thresholds import after_change
+from entrepot.keeper.under_way import OpenCall, held_before
 from entrepot.kernel.instants import Instant, show
 from entrepot.kernel.money import scale_of
 from entrepot.kernel.text import plain
@@ -31,6 +32,7 @@ from entrepot.ledger import grant_tables
 from entrepot.ledger.grants import PRIORITY, Grant, Kind
 from entrepot.ledger.tables import balance_of, owes, prepaid_of
 from entrepot.limits.tables import leases_of, outstanding
+from entrepot.metering.tables import last_ended
 from entrepot.storage.database import write
 from entrepot.storage.folder import Folder
 
@@ -44,6 +46,7 @@ class _OnlyTried(Exception):
 def top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency, id, dry_run}: money that came in."""
     with _moving(engine, args, now, "a top-up") as (connection, customer, amount, currency, booking):
+        now = _after_usage(connection, now)
         grant = Grant(
             id=booking, kind="paid", amount=amount, priority=PRIORITY["paid"], ends_at=0, created_at=now
         )
@@ -62,7 +65,7 @@ def grant(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     priority = whole(args, "priority", PRIORITY[kind], most=_PRIORITY_MOST)
     with _moving(engine, args, now, "a grant") as (connection, customer, amount, currency, booking):
         made_at = grant_tables.made_at(connection, customer, booking)
-        now = now if made_at is None else made_at  # days from now, sent again, are days from then
+        now = _after_usage(connection, now) if made_at is None else made_at  # 90d, sent again, are days from then
         ends_at = end_of(args.get("until"), now, default=0, name="until")
         given = Grant(id=booking, kind=kind, amount=amount, priority=priority, ends_at=ends_at, created_at=now)
         posted = grant_tables.add(connection, customer, currency, given)
@@ -76,24 +79,37 @@ def refund(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency?, of?, id, dry_run}: money that went back, of what was paid and is unused."""
     payment = name_of(args, "of", BOOKING_MOST, "")
     with _moving(engine, args, now, "a refund") as (connection, customer, amount, currency, booking):
-        posted = grant_tables.give_back(
+        paid_out = grant_tables.give_back(
             connection, customer, currency, amount, booking, now, free=free_of(connection, customer), payment=payment
         )
-        facts = _facts(connection, args, posted, currency=currency, amount=-amount)
-    return {**facts, "of": payment or None}
+        facts = _facts(connection, args, paid_out is not None, currency=currency, amount=-amount)
+    tax = None if paid_out is None else exact(paid_out - amount, currency)
+    return {**facts, "of": payment or None, "tax": tax}
 
 
-def expire(engine: Engine, now: Instant) -> list[str]:
-    """Take back what has ended, as far as no lease has it; the balances where more is to be taken."""
+def expire(engine: Engine, now: Instant, calls: list[OpenCall] | None = None) -> list[str]:
+    """Take back what has ended and neither a lease nor a call under way may need; the balances where more is to be
+    taken. `calls` are those under way; None: all that is leased may be theirs."""
     with write(engine) as connection:
         waiting = []
         stored = customer_tables.read_stored(connection)
         for balance in grant_tables.ended(connection, now):
-            currency = stored[balance].currency
-            if grant_tables.expire(connection, balance, currency, now, free=free_of(connection, balance)):
+            left = prepaid_of(connection, balance, lock=True)
+            free = free_of(connection, balance)
+
+            def held(end: Instant, name: str = balance, out: int = left - free) -> int:
+                return out if calls is None else min(out, held_before(calls, name, end))
+
+            if grant_tables.expire(connection, balance, stored[balance].currency, now, free=free, held=held):
                 waiting.append(balance)
             after_change(connection, (balance,), now)
     return waiting
+
+
+def _after_usage(connection: Connection, now: Instant) -> Instant:
+    """When a new grant begins: after every call whose charge is booked, also where a clock was set back. What is booked
+    burned the grants before it."""
+    return max(now, last_ended(connection) + 1)
 
 
 def free_of(connection: Connection, balance: str) -> int:

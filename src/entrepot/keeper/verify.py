@@ -7,7 +7,7 @@ digit; what came to the journals since is counted, not compared.
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,23 @@ from entrepot.keeper.lake import Segment, SegmentRows, name_of
 from entrepot.keeper.report import Difference, Report
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.ids import AttemptId
+from entrepot.kernel.instants import Instant, show
+from entrepot.ledger.attribution import boundaries, in_stretches
 from entrepot.ledger.check import check_ledger
+from entrepot.ledger.grant_tables import all_grants
+from entrepot.ledger.taken_tables import charged_sums
 from entrepot.limits.budget import budget_of
 from entrepot.limits.tables import all_leases, budget_charged
 from entrepot.metering import tables
 from entrepot.metering.record import Carry, Ending, Intent, Kind, Terms, from_bytes
-from entrepot.metering.rollup import NO_SUMS, RollupKey, RollupSums, fold
+from entrepot.metering.rollup import NO_SUMS, RollupKey, RollupSums, charges_of, fold
 from entrepot.metering.tables import LakeFile, StreamPosition
 from entrepot.pricing.charge import charge
 from entrepot.storage import lake
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
+Calls = Callable[[set[tuple[str, Instant]]], Iterable[tuple[str, Instant, int]]]
 _SHOWN = 20  # differences kept: enough to see a pattern, and a broken house does not fill the memory
 
 
@@ -50,8 +55,11 @@ class Verification:
             self._ledger = check_ledger(conn)
             self._leases = all_leases(conn)
             self._budgets = budget_charged(conn)
+            self._taken = charged_sums(conn)
+            self._cuts = {name: boundaries(mine) for name, mine in all_grants(conn).items()}
         self._expected: dict[RollupKey, RollupSums] = {}
         self._expected_budgets: dict[str, int] = {}
+        self._expected_taken: dict[tuple[str, Instant], int] = {}
         self._open: dict[AttemptId, Intent] = {}
         self._counts = dict.fromkeys(("streams", "segments", "records", "intents", "endings", "pending", "unlisted"), 0)
         self.differences: list[Difference] = []
@@ -139,6 +147,7 @@ class Verification:
             batch = fold((entry.seq, entry.record) for entry in taken)
             self._expect(batch.groups)
             self._expect_budgets(batch.budgets)
+            self._expect_taken(batch.taken, lambda _hours: charges_of(entry.record for entry in taken))
         else:
             self._compare_file(segment, file, entries, scratch)
         return len(taken)
@@ -161,6 +170,10 @@ class Verification:
     def _expect_budgets(self, charges: Mapping[str, int]) -> None:
         for period, amount in charges.items():
             self._expected_budgets[period] = self._expected_budgets.get(period, 0) + amount
+
+    def _expect_taken(self, hours: Mapping[tuple[str, Instant], int], calls: Calls) -> None:
+        for key, amount in in_stretches(hours, self._cuts, calls).items():
+            self._expected_taken[key] = self._expected_taken.get(key, 0) + amount
 
     # --- lake
 
@@ -200,6 +213,7 @@ class Verification:
             else:
                 whole.append(path)
         self._expect_budgets(lake.budgets(whole))
+        self._expect_taken(lake.charges_by_hour(whole), lambda hours: lake.charges_in(whole, hours))
         for row in lake.aggregate(whole):
             key = RollupKey(**{name: row[name] for name in RollupKey._fields})
             self._expect({key: RollupSums(
@@ -241,6 +255,11 @@ class Verification:
         drawn = {name: sum_ for name, sum_ in charged.items() if budget_of(name) is None}
         self._same("charges posted to balance", self._ledger.charged, drawn)
         self._same("charges of budget", self._budgets, self._expected_budgets)
+        booked, read_again = (
+            {(name, show(at)): n for (name, at), n in sums.items() if name in self._ledger.funds}
+            for sums in (self._taken, self._expected_taken)
+        )
+        self._same("taken by calls of balance", booked, read_again)
         for period in sorted({*charged} - {*drawn}):  # a budget that was soft for a while has more than its leases
             if charged[period] > self._budgets.get(period, 0):
                 self._differ("ledger", f"charges of budget {period}", self._budgets.get(period, 0), charged[period])

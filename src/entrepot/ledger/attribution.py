@@ -5,10 +5,10 @@ and reaches to the next one. Within such a stretch every call sees the same gran
 id) inside it decides nothing and a sum is enough: replay, late records and the number of workers change nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from entrepot.kernel.instants import Instant, to_datetime
+from entrepot.kernel.instants import HOUR, Instant, day_of, hour_of, to_datetime
 from entrepot.ledger.grants import Grant, Kind
 
 _NEVER: Instant = 1 << 62
@@ -61,6 +61,37 @@ def month_of(at: Instant) -> str:
 def boundaries(grants: Iterable[Grant]) -> tuple[Instant, ...]:
     """The instants at which the set of grants changes: usage before and after one is summed apart."""
     return tuple(sorted({at for each in grants for at in (each.created_at, each.ends_at) if at}))
+
+
+def stretch_of(at: Instant, cuts: Iterable[Instant]) -> Instant:
+    """Start of the stretch that holds `at`: its day, or the last cut before it (or at it) where that is later."""
+    return max((day_of(at), *(cut for cut in cuts if cut <= at)))
+
+
+def in_stretches(
+    hours: Mapping[tuple[str, Instant], int],
+    cuts: Mapping[str, Iterable[Instant]],
+    calls: Callable[[set[tuple[str, Instant]]], Iterable[tuple[str, Instant, int]]],
+) -> dict[tuple[str, Instant], int]:
+    """Charges by (balance, stretch), from charges by (balance, hour).
+
+    `cuts` are the instants at which the grants of a balance change. Where one lies within an hour, that hour is taken
+    apart: only then `calls` is asked for (balance, admitted_at, charge) of every call in these (balance, hour); what it
+    says of others does not count.
+    """
+    found: dict[tuple[str, Instant], int] = {}
+    parted = set()
+    for (balance, hour), amount in hours.items():
+        if any(hour < cut < hour + HOUR for cut in cuts.get(balance, ())):
+            parted.add((balance, hour))
+        else:
+            key = balance, stretch_of(hour, cuts.get(balance, ()))
+            found[key] = found.get(key, 0) + amount
+    for balance, at, charge in calls(parted) if parted else ():
+        if (balance, hour_of(at)) in parted:
+            key = balance, stretch_of(at, cuts[balance])
+            found[key] = found.get(key, 0) + charge
+    return found
 
 
 def burned(grants: Iterable[Grant], taken: Iterable[Taken]) -> Attribution:

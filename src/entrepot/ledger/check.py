@@ -1,4 +1,5 @@
-"""Is the ledger whole? Recomputes the chain and every running balance from the transfers."""
+"""Is the ledger whole? Recomputes the chain and every running balance from the transfers, and what calls took and
+grants have left from the balances."""
 
 from itertools import groupby
 from operator import attrgetter
@@ -7,8 +8,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from entrepot.ledger.attribution import burned
 from entrepot.ledger.chain import START, link
+from entrepot.ledger.grant_tables import all_grants
 from entrepot.ledger.tables import accounts, balances, head, prepaid, transactions, transfers, unbilled
+from entrepot.ledger.taken_tables import all_taken
+
+#: Kinds of transactions by which usage comes back to the balance that it was taken from.
+_BACK = ("settlement", "credit-note")
 
 
 class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +23,7 @@ class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     transactions: int
     transfers: int
-    revenue: dict[tuple[str, str], int]  # (currency, product) → credits
+    revenue: dict[tuple[str, str], int]  # (currency, product) → credits by usage
     costs: dict[tuple[str, str, str], int]  # (vendor, currency, product) → debits
     charged: dict[str, int]  # balance → what usage took from it
     funds: dict[str, int]  # prepaid balance → what is left
@@ -28,7 +35,9 @@ def check_ledger(conn: Connection) -> LedgerCheck:
     differences: list[tuple[str, str, str]] = []
     debits: dict[str, int] = {}
     credits: dict[str, int] = {}
-    used: dict[str, int] = {}
+    used: dict[str, int] = {}  # by account, debits by usage
+    sold: dict[str, int] = {}  # credits by usage
+    back: dict[str, int] = {}  # by account, what came back of usage: it was too much, or credited
     count = lines_read = 0
     previous = START
     query = (
@@ -56,6 +65,9 @@ def check_ledger(conn: Connection) -> LedgerCheck:
                 credits[row.credit] = credits.get(row.credit, 0) + row.amount
                 if first.kind == "usage":
                     used[row.debit] = used.get(row.debit, 0) + row.amount
+                    sold[row.credit] = sold.get(row.credit, 0) + row.amount
+                elif first.kind in _BACK:
+                    back[row.credit] = back.get(row.credit, 0) + row.amount
     stored = conn.execute(select(head.c.seq, head.c.hash)).first()
     if (stored.seq, bytes(stored.hash)) != (count, previous) if stored else count:
         differences.append(("head of the chain", str(stored.seq if stored else 0), str(count)))
@@ -67,20 +79,39 @@ def check_ledger(conn: Connection) -> LedgerCheck:
             names[account.id] = row.id
         if row.credit_limit is None:
             funds[row.id] = running.get(row.account, 0)
+    differences += _burned(conn, {account: n - back.get(account, 0) for account, n in used.items()}, running)
     charged: dict[str, int] = {}
     for account_id, amount in used.items():
         if account_id in names:
             charged[names[account_id]] = charged.get(names[account_id], 0) + amount
     return LedgerCheck(
         transactions=count, transfers=lines_read, differences=differences,
-        revenue={(row.currency, row.product): credits.get(row.id, 0) for row in known if row.kind == "revenue"},
+        revenue={(row.currency, row.product): sold.get(row.id, 0) for row in known if row.kind == "revenue"},
         costs={
-            (row.party, row.currency, row.product): debits.get(row.id, 0)
+            (row.party, row.currency, row.product): used.get(row.id, 0)
             for row in known if row.kind == "cost of goods"
         },
         charged=charged,
         funds=funds,
     )  # fmt: skip
+
+
+def _burned(conn: Connection, used: dict[str, int], running: dict[str, int]) -> list[tuple[str, str, str]]:
+    """What calls took of each balance, and what its grants have left, against its account."""
+    found = []
+    grants, taken = all_grants(conn), all_taken(conn)
+    for row in conn.execute(select(balances).order_by(balances.c.id)):
+        account = prepaid(row.id, row.currency).id
+        sums = taken.get(row.id, [])
+        if (total := sum(each.amount for each in sums)) != used.get(account, 0):
+            found.append((f"taken of balance {row.id} by calls", str(total), str(used.get(account, 0))))
+        mine = grants.get(row.id, [])
+        attributed = burned(mine, sums)
+        left = sum(each.amount - each.refunded - each.expired for each in mine) - total
+        if left != running.get(account, 0) or attributed.uncovered:
+            words = f" and {attributed.uncovered} that none covers" if attributed.uncovered else ""
+            found.append((f"left of the grants of {row.id}", f"{left}{words}", str(running.get(account, 0))))
+    return found
 
 
 def _running(known: list[Any], debits: dict[str, int], credits: dict[str, int]) -> list[tuple[str, str, str]]:

@@ -1,17 +1,18 @@
-"""What a balance is made of: grants, paid or promotional, and which of them usage has burned. Pure.
+"""What a balance is made of: grants, paid or promotional, and what may go back of them. Pure.
 
-Usage is attributed in burn order: lower priority number first, then the earlier end, then the earlier creation
-(money-rules §5). What the ledger took for usage since the last attribution goes to the grants of now; the set of grants
-changes only right after an attribution.
+Burn order: lower priority number first, then the earlier end, then the earlier creation (money-rules §5). Which grants
+usage has burned is worked out in `ledger.attribution`.
 """
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Literal
 
 import msgspec
 
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
+from entrepot.kernel.money import round_half_away
 
 Kind = Literal["paid", "promo"]
 #: Promotional money goes first where nothing else is said: what was paid for stays longest.
@@ -27,7 +28,10 @@ class RefundTooLarge(EntrepotError):
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """One grant of a balance, amounts in ledger units: used + refunded + expired ≤ amount. `ends_at` 0: never."""
+    """One grant of a balance, amounts in ledger units: used + refunded + expired ≤ amount. `ends_at` 0: never.
+
+    `tax` is what was paid with it to the tax office, and `tax_back` what of that went back with refunds.
+    """
 
     id: str
     kind: Kind
@@ -38,6 +42,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     used: int = 0
     refunded: int = 0
     expired: int = 0
+    tax: int = 0
+    tax_name: str = ""
+    tax_back: int = 0
 
     @property
     def left(self) -> int:
@@ -48,18 +55,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return self.priority, self.ends_at or _NEVER, self.created_at, self.id
 
 
-def attribute(grants: Iterable[Grant], usage: int) -> list[Grant]:
-    """The grants, in burn order, after `usage` ledger units more. What no grant covers is attributed to none."""
-    found = []
-    for grant in sorted(grants, key=lambda each: each.order):
-        taken = min(usage, grant.left)
-        usage -= taken
-        found.append(msgspec.structs.replace(grant, used=grant.used + taken) if taken else grant)
-    return found
-
-
-def refund(grants: Iterable[Grant], amount: int, payment: str = "") -> list[tuple[Grant, int]]:
-    """(grant after it, part) of each paid grant that a refund touches: that of `payment`, else the newest first.
+def refund(grants: Iterable[Grant], amount: int, payment: str = "", *, minor: int = 1) -> list[tuple[Grant, int]]:
+    """(grant after it, part) of each paid grant that a refund touches: that of `payment`, else the newest first. With
+    a part goes back its share of the tax that was paid, in whole minor units of `minor` ledger units each.
 
     Raises RefundTooLarge where less than `amount` was paid and is unused.
     """
@@ -70,7 +68,9 @@ def refund(grants: Iterable[Grant], amount: int, payment: str = "") -> list[tupl
         part = min(rest, grant.left)
         rest -= part
         if part:
-            found.append((msgspec.structs.replace(grant, refunded=grant.refunded + part), part))
+            gone = grant.refunded + part
+            back = minor * round_half_away(Fraction(grant.tax * gone, grant.amount * minor))
+            found.append((msgspec.structs.replace(grant, refunded=gone, tax_back=back), part))
     if rest:
         raise RefundTooLarge(f"{amount - rest} of {amount} ledger units are paid and unused")
     return found

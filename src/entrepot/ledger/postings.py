@@ -174,18 +174,39 @@ def written_off(event: Event, *, net: int, taxes: Mapping[str, int]) -> Transact
     ])  # fmt: skip
 
 
-def topped_up(event: Event, *, received: int, net: int, taxes: Mapping[str, int]) -> Transaction:
+def topped_up(event: Event, *, received: int, net: int, taxes: Mapping[str, int], kind: str = "top-up") -> Transaction:
     """Money came in for a balance: `net` may be spent, `taxes` are owed to the tax office, and what no invoice could
-    show of it (a cent that net plus tax does not reach) is customer credit."""
+    show of it (a cent that net plus tax does not reach) is customer credit. `kind` is `grant` where it has terms."""
     rest = received - net - sum(taxes.values())
     if rest < 0:
         raise PostingBroken(f"{net} and tax of {sum(taxes.values())} are more than the {received} that came in")
-    return _transaction(event, "top-up", [
+    return _transaction(event, kind, [
         (event.house("cash"), received),
         (event.account("prepaid credit"), -net),
         *_taxes(event, taxes, -1),
         (event.account("customer credit"), -rest),
     ])  # fmt: skip
+
+
+def granted(event: Event, *, amount: int) -> Transaction:
+    """Promotional credit is given: contra revenue from the start, and what is unused when it ends goes back there."""
+    entries = [(event.house("promotional"), amount), (event.account("prepaid credit"), -amount)]
+    return _transaction(event, "grant", entries)
+
+
+def refunded(event: Event, *, net: int, taxes: Mapping[str, int]) -> Transaction:
+    """Credit that was paid and is unused goes back as money, with its share of the tax that was paid with it."""
+    return _transaction(event, "refund", [
+        (event.account("prepaid credit"), net),
+        *_taxes(event, taxes, 1),
+        (event.house("cash"), -net - sum(taxes.values())),
+    ])  # fmt: skip
+
+
+def expired(event: Event, *, amount: int, paid: bool) -> Transaction:
+    """The unused rest of a grant that has ended: breakage where it was paid for; its tax stays with the tax office."""
+    target = event.house("breakage" if paid else "promotional")
+    return _transaction(event, "expiry", [(event.account("prepaid credit"), amount), (target, -amount)])
 
 
 def _taxes(event: Event, taxes: Mapping[str, int], sign: int) -> list[Entry]:

@@ -23,9 +23,9 @@ from sqlalchemy import (
 
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
-from entrepot.kernel.money import show
 from entrepot.ledger.account import Account, grows_by_debit
 from entrepot.ledger.chain import START, link
+from entrepot.ledger.taken_tables import take
 from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer, content_hash, lines
 from entrepot.storage.database import Amount, append_only, execute_rows, metadata, upsert
 
@@ -122,28 +122,20 @@ def set_credit(conn: Connection, balance: str, credit_limit: int | None) -> None
     conn.execute(change.values(account=account.id, credit_limit=credit_limit))
 
 
-def top_up(conn: Connection, customer: str, amount: int, currency: str, id: str, at: Instant) -> bool:  # noqa: PLR0917
-    """Cash → prepaid credit, once per `id`: True posted, False there before with the same content.
-
-    Raises BalanceUnknown, BalanceCurrency, TransferBroken (amount ≤ 0), TransactionConflict.
-    """
-    kept_in = currency_of(conn, customer)
-    if kept_in != currency:
-        raise BalanceCurrency(f"balance {customer!r} is kept in {kept_in}, not in {currency}")
-    move = Transfer(Account(kind="cash", currency=currency), prepaid(customer, currency), amount)
-    about = f"top-up of {customer} by {show(amount, currency, places=2)} {currency}"
-    return post(conn, Transaction(id=f"top-up/{id}", kind="top-up", at=at, transfers=(move,), about=about))
-
-
 def post_charges(
     conn: Connection,
     id: str,
     at: Instant,
     charges: Mapping[tuple[str, str, str], int],
     costs: Mapping[tuple[str, str, str], int],
+    *,
+    taken: Mapping[tuple[str, Instant], int] | None = None,
 ) -> bool:
     """One transaction for a batch of endings: charges by (balance, currency, product), costs by (vendor, currency,
-    product). Zero amounts are left out; nothing left, nothing posted. True if it was posted now."""
+    product). Zero amounts are left out; nothing left, nothing posted. True if it was posted now.
+
+    `taken` are the same charges by (balance, stretch of admission), for the grants that they burn; None: all are of
+    calls admitted at `at`."""
     owing = _owing(conn, {balance for balance, _, _ in charges})
     moves = [
         Transfer(
@@ -163,7 +155,14 @@ def post_charges(
         for (vendor, currency, product), amount in sorted(costs.items())
         if amount
     ]
-    return bool(moves) and post(conn, Transaction(id=id, kind="usage", at=at, transfers=tuple(moves)))
+    if not moves or not post(conn, Transaction(id=id, kind="usage", at=at, transfers=tuple(moves))):
+        return False
+    if taken is None:
+        taken = {}
+        for (balance, _, _), amount in charges.items():
+            taken[balance, at] = taken.get((balance, at), 0) + amount
+    take(conn, {key: amount for key, amount in taken.items() if key[0] not in owing})  # on credit nothing is burned
+    return True
 
 
 def post(conn: Connection, transaction: Transaction) -> bool:
@@ -192,6 +191,16 @@ def post(conn: Connection, transaction: Transaction) -> bool:
         ])  # fmt: skip
     conn.execute(update(head).where(head.c.id == 1).values(seq=seq, hash=link_hash))
     return True
+
+
+def posted_before(conn: Connection, id: str, about: str) -> bool:
+    """Whether a transaction of this id stands, saying the same. Raises TransactionConflict where it says another thing.
+
+    For commands whose posting depends on what stands in the books: sent again they would be worked out anew."""
+    found = conn.execute(select(transactions.c.about).where(transactions.c.id == id)).scalar()
+    if found is not None and found != about:
+        raise TransactionConflict(f"{id!r} was posted before with other content; use another id")
+    return found is not None
 
 
 def balance_of(conn: Connection, balance: str, *, lock: bool = False) -> int:

@@ -4,7 +4,7 @@ Ingestion reads 100,000 endings a second on one core, so the loop below keeps th
 repeat from call to call) and sums the quantities once per group.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -90,6 +90,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     charged: dict[str, int]  # added, by lease
     budgets: dict[str, int]  # charges added, by the period of a budget, hard or soft
     charges: dict[tuple[str, str, str], int]  # (balance, currency, model) → charge
+    taken: dict[tuple[str, Instant], int]  # (balance, hour) → charge
     costs: dict[tuple[str, str, str], int]  # (vendor, currency, model) → cost
     unrated: list[Unrated]
     refused: dict[tuple[Instant, str], int]  # (hour, "key reason") → requests
@@ -175,6 +176,7 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
     charged: dict[str, int] = {}
     budgets: dict[str, int] = {}
     charges: dict[tuple[str, str, str], int] = {}
+    taken: dict[tuple[str, Instant], int] = {}
     costs: dict[tuple[str, str, str], int] = {}
     for (terms_bytes, hour, state, source, tier, vendor_model, operation), group in raw.items():
         t = _decode_terms(terms_bytes)
@@ -196,10 +198,22 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
                 budgets[name] = budgets.get(name, 0) + charge
             where = (t.balance, t.currency, t.model)
             charges[where] = charges.get(where, 0) + charge
+            taken[t.balance, key.hour] = taken.get((t.balance, key.hour), 0) + charge
         if cost:
             where = (t.vendor, t.cost_currency, t.model)
             costs[where] = costs.get(where, 0) + cost
-    return {"groups": groups, "charged": charged, "budgets": budgets, "charges": charges, "costs": costs}
+    return {
+        "groups": groups, "charged": charged, "budgets": budgets, "charges": charges, "taken": taken, "costs": costs
+    }  # fmt: skip
+
+
+def charges_of(records: Iterable[bytes]) -> Iterator[tuple[str, Instant, int]]:
+    """(balance, admitted_at, charge) of every ending that charged something."""
+    for data in records:
+        if data[0] == Kind.ENDING:
+            e = _decode_ending(memoryview(data)[1:])
+            if e.charge:
+                yield _decode_terms(e.terms).balance, e.admitted_at, e.charge
 
 
 def _unrated(e: Any, terms: Terms) -> Unrated:

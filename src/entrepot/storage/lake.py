@@ -6,7 +6,7 @@ for it then lists it. Imports DuckDB, so only short-lived processes and readers 
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -152,16 +152,43 @@ def aggregate(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 def budgets(files: Sequence[Path]) -> dict[str, int]:
     """Charges by the period of a budget, hard or soft."""
+    rows = _asked(
+        files, "SELECT period, sum(charge) FROM (SELECT charge, "
+        "unnest(string_split(concat(budgets, ',', watched), ',')) AS period FROM endings "
+        "WHERE charge > 0 AND (budgets != '' OR watched != '')) WHERE period != '' GROUP BY period"
+    )  # fmt: skip
+    return {period: int(charge) for period, charge in rows}
+
+
+def charges_by_hour(files: Sequence[Path]) -> dict[tuple[str, int], int]:
+    """Charges by (balance, start of the hour of admission)."""
+    return {
+        (balance, int(hour)): int(charge)
+        for balance, hour, charge in _asked(
+            files, "SELECT balance, admitted_at - admitted_at % 3600000000 AS hour, sum(charge) FROM endings "
+            "WHERE charge > 0 GROUP BY ALL"
+        )
+    }  # fmt: skip
+
+
+def charges_in(files: Sequence[Path], hours: Collection[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """(balance, admitted_at, charge) of every call in these (balance, hour)."""
+    found = []
+    for balance, hour in sorted(hours):
+        found += _asked(
+            files, "SELECT balance, admitted_at, charge FROM endings "
+            "WHERE charge > 0 AND balance = ? AND admitted_at >= ? AND admitted_at < ? + 3600000000",
+            [balance, hour, hour],
+        )  # fmt: skip
+    return [(balance, int(at), int(charge)) for balance, at, charge in found]
+
+
+def _asked(files: Sequence[Path], query: str, given: Sequence[Any] = ()) -> list[Any]:
     if not files:
-        return {}
+        return []
     with connect() as db:
         _view(db, files)
-        rows = db.execute(
-            "SELECT period, sum(charge) FROM (SELECT charge, "
-            "unnest(string_split(concat(budgets, ',', watched), ',')) AS period FROM endings "
-            "WHERE charge > 0 AND (budgets != '' OR watched != '')) WHERE period != '' GROUP BY period"
-        ).fetchall()
-    return {period: int(charge) for period, charge in rows}
+        return db.execute(query, list(given)).fetchall()
 
 
 def find(files: Sequence[Path], request: str) -> list[dict[str, Any]]:

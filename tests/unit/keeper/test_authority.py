@@ -7,7 +7,8 @@ from sqlalchemy import Connection, Engine
 
 import entrepot.customers.tables  # noqa: F401 - budgets name customers
 from entrepot.keeper.authority import SLICE_SECONDS, Question, answer, decide
-from entrepot.ledger.tables import balance_of, open_balance, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import balance_of, open_balance
 from entrepot.limits import tables
 from entrepot.limits.message import Granted, Want
 from entrepot.storage.database import open_database, prepare, write

@@ -20,7 +20,8 @@ from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.verify import verify
 from entrepot.ledger.account import Account
 from entrepot.ledger.check import check_ledger
-from entrepot.ledger.tables import account_balances, funds_of, open_balance, post, set_credit, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import account_balances, funds_of, open_balance, post, set_credit
 from entrepot.ledger.transfer import Transaction, Transfer
 from entrepot.limits import tables
 from entrepot.limits.message import Granted, Want

@@ -7,13 +7,20 @@ import msgspec
 import pytest
 from sqlalchemy import Engine, delete
 
-from endings import AT
+from endings import AT, terms
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import Position
+from entrepot.keeper import lake
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.sealing import seal_slot, unsealed_slots
+from entrepot.keeper.under_way import calls_under_way, held_before
 from entrepot.keeper.verify import verify
-from entrepot.ledger.tables import all_balances, open_balance, top_up
+from entrepot.kernel.instants import show
+from entrepot.ledger import grant_tables
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.grants import Grant
+from entrepot.ledger.tables import all_balances, open_balance
+from entrepot.ledger.taken_tables import charged_sums, take
 from entrepot.limits import tables as limit_tables
 from entrepot.metering import tables
 from entrepot.metering.record import LeaseTotals
@@ -66,6 +73,71 @@ def test_rollup_leases_and_ledger_agree_after_every_batch(tmp_path: Path) -> Non
         assert limit_tables.leases_of(conn, "demo") == {1: LeaseTotals("demo", 10**8, 1000, total)}
         assert tables.positions(conn)[1, 1].sealed
     assert not ingester.open_streams()
+
+
+def test_usage_is_kept_apart_where_a_grant_ends_within_an_hour(tmp_path: Path) -> None:
+    engine = opened(tmp_path)
+    grant = Grant(id="GIFT", kind="promo", amount=USD, priority=50, ends_at=AT + 30, created_at=AT)
+    with write(engine) as conn:
+        grant_tables.add(conn, "demo", "USD", grant)
+
+    async def go() -> list[int]:
+        worker = Worker(tmp_path / "journal")
+        worker.grant("demo", 10**8)
+        charges = []
+        for at in (10, 29, 30, 3_600_000_000, 5):
+            worker.at = AT + at
+            charges.append(worker.call((at % 50 + 1, 7)).charge)
+            await worker.durable()
+        worker.close()
+        return charges
+
+    charges = asyncio.run(go())
+    Ingester(engine, tmp_path / "journal", RealDisk()).drain(AT)
+    with read(engine) as conn:
+        assert charged_sums(conn) == {
+            ("demo", AT): charges[0] + charges[1] + charges[4],
+            ("demo", AT + 30): charges[2] + charges[3],
+        }
+        used = {each.id: each.used for each in grant_tables.read_grants(conn, "demo")}
+    assert used == {"GIFT": charges[0] + charges[1] + charges[4], "first-start": charges[2] + charges[3]}
+    folder = Folder(tmp_path)
+    assert verify(engine, folder).differences == ()
+    with write(engine) as conn:
+        for segment in lake.due(tables.positions(conn), set(), folder.journal):
+            tables.list_file(conn, lake.write(folder, segment))
+    assert verify(engine, folder).differences == ()
+    with write(engine) as conn:
+        take(conn, {("demo", AT + 30): 1})
+    assert {each.what for each in verify(engine, folder).differences} == {
+        "taken of balance demo by calls",
+        "left of the grants of demo",
+        f"taken by calls of balance demo {show(AT + 30)}",
+    }
+
+
+def test_calls_under_way_are_known_by_balance_and_since_when(tmp_path: Path) -> None:
+    async def go() -> None:
+        for number, at in ((1, 5), (2, 9)):
+            worker = Worker(tmp_path, number, at=AT + at)
+            worker.begin(700)
+            worker.begin(30, terms=terms("acme"))
+            worker.call()
+            await worker.durable()
+            if number == 1:
+                calls = calls_under_way(RealDisk(), tmp_path)
+                assert sorted(calls) == [("acme", AT + 5, 30), ("demo", AT + 5, 700)]
+                worker.end(next(iter(worker.standing.open)))
+            await worker.crash()
+        calls = calls_under_way(RealDisk(), tmp_path)
+        assert held_before(calls, "demo", AT + 10) == 700
+        assert held_before(calls, "demo", AT + 9) == held_before(calls, "other", AT + 10) == 0
+        assert held_before(calls, "acme", AT + 10) == 60
+        assert held_before(calls, "acme", AT + 9) == 30
+        seal_slot(RealDisk(), tmp_path, 2, AT, by="keeper", passed=lambda *_: None)
+        assert sorted(calls_under_way(RealDisk(), tmp_path)) == [("acme", AT + 5, 30)]
+
+    asyncio.run(go())
 
 
 def test_a_second_ingester_takes_nothing_twice(tmp_path: Path) -> None:

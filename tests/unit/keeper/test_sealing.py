@@ -7,7 +7,8 @@ from endings import AT
 from entrepot.journal.disk import RealDisk
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.sealing import last_epoch, seal_slot
-from entrepot.ledger.tables import open_balance, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import open_balance
 from entrepot.limits import tables
 from entrepot.metering.record import LeaseTotals
 from entrepot.storage.database import open_database, prepare, read, write

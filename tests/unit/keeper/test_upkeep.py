@@ -11,7 +11,8 @@ from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.upkeep import Upkeep
 from entrepot.keeper.verify import verify
 from entrepot.kernel.instants import DAY
-from entrepot.ledger.tables import open_balance, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import open_balance
 from entrepot.metering import tables
 from entrepot.storage.database import open_database, prepare, write
 from entrepot.storage.folder import Folder

@@ -17,7 +17,8 @@ from entrepot.keeper import lake
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.report import Difference, Report
 from entrepot.keeper.verify import verify
-from entrepot.ledger.tables import open_balance, top_up
+from entrepot.ledger.grant_tables import top_up
+from entrepot.ledger.tables import open_balance
 from entrepot.metering import tables
 from entrepot.storage.database import open_database, prepare, write
 from entrepot.storage.folder import Folder

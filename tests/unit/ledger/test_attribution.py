@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.kernel.instants import parse
-from entrepot.ledger.attribution import Burn, Taken, boundaries, burned
+from entrepot.kernel.instants import DAY, HOUR, hour_of, parse
+from entrepot.ledger.attribution import Burn, Taken, boundaries, burned, in_stretches, stretch_of
 from entrepot.ledger.grants import Grant
 
 JAN, FEB, MARCH = parse("2027-01-01"), parse("2027-02-01"), parse("2027-03-01")
@@ -123,3 +123,38 @@ def test_no_grant_burns_outside_its_time_while_another_is_there_to_burn(
         in_force = [each for each in grants if each.created_at <= at < (each.ends_at or 1 << 62)]
         if any(each.id in grown and each not in in_force for each in grants):
             assert all(after.get(each.id, 0) == each.amount for each in in_force)
+
+
+def test_a_stretch_begins_with_its_day_or_with_the_change_before_it() -> None:
+    assert stretch_of(MID, ()) == parse("2027-01-15")
+    assert stretch_of(MID, (MID, MID + 1, JAN)) == MID
+    assert stretch_of(MID, (MID + 1, MID - 1)) == MID - 1
+    assert stretch_of(MID + DAY, (MID,)) == parse("2027-01-16")
+
+
+_CUTS = st.lists(st.integers(0, 3 * DAY // HOUR * 4), max_size=4)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 290), st.integers(1, 9)), max_size=30), _CUTS)
+def test_hours_are_taken_apart_where_grants_change_within_them(
+    calls: list[tuple[str, int, int]], cuts: list[int]
+) -> None:
+    quarter = HOUR // 4
+    single = [(balance, JAN + at * quarter, charge) for balance, at, charge in calls]
+    changes = {"a": [JAN + cut * quarter for cut in cuts]}
+    hours: dict[tuple[str, int], int] = {}
+    expected: dict[tuple[str, int], int] = {}
+    for balance, at, charge in single:
+        hours[balance, hour_of(at)] = hours.get((balance, hour_of(at)), 0) + charge
+        key = balance, stretch_of(at, changes.get(balance, ()))
+        expected[key] = expected.get(key, 0) + charge
+    asked = []
+
+    def each(hours: set[tuple[str, int]]) -> list[tuple[str, int, int]]:
+        asked.append(hours)
+        return single
+
+    assert in_stretches(hours, changes, each) == expected
+    within = {hour_of(at) for at in changes["a"] if at % HOUR}
+    parted = {("a", hour) for hour in within if ("a", hour) in hours}
+    assert asked == ([parted] if parted else [])

@@ -6,6 +6,7 @@ from sqlalchemy.exc import DatabaseError
 
 from entrepot.ledger import tables
 from entrepot.ledger.account import Account
+from entrepot.ledger.grant_tables import top_up
 from entrepot.ledger.tables import (
     BalanceCurrency,
     BalanceUnknown,
@@ -14,7 +15,6 @@ from entrepot.ledger.tables import (
     open_balance,
     post,
     post_charges,
-    top_up,
 )
 from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer, TransferBroken
 from entrepot.storage.database import read, write

@@ -164,3 +164,18 @@ def test_a_tax_is_named_after_its_country_category_and_rate() -> None:
     assert tax_name("DE", "S", Decimal("19.00")) == "DE S 19"
     assert tax_name("FI", "S", Decimal("25.5")) == "FI S 25.5"
     assert tax_name("AT", "S", Decimal("20")) == "AT S 20"
+
+
+def test_credit_is_given_goes_back_and_ends() -> None:
+    given = postings.granted(ACME, amount=5)
+    assert changes(given) == {"EUR:promotional": 5, PREPAID: -5}
+    assert (given.id, given.kind) == ("grant/2026-0001", "grant")
+    over = postings.expired(ACME, amount=5, paid=False)
+    assert changes(given, over) == {}
+    assert (over.id, over.kind) == ("expiry/2026-0001", "expiry")
+    assert changes(postings.expired(ACME, amount=5, paid=True)) == {PREPAID: 5, "EUR:breakage": -5}
+    back = postings.refunded(ACME, net=5, taxes={DE_19: 1})
+    assert changes(back) == {PREPAID: 5, TAX: 1, CASH: -6}
+    assert (back.id, back.kind) == ("refund/2026-0001", "refund")
+    bought = postings.topped_up(ACME, received=6, net=5, taxes={DE_19: 1}, kind="grant")
+    assert (bought.id, bought.kind) == ("grant/2026-0001", "grant")
