@@ -256,7 +256,7 @@ class Verification:
         self._same("charges posted to balance", self._ledger.charged, drawn)
         self._same("charges of budget", self._budgets, self._expected_budgets)
         booked, read_again = (
-            {(name, show(at)): n for (name, at), n in sums.items() if name in self._ledger.funds}
+            {(name, show(at)): n for (name, at), n in sums.items() if name in self._ledger.ahead}
             for sums in (self._taken, self._expected_taken)
         )
         self._same("taken by calls of balance", booked, read_again)

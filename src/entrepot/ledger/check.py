@@ -28,6 +28,7 @@ class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
     charged: dict[str, int]  # balance → what usage took from it
     funds: dict[str, int]  # prepaid balance → what is left
     differences: list[tuple[str, str, str]]
+    ahead: frozenset[str]  # balances that never used anything on credit
 
 
 def check_ledger(conn: Connection) -> LedgerCheck:
@@ -73,10 +74,12 @@ def check_ledger(conn: Connection) -> LedgerCheck:
         differences.append(("head of the chain", str(stored.seq if stored else 0), str(count)))
     known = list(conn.execute(select(accounts)))
     differences += _running(known, debits, credits)
-    names, funds, running = {}, {}, {row.id: row.credits - row.debits for row in known}
+    names, funds, on_credit, running = {}, {}, set(), {row.id: row.credits - row.debits for row in known}
     for row in conn.execute(select(balances)):  # one that changed its way of paying has used both accounts
         for account in (prepaid(row.id, row.currency), unbilled(row.id, row.currency)):
             names[account.id] = row.id
+        if unbilled(row.id, row.currency).id in used:
+            on_credit.add(row.id)
         if row.credit_limit is None:
             funds[row.id] = running.get(row.account, 0)
     differences += _burned(conn, {account: n - back.get(account, 0) for account, n in used.items()}, running)
@@ -93,6 +96,7 @@ def check_ledger(conn: Connection) -> LedgerCheck:
         },
         charged=charged,
         funds=funds,
+        ahead=frozenset(names.values()) - on_credit,
     )  # fmt: skip
 
 
