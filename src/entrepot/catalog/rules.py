@@ -7,30 +7,28 @@ from itertools import combinations
 
 from entrepot.catalog.buyer_rules import check_buyers
 from entrepot.catalog.contents import Catalog, Model
+from entrepot.catalog.contract_rules import Used, check_contracts
 from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
-from entrepot.catalog.issues import CatalogBroken, Issue, did_you_mean, nearest
+from entrepot.catalog.issues import Issue, did_you_mean, nearest
 from entrepot.catalog.lines import Path
 from entrepot.catalog.prices import BookVersion, Said, Thing, Unit
 from entrepot.catalog.standing import ties
-from entrepot.kernel.instants import MINUTE, Instant, show
-
-#: A version that changes a price already in force starts at least this long after publication (money-rules §7).
-NOTICE = 15 * MINUTE
+from entrepot.kernel.instants import Instant, show
 
 
-def check(file: CatalogFile, existing: Catalog, now: Instant) -> None:
-    """Raise CatalogBroken with every mistake of the file, those found by reading it among them."""
-    issues = [*file.issues, *_Rules(file, existing, now).issues()]
-    if issues:
-        raise CatalogBroken(file.name, issues)
+def mistakes(file: CatalogFile, existing: Catalog, now: Instant, used: Used) -> list[Issue]:
+    """Every mistake of the file, those found by reading it among them; `pricing.publication` looks at prices in force.
+
+    `used` says when each customer has used something."""
+    return [*file.issues, *_Rules(file, existing, now, used).issues()]
 
 
 class _Rules:
     """One file against what exists."""
 
-    def __init__(self, file: CatalogFile, existing: Catalog, now: Instant) -> None:
-        self.file, self.catalog, self.existing, self.now = file, file.catalog, existing, now
+    def __init__(self, file: CatalogFile, existing: Catalog, now: Instant, used: Used) -> None:
+        self.file, self.catalog, self.existing, self.now, self.used = file, file.catalog, existing, now, used
         self.report = Report(file.places)
         self.versions = list(zip(file.version_paths, file.catalog.versions, strict=True))
 
@@ -42,6 +40,7 @@ class _Rules:
         self._ties()
         self._published()
         check_buyers(self.file, self.existing, self.report, self._named)
+        check_contracts(self.file, self.existing, self.now, self.used, self.report)
         return self.report.issues
 
     def _known(self, section: str) -> set[str]:
@@ -167,35 +166,17 @@ class _Rules:
         return f"from {start} until {day(min(later))}" if later else f"from {start} on"
 
     def _published(self) -> None:
-        """Published versions stay as they are; a price in force is changed with notice."""
-        soon = self.now + NOTICE
-        books: dict[str, list[BookVersion]] = {}
-        in_force: dict[tuple[str, Thing], BookVersion] = {}
-        for each in sorted(self.existing.versions, key=lambda each: (each.valid_from, each.number)):
-            books.setdefault(each.book, []).append(each)
-            if each.valid_from < soon:
-                in_force.update({(each.book, thing): each for thing in each.things()})
+        """Published versions stay as they are."""
         for path, version in self.versions:
-            standing = [each for each in books.get(version.book, ()) if each.valid_from == version.valid_from]
+            standing = [each for each in self.existing.book(version.book) if each.valid_from == version.valid_from]
             if not version.valid_from or any(each.says_the_same(version) for each in standing):
                 continue
-            things = version.things()
-            same = [each for each in standing if each.things().keys() & things.keys()]
+            same = [each for each in standing if each.things().keys() & version.things().keys()]
             if same:
                 self.report.add(
                     (*path, "valid_from"),
                     f"{same[0].id} is published and never changes: {_first_difference(same[0], version)}.",
                     "Write it as it was, and the next one below it with a later valid_from.",
-                )
-                continue
-            changed = [thing for thing in things if (version.book, thing) in in_force]
-            if changed and version.valid_from < soon:
-                first = in_force[version.book, changed[0]]
-                self.report.add(
-                    (*path, "valid_from"),
-                    f"This changes {_names(changed)}, in force since {day(first.valid_from)} ({first.id}).",
-                    "A change of a price in force starts at least 15 minutes after it is published: "
-                    f"write valid_from = {show(_round_up(soon))} or later.",
                 )
 
 
@@ -229,9 +210,3 @@ def _first_difference(published: BookVersion, now: BookVersion) -> str:
 
 def _short(said: Said) -> str:
     return f"{said.price:f}" if isinstance(said, Unit) else str(said)
-
-
-def _round_up(at: Instant) -> Instant:
-    """The next whole five minutes that leave five for reading and applying."""
-    step = 5 * MINUTE
-    return -(-(at + step) // step) * step

@@ -25,7 +25,7 @@ def command(file: Path) -> None:
     from entrepot.catalog.contents import Catalog
     from entrepot.catalog.file import read
     from entrepot.catalog.issues import CatalogBroken
-    from entrepot.catalog.rules import check
+    from entrepot.pricing.publication import check
 
     try:
         found = read(text_of(file), str(file))

@@ -14,7 +14,6 @@ from entrepot.catalog.buyers import WARN_AT
 from entrepot.catalog.contents import Catalog, DeclaredBudget, Per, Rates
 from entrepot.catalog.difference import Change, difference
 from entrepot.catalog.issues import did_you_mean
-from entrepot.catalog.rules import check
 from entrepot.customers import key as keys
 from entrepot.customers import tables as customer_tables
 from entrepot.customers.limit_tables import UNDECLARED, amount_from_row, put_budget
@@ -37,6 +36,8 @@ from entrepot.kernel.instants import DAY, SECOND, Instant, show
 from entrepot.kernel.text import plain
 from entrepot.limits import event_tables
 from entrepot.limits.event_tables import DeliveryState
+from entrepot.metering.tables import used_between
+from entrepot.pricing.publication import check
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder
 
@@ -71,14 +72,14 @@ def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     if dry_run:
         with read(engine) as connection:
             before = state.standing(connection)
-            check(file, before, now)
+            check(file, before, now, used_between(connection))
             kept = secrets.kept(connection)
         secrets.missing(file, wanting, given, kept)
         renewed = secrets.renewed(folder, kept, wanting, given)
         return _said(difference(before, file.catalog), renewed, dry_run=True)
     with write(engine) as connection:
         before, kept = state.standing(connection), secrets.kept(connection)
-        check(file, before, now)
+        check(file, before, now, used_between(connection))
         secrets.missing(file, wanting, given, kept)
         changes, renewed = difference(before, file.catalog), secrets.renewed(folder, kept, wanting, given)
         state.carry_out(connection, changes, now)

@@ -219,6 +219,13 @@ def usage(
     return [found[key] for key in sorted(found)]
 
 
+def used_between(conn: Connection) -> dict[str, tuple[Instant, Instant]]:
+    """Customer → the first and the last hour of its usage."""
+    hour = rollup.c.hour
+    query = select(rollup.c.customer, func.min(hour), func.max(hour)).group_by(rollup.c.customer)
+    return {customer: (int(first), int(last)) for customer, first, last in conn.execute(query)}
+
+
 def state_counts(conn: Connection, from_: Instant | None = None, until: Instant | None = None) -> dict[str, int]:
     """Attempts by state."""
     query = _narrow(select(rollup.c.state, func.sum(rollup.c.attempts)), from_, until, {}).group_by(rollup.c.state)

@@ -4,12 +4,13 @@ In the one order of calculation this is its beginning: list price with its condi
 the unit price → included → steps, whose rank rating knows. The gateway's rates are made of the same prices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, Inexact
 
 import msgspec
 from msgspec.structs import replace
 
+from entrepot.catalog.contents import Contract
 from entrepot.catalog.prices import (
     ALWAYS,
     METERS,
@@ -56,6 +57,18 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
         if not self.rows:
             return ()
         return (BookVersion(book=_CONTRACT, currency=self.currency, valid_from=self.starts_at, rows=self.rows),)
+
+
+def agreement_of(contract: Contract, versions: Iterable[BookVersion]) -> Agreement:
+    """What a contract comes to with the books of the house, cost books among them."""
+    books = tuple(versions)
+    vendors = dict.fromkeys(each.buys_from for each in books if each.buys_from)
+    return Agreement(
+        book=tuple(each for each in books if each.book == contract.book and not each.buys_from),
+        costs={vendor: tuple(each for each in books if each.buys_from == vendor) for vendor in vendors},
+        discount_percent=contract.discount_percent, rows=contract.rows, starts_at=contract.starts_at,
+        ends_at=contract.ends_at,
+    )  # fmt: skip
 
 
 class AgreedPrice(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from entrepot.catalog.contents import Catalog
 from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
-from entrepot.catalog.rules import check
 from entrepot.catalog.toml_text import value
+from entrepot.pricing.publication import check
 
 NOW = 1_795_262_400_000_000
 EXAMPLES = Path(__file__).parents[3] / "examples"

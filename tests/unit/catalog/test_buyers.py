@@ -8,8 +8,8 @@ from entrepot.catalog.contents import Catalog, DeclaredBudget, DeclaredLimit, Pa
 from entrepot.catalog.difference import difference
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
-from entrepot.catalog.rules import check
 from entrepot.kernel import instants
+from entrepot.pricing.publication import check
 
 NOW = instants.parse("2026-11-22T12:00:00Z")
 SHOP = """\

@@ -11,9 +11,9 @@ from entrepot.catalog.credentials import gather
 from entrepot.catalog.file import CatalogFile, read
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.catalog.prices import Thing, Unit
-from entrepot.catalog.rules import check
 from entrepot.kernel import instants
 from entrepot.kernel.text import is_plain
+from entrepot.pricing.publication import check
 
 NOW = instants.parse("2026-11-21T12:00:00Z")
 EXAMPLES = Path(__file__).parents[3] / "examples"

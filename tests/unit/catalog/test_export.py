@@ -26,9 +26,9 @@ from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.lifecycle import Version
 from entrepot.catalog.prices import BookVersion, PriceRow
-from entrepot.catalog.rules import check
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import DAY, MINUTE
+from entrepot.pricing.publication import check
 
 NOW = 1_795_262_400_000_000
 VERSIONS = ("2026-01-01", "2026-07-01")  # longer than a model's name here, so that no dated name is one

@@ -8,8 +8,8 @@ from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.catalog.parties import InvoiceSettings, PartyFacts, PartyIncomplete, PostalAddress, buyer, seller
 from entrepot.catalog.party_fields import LANGUAGES
-from entrepot.catalog.rules import check
 from entrepot.kernel import instants
+from entrepot.pricing.publication import check
 
 NOW = instants.parse("2026-11-21T12:00:00Z")
 OPERATOR = """\

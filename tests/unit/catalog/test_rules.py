@@ -7,8 +7,8 @@ from entrepot.catalog.contents import Catalog
 from entrepot.catalog.difference import difference
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
-from entrepot.catalog.rules import check
 from entrepot.kernel import instants
+from entrepot.pricing.publication import check
 
 NOW = instants.parse("2026-11-21T12:00:00Z")
 START = """\
@@ -94,7 +94,6 @@ def test_the_first_price_of_a_thing_may_lie_in_the_past(rows: str, valid_from: s
 @pytest.mark.parametrize(
     ("valid_from", "fine"),
     [
-        ("2025-01-01T00:00:00Z", False),
         ("2026-11-21T11:00:00Z", False),
         ("2026-11-21T12:14:59Z", False),
         ("2026-11-21T12:15:00Z", True),
@@ -108,6 +107,10 @@ def test_a_price_in_force_changes_15_minutes_after_publication_at_the_earliest(v
     else:
         assert "This changes m output, in force since 2026-01-01 (list/1)." in text
         assert "at least 15 minutes after it is published: write valid_from = 2026-11-21T12:20:00Z or later." in text
+
+
+def test_a_price_for_the_time_before_the_first_one_changes_nothing_in_force() -> None:
+    assert said(version("2025-01-01T00:00:00Z", '{ model = "m", output = 11.00 }')) == ""
 
 
 def test_a_price_that_is_published_but_not_in_force_yet_does_not_bind_what_comes_before_it() -> None:
