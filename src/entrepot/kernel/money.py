@@ -4,6 +4,7 @@ Balances, leases, ledger entries and the charges of calls are integers in the sc
 fixed when an account is opened. Sums are Python integers and cannot overflow.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -87,3 +88,17 @@ def show_minor(minor: int, currency: str) -> str:
     digits = minor_digits(currency)
     whole, part = divmod(abs(minor), 10**digits)
     return f"{'-' if minor < 0 else ''}{whole}" + (f".{part:0{digits}d}" if digits else "")
+
+
+def split(whole: int, weights: Sequence[Fraction | int]) -> list[int]:
+    """`whole` in parts as these weights, whole numbers that add up to it: each its share rounded down, and what is left
+    to the largest remainders, of equal ones to the first. Without any weight the first gets everything."""
+    total = sum(weights)
+    if not total:
+        return [whole, *([0] * (len(weights) - 1))] if weights else []
+    exact = [Fraction(whole * weight) / total for weight in weights]
+    parts = [each.numerator // each.denominator for each in exact]
+    order = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
+    for i in order[: whole - sum(parts)]:
+        parts[i] += 1
+    return parts

@@ -21,16 +21,19 @@ class RatedLine(msgspec.Struct, frozen=True, kw_only=True):
     `key` is its identity within a customer and a period: a line made again from the same usage has the same one, and
     corrections and credit notes compare by it. `of` is the key of the line that a correction corrects, `month` the
     period of that line ("2026-10"). Quantities may be negative, prices may not. `charged` are the ledger units that
-    calls took for it. A reason says why the price is 0, or what stands behind the price.
+    calls took for it. `basis` says in words where the price comes from, `reason` why it is 0, which step it is, or what
+    the amount follows from.
     """
 
     key: str
     kind: LineKind
     model: str = ""
     meter: str = ""
+    product: str = ""  # of a minimum or a percentage
     when: When = ALWAYS
     project: str = ""  # only where a step counts by project
-    version: str = ""  # "list/3"; several with ", " between
+    version: str = ""  # "list/3", "contract"; several with ", " between
+    basis: str = ""
     unit: Unit
     quantity: Decimal
     price: Decimal
