@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.kernel.money import minor_digits, round_half_away
+from entrepot.kernel.money import minor_digits, round_half_away, tax_on
 from entrepot.rating.line import Unit
 
 #: Invoice and credit note of UNTDID 1001; self-billed ones come with the settlement of vendors.
@@ -274,7 +274,7 @@ def _taxes(lines: Sequence[Line], allowances: Sequence[Allowance]) -> tuple[TaxL
     for each in allowances:
         bases[each.tax] = bases.get(each.tax, 0) - each.amount_minor
     return tuple(
-        TaxLine(tax=tax, base_minor=base, amount_minor=round_half_away(Fraction(base) * Fraction(tax.percent) / 100))
+        TaxLine(tax=tax, base_minor=base, amount_minor=tax_on(base, tax.percent))
         for tax, base in sorted(bases.items())
     )
 

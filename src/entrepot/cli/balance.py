@@ -1,6 +1,7 @@
 """`entrepot balance`: what customers have left, and the money that moved."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -148,9 +149,23 @@ def _postings(facts: dict[str, Any]) -> str:
     return lay_out(columns, rows) if rows else ""
 
 
+def _tax(done: dict[str, Any]) -> str:
+    """What the tax makes of an amount, in brackets."""
+    tax, currency = done.get("tax"), done["currency"]
+    if not tax or not Decimal(tax):
+        return ""
+    if "net" not in done:
+        return f" (and {grouped(tax)} {currency} of tax that was paid with it)"
+    words = f" ({grouped(done['amount'])} {currency} less {grouped(tax)} {currency} VAT"
+    if Decimal(done["rest"]):
+        words += f" and {done['rest']} {currency} that no invoice can show, now customer credit"
+    return f"{words}; {done['tax_percent']} %)"
+
+
 def _moved(done: dict[str, Any], would: str, did: str) -> str:
-    """`would` and `did` hold the amount: `add {} to`, `{} added`."""
-    customer, money = done["customer"], f"{grouped(done['amount'])} {done['currency']}"
+    """`would` and `did` hold the amount: `add {} to`, `{} added`. Of what was paid with tax in it, the net amount."""
+    customer, money = done["customer"], f"{grouped(done.get('net', done['amount']))} {done['currency']}"
+    money += _tax(done)
     left = f"; {grouped(done['balance'])} {done['currency']} left"
     if done.get("known"):
         return f"{customer}: this id was booked before, with the same content; nothing was changed{left}"

@@ -23,6 +23,7 @@ from entrepot.keeper.arguments import (
     text_of,
     whole,
 )
+from entrepot.keeper.tax import bought
 from entrepot.keeper.thresholds import after_change
 from entrepot.keeper.under_way import OpenCall, held_before
 from entrepot.kernel.instants import Instant, show
@@ -44,14 +45,14 @@ class _OnlyTried(Exception):
 
 
 def top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
-    """{customer, amount, currency, id, dry_run}: money that came in."""
+    """{customer, amount, currency, id, dry_run}: money that came in. Where the customer's purchases are taxed, the tax
+    is in it and what is left of it is added to the balance."""
     with _moving(engine, args, now, "a top-up") as (connection, customer, amount, currency, booking):
-        now = _after_usage(connection, now)
-        grant = Grant(
-            id=booking, kind="paid", amount=amount, priority=PRIORITY["paid"], ends_at=0, created_at=now
-        )
-        posted = grant_tables.add(connection, customer, currency, grant, top_up=True)
-        facts = _facts(connection, args, posted, currency=currency, amount=amount)
+        net, tax = bought(connection, customer, amount, currency, now)
+        at = _after_usage(connection, now)
+        posted = grant_tables.top_up(connection, customer, amount, currency, booking, at, net=net, tax=tax)
+        facts = _facts(connection, args, posted, currency=currency, amount=amount, moved=net)
+        facts |= _purchase(connection, customer, booking, currency)
     return facts
 
 
@@ -67,9 +68,15 @@ def grant(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
         made_at = grant_tables.made_at(connection, customer, booking)
         now = _after_usage(connection, now) if made_at is None else made_at  # 90d, sent again, are days from then
         ends_at = end_of(args.get("until"), now, default=0, name="until")
-        given = Grant(id=booking, kind=kind, amount=amount, priority=priority, ends_at=ends_at, created_at=now)
-        posted = grant_tables.add(connection, customer, currency, given)
-        facts = _facts(connection, args, posted, currency=currency, amount=amount)
+        net, tax = bought(connection, customer, amount, currency, now) if kind == "paid" else (amount, None)
+        given = Grant(
+            id=booking, kind=kind, amount=net, priority=priority, ends_at=ends_at, created_at=now,
+            **grant_tables.tax_fields(tax),
+        )  # fmt: skip
+        posted = grant_tables.add(connection, customer, currency, given, tax=tax, received=amount)
+        facts = _facts(connection, args, posted, currency=currency, amount=amount, moved=net)
+        if kind == "paid":
+            facts |= _purchase(connection, customer, booking, currency)
     return {
         **facts, "kind": kind, "priority": priority, "until": show(ends_at) if ends_at else None
     }  # fmt: skip
@@ -82,7 +89,7 @@ def refund(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
         paid_out = grant_tables.give_back(
             connection, customer, currency, amount, booking, now, free=free_of(connection, customer), payment=payment
         )
-        facts = _facts(connection, args, paid_out is not None, currency=currency, amount=-amount)
+        facts = _facts(connection, args, paid_out is not None, currency=currency, amount=amount, moved=-amount)
     tax = None if paid_out is None else exact(paid_out - amount, currency)
     return {**facts, "of": payment or None, "tax": tax}
 
@@ -158,11 +165,24 @@ def _moving(engine: Engine, args: Args, now: Instant, what: str) -> Iterator[tup
         return
 
 
-def _facts(connection: Connection, args: Args, posted: bool, *, currency: str, amount: int) -> Facts:
-    """`balance` is what is left when all is over: after a dry run as before it. `amount` is added to the balance."""
+def _facts(
+    connection: Connection, args: Args, posted: bool, *, currency: str, amount: int, moved: int
+) -> Facts:
+    """`balance` is what is left when all is over: after a dry run as before it. `moved` is added to the balance."""
     customer, dry_run = text_of(args, "customer"), bool(args.get("dry_run"))
-    left = balance_of(connection, customer) - (amount if dry_run and posted else 0)
+    left = balance_of(connection, customer) - (moved if dry_run and posted else 0)
     return {
-        "customer": customer, "amount": exact(abs(amount), currency), "currency": currency, "id": args["id"],
+        "customer": customer, "amount": exact(amount, currency), "currency": currency, "id": args["id"],
         "posted": posted and not dry_run, "known": not posted, "dry_run": dry_run, "balance": exact(left, currency),
+    }  # fmt: skip
+
+
+def _purchase(connection: Connection, customer: str, booking: str, currency: str) -> Facts:
+    """What the invoice of a purchase states: `net` may be spent, `rest` is what no net with its tax reaches."""
+    bought = next(each for each in grant_tables.purchases(connection, balance=customer) if each.id == booking)
+    tax = bought.tax
+    return {
+        "net": exact(bought.net, currency), "rest": exact(bought.rest, currency),
+        "tax": exact(tax.amount if tax else 0, currency), "tax_category": tax.category if tax else None,
+        "tax_percent": tax.percent if tax else None, "tax_country": tax.country if tax else None,
     }  # fmt: skip

@@ -83,6 +83,22 @@ def round_half_away(exact: Fraction) -> int:
     return -rounded if exact < 0 else rounded
 
 
+def tax_on(net_minor: int, percent: Decimal) -> int:
+    """The tax of a document's rate on what it taxes, in minor units, rounded once."""
+    return round_half_away(Fraction(net_minor) * Fraction(percent) / 100)
+
+
+def net_of(gross_minor: int, percent: Decimal) -> int:
+    """The largest net amount that with its tax, rounded as on a document, is not above `gross_minor` (at least 0).
+
+    Not every gross amount can be reached: at 19 % there is no net to 1.03, 0.86 makes 1.02 and 0.87 makes 1.04.
+    """
+    net = int(Fraction(gross_minor) * 100 / (100 + Fraction(percent))) + 1
+    while net + tax_on(net, percent) > gross_minor:
+        net -= 1
+    return net
+
+
 def show_minor(minor: int, currency: str) -> str:
     """Plain digits of a document's amount, no grouping: `1234.50`, `-0.05`, `1234` for yen."""
     digits = minor_digits(currency)

@@ -131,15 +131,21 @@ def add(
     return True
 
 
+def tax_fields(tax: PurchaseTax | None) -> dict[str, Any]:
+    """What a grant keeps of the tax that was paid with it."""
+    if tax is None or not tax.amount:
+        return {}
+    return {"tax": tax.amount, "tax_name": tax_name(tax.country, tax.category, Decimal(tax.percent))}
+
+
 def top_up(  # noqa: PLR0917  the facts of one payment
     conn: Connection, balance: str, received: int, currency: str, id: str, at: Instant, *, net: int = 0,
     tax: PurchaseTax | None = None,
 ) -> bool:  # fmt: skip
     """As `add`, of a payment without terms: all of `received` may be spent, or `net` where tax is in it."""
-    amount, name = net or received, tax_name(tax.country, tax.category, Decimal(tax.percent)) if tax else ""
     grant = Grant(
-        id=id, kind="paid", amount=amount, priority=PRIORITY["paid"], ends_at=0, created_at=at,
-        tax=tax.amount if tax else 0, tax_name=name if tax and tax.amount else "",
+        id=id, kind="paid", amount=net or received, priority=PRIORITY["paid"], ends_at=0, created_at=at,
+        **tax_fields(tax),
     )  # fmt: skip
     return add(conn, balance, currency, grant, top_up=True, tax=tax, received=received)
 
