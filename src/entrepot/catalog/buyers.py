@@ -6,7 +6,6 @@ from typing import TypeVar, cast, get_args
 
 import msgspec
 
-from entrepot.catalog.books import Books
 from entrepot.catalog.contents import (
     Contract,
     Customer,
@@ -24,6 +23,7 @@ from entrepot.catalog.fields import Fields, Report, exact, good_name
 from entrepot.catalog.lifecycle import Upgrade
 from entrepot.catalog.lines import Path
 from entrepot.catalog.party_fields import read_about, read_address, read_language
+from entrepot.catalog.price_rows import PriceRows
 from entrepot.kernel.instants import show
 
 _LATER_CONTRACT = ("minimum", "retention")
@@ -45,8 +45,8 @@ class Buyers:
     """Reads the customers of one file. `deployed` are their deployments with their places, those with mistakes too;
     `contracted` their contracts, `bounded` their budgets, limits and quotas."""
 
-    def __init__(self, report: Report, books: Books) -> None:
-        self.report, self.books = report, books
+    def __init__(self, report: Report, price_rows: PriceRows) -> None:
+        self.report, self.price_rows = report, price_rows
         self.deployed: list[tuple[Path, Deployment]] = []
         self.contracted: list[tuple[Path, Contract]] = []
         self.bounded: list[tuple[Path, Bound]] = []
@@ -86,7 +86,7 @@ class Buyers:
     def _contract(self, terms: Fields) -> Contract:
         contract = Contract(
             book=terms.text("book", "list"), id=terms.text("id"), starts_at=terms.instant("from"),
-            ends_at=terms.instant("until"), discount_percent=self._discount(terms), rows=self.books.rows(terms),
+            ends_at=terms.instant("until"), discount_percent=self._discount(terms), rows=self.price_rows.rows(terms),
             notice_days=terms.whole("notice_days"),
         )  # fmt: skip
         if 0 < contract.ends_at <= contract.starts_at:

@@ -7,7 +7,7 @@ import msgspec
 
 from entrepot.catalog.contents import Catalog, Customer, Model, Operator, Upstream, Vendor
 from entrepot.catalog.export import as_written
-from entrepot.catalog.prices import BookVersion, PriceRow
+from entrepot.catalog.prices import BookVersion, ByPeriod, Free, Graduated, PriceRow
 from entrepot.catalog.rules import day
 
 Noun = Literal["operator", "vendor", "upstream", "model", "book", "customer"]
@@ -78,7 +78,13 @@ def _prices(version: BookVersion) -> tuple[str, ...]:
 
 
 def _row(row: PriceRow) -> str:
-    """`gpt-4o (tier batch) input 1.25 output 5`, or what share of the matching price it is."""
-    prices = [f"{bucket} {price:f}" for bucket, price in row.prices.items()]
+    """`gpt-4o (tier batch) input 1.25 output 5`, or in words how its price is made."""
+    prices = [f"{meter} {price:f}" for meter, price in row.prices.items()]
+    steps = [f"{meter} {Graduated(each, row.per)}" for meter, each in row.steps.items()]
     share = [f"{row.percent:f} % of the price without it"] if row.percent is not None else []
-    return " ".join([row.model, *([f"({row.when})"] if row.when.count else []), *prices, *share])
+    meters = [", ".join(row.meters)] if row.meters else []
+    plus = [*meters, str(row.cost_plus)] if row.cost_plus is not None else []
+    free = [*meters, str(Free(row.included))] if row.included else []
+    period = [str(ByPeriod(row.period))] if row.period is not None else []
+    when = [f"({row.when})"] if row.when.count else []
+    return " ".join([row.model or row.product, *when, *prices, *steps, *share, *plus, *free, *period])

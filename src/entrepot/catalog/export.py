@@ -18,7 +18,7 @@ from entrepot.catalog.contents import (
     Upstream,
 )
 from entrepot.catalog.lifecycle import Version
-from entrepot.catalog.prices import PER_DEFAULT, BookVersion, PriceRow
+from entrepot.catalog.prices import PER_DEFAULT, BookVersion, PeriodPrice, PriceRow
 from entrepot.catalog.toml_text import key, string, value
 from entrepot.kernel.instants import show, to_datetime
 
@@ -129,15 +129,31 @@ def _row(row: PriceRow) -> str:
 
 
 def _row_facts(row: PriceRow) -> dict[str, object]:
+    """A row of a book or of a contract, field by field as the file has it."""
+    if row.period is not None:
+        return _by_period(row.product, row.period)
     facts: dict[str, object] = {"model": row.model}
-    conditions = {"tier": row.when.tier, "zone": row.when.zone, "request_over": row.when.request_over}
-    facts |= {name: each for name, each in conditions.items() if each}
+    facts |= {name: each for name in row.when.__struct_fields__ if (each := getattr(row.when, name))}
     facts |= row.prices
+    for meter, steps in row.steps.items():
+        facts[meter] = [{"price": price} | ({"first": first} if first else {}) for first, price in steps.rows]
+        facts["steps"] = f"{steps.scope}, {steps.period}"
     if row.percent is not None:
         facts["percent_of_matching_standard"] = row.percent
+    if row.cost_plus is not None:
+        facts["cost_plus_percent"] = row.cost_plus.percent
+        facts |= {"cost_plus": row.cost_plus.amount} if row.cost_plus.amount else {}
+    facts |= {name: each for name, each in (("included", row.included), ("meters", list(row.meters))) if each}
     if row.per != PER_DEFAULT:
         facts["per"] = row.per
     return facts
+
+
+def _by_period(product: str, period: PeriodPrice) -> dict[str, object]:
+    facts: dict[str, object] = {"product": product, "of": list(period.of)}
+    if period.percent is None:
+        return {**facts, "minimum": period.minimum}
+    return {**facts, "percent": period.percent, **({"at_least": period.minimum} if period.minimum else {})}
 
 
 def _customer(customer: Customer) -> list[str]:

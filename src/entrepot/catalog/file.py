@@ -17,6 +17,7 @@ from entrepot.catalog.fields import Fields, Report, good_name, numbers_out_of_ra
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Path, Places
 from entrepot.catalog.party_fields import check_operator
+from entrepot.catalog.price_rows import PriceRows
 from entrepot.catalog.supply import Supply
 
 LARGEST = 16 * 1024 * 1024
@@ -33,6 +34,7 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
     version_paths: tuple[Path, ...]  # of catalog.versions, in the same order
     priced: tuple[tuple[Path, str], ...]  # every model that a price row names, with its place
+    counted: tuple[tuple[Path, str], ...]  # every model or product that a price of the month counts
     deployed: tuple[tuple[Path, Deployment], ...]  # of all customers
     contracted: tuple[tuple[Path, Contract], ...]  # their contracts
     bounded: tuple[tuple[Path, Bound], ...]  # their budgets, limits and quotas
@@ -64,8 +66,8 @@ class _Reader:
     def __init__(self, report: Report, data: Mapping[str, object], name: str) -> None:
         self.report, self.name = report, name
         self.root = Fields(report, (), data)
-        self.books = Books(report)
-        self.buyers = Buyers(report, self.books)
+        self.price_rows = PriceRows(report)
+        self.buyers = Buyers(report, self.price_rows)
 
     def file(self) -> CatalogFile:
         if self.root.whole("format", required=True) not in (0, 1):
@@ -75,7 +77,7 @@ class _Reader:
         vendors = {name: supply.vendor(name, each) for name, each in self._named("vendor").items()}
         upstreams = {name: supply.upstream(name, each) for name, each in self._named("upstream").items()}
         models = {name: supply.model(name, each) for name, each in self._named("model").items()}
-        versions = self.books.versions(self.root.inner("book"))
+        versions = Books(self.report, self.price_rows).versions(self.root.inner("book"))
         customers = {name: self.buyers.customer(name, each) for name, each in self._named("customer").items()}
         self.root.done("settlement", "product", "policy", "tax", "fx", "user")
         if self.root.has("operator"):
@@ -88,9 +90,9 @@ class _Reader:
         tables = {section: self.root.raw(section) for section in sections}
         return CatalogFile(
             name=self.name, catalog=catalog, issues=tuple(self.report.issues), places=self.report.places,
-            version_paths=tuple(path for path, _ in versions), priced=tuple(self.books.priced),
-            deployed=tuple(self.buyers.deployed), contracted=tuple(self.buyers.contracted),
-            bounded=tuple(self.buyers.bounded),
+            version_paths=tuple(path for path, _ in versions), priced=tuple(self.price_rows.priced),
+            counted=tuple(self.price_rows.counted), deployed=tuple(self.buyers.deployed),
+            contracted=tuple(self.buyers.contracted), bounded=tuple(self.buyers.bounded),
             declared={key: frozenset(each if isinstance(each, Mapping) else ()) for key, each in tables.items()},
         )  # fmt: skip
 

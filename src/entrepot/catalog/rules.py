@@ -12,8 +12,8 @@ from entrepot.catalog.fields import Report
 from entrepot.catalog.file import CatalogFile
 from entrepot.catalog.issues import Issue, did_you_mean, nearest
 from entrepot.catalog.lines import Path
+from entrepot.catalog.price_rules import check_prices
 from entrepot.catalog.prices import BookVersion, Said, Thing, Unit
-from entrepot.catalog.standing import ties
 from entrepot.kernel.instants import Instant, show
 
 
@@ -37,8 +37,8 @@ class _Rules:
         self._models()
         self._books()
         self._twice()
-        self._ties()
         self._published()
+        check_prices(self.file, self.existing, self.report)
         check_buyers(self.file, self.existing, self.report, self._named)
         check_contracts(self.file, self.existing, self.now, self.used, self.report)
         return self.report.issues
@@ -139,20 +139,6 @@ class _Rules:
                         f"{_things(both)} two prices {until}: this one and that of line {line}.",
                         "A later version ends the earlier one by itself: give this one a later valid_from, "
                         "or remove it.",
-                    )
-
-    def _ties(self) -> None:
-        """Two rows between which no call could decide, from the start of any version of the file on."""
-        for path, version in self.versions:
-            book = [*(each for each in self.existing.versions if each.book == version.book),
-                    *(each for _, each in self.versions if each.book == version.book)]  # fmt: skip
-            own = version.things()
-            for one, other in ties(book, version.valid_from) if version.valid_from else ():
-                if one in own or other in own:
-                    self.report.add(
-                        (*path, "prices"),
-                        f"{one} and {other} are equally good for a call of which both are true.",
-                        "Add a row with the conditions of both.",
                     )
 
     def _until(self, version: BookVersion, things: list[Thing]) -> str:

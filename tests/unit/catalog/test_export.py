@@ -150,7 +150,7 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
         found[place] = Deployment(
             project=place[0], name=place[1], model=model, output_max=cap, version=version, upgrade=upgrade
         )
-    start = draw(st.just(0) | instants)
+    start = draw(st.just(0) | st.integers(NOW + 366 * DAY, NOW + 3 * 365 * DAY))  # when every book has a price
     projects = draw(st.lists(names, max_size=2, unique=True))
     known = [*projects, *(project for project, _ in found)]
     scopes = st.tuples(st.just("") | st.sampled_from(known) if known else st.just(""), st.sampled_from([1, 10, 60]))

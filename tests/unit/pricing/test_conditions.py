@@ -12,11 +12,11 @@ from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.catalog.prices import ALWAYS, BookVersion, PriceRow, When
-from entrepot.catalog.rules import check
 from entrepot.catalog.standing import ties
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import parse
 from entrepot.pricing.book import PriceTie, conditions_of, prices_at
+from entrepot.pricing.publication import check
 from entrepot.pricing.rates import rates, rates_together
 
 AT = parse("2026-06-01")
