@@ -5,7 +5,7 @@ decimals. The order is that of EN 16931 (BR-CO-10 to BR-CO-17): each line is rou
 rate of the rounded lines less allowances, and every total is a sum of numbers that stand on the paper.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -190,14 +190,18 @@ def make(
     *,
     paid_minor: int = 0,
     accounting: tuple[str, Decimal, str] | None = None,
+    credited: Mapping[Tax, int] | None = None,
 ) -> Invoice:
     """Put an invoice together and work out its sums. Raises InvoiceBroken.
 
-    `paid_minor` is what is paid already (BT-113), positive; `accounting` is (currency, rate, source).
+    `paid_minor` is what is paid already (BT-113), positive; `accounting` is (currency, rate, source). `credited` is the
+    tax of a credit note where that is a difference of two rounded taxes: at most one minor unit from its base × rate.
     """
     rows, reductions = tuple(lines), tuple(allowances)
     _check(facts, rows, reductions)
     taxes = _taxes(rows, reductions)
+    if credited is not None:
+        taxes = _credited(facts, taxes, credited)
     lines_minor = sum(each.net_minor for each in rows)
     allowed = sum(each.amount_minor for each in reductions)
     tax = sum(each.amount_minor for each in taxes)
@@ -221,6 +225,7 @@ def numbered(draft: Invoice, number: str, issued_on: date, due_on: date) -> Invo
         msgspec.structs.replace(draft.facts, number=number, issued_on=issued_on, due_on=due_on), draft.lines,
         draft.allowances, paid_minor=draft.totals.paid_minor,
         accounting=None if own is None else (own.currency, own.rate, own.source),
+        credited={row.tax: row.amount_minor for row in draft.taxes} if draft.facts.kind == "381" else None,
     )  # fmt: skip
 
 
@@ -277,6 +282,17 @@ def _taxes(lines: Sequence[Line], allowances: Sequence[Allowance]) -> tuple[TaxL
         TaxLine(tax=tax, base_minor=base, amount_minor=tax_on(base, tax.percent))
         for tax, base in sorted(bases.items())
     )
+
+
+def _credited(facts: Facts, taxes: tuple[TaxLine, ...], credited: Mapping[Tax, int]) -> tuple[TaxLine, ...]:
+    """The tax table of a credit note with the amounts that its invoice leaves for it."""
+    if facts.kind != "381" or {row.tax for row in taxes} != set(credited):
+        raise InvoiceBroken("taxes are given for each category of a credit note, and for no other document")
+    for row in taxes:
+        if abs(row.amount_minor - credited[row.tax]) > 1:
+            what = f"{credited[row.tax]} minor units of tax {row.tax.category}"
+            raise InvoiceBroken(f"{what} are not {row.tax.percent} % of {row.base_minor}")
+    return tuple(msgspec.structs.replace(row, amount_minor=credited[row.tax]) for row in taxes)
 
 
 def _accounting(own: tuple[str, Decimal, str] | None, tax_minor: int, currency: str) -> Accounting | None:

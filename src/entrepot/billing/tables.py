@@ -27,10 +27,11 @@ from sqlalchemy import (
 )
 
 from entrepot.billing import numbers
+from entrepot.billing.crediting import CreditedLine
 from entrepot.billing.document.canonical import digest, from_json, to_json
 from entrepot.billing.invoice import Invoice, Kind
 from entrepot.billing.payment_tables import paid_by
-from entrepot.billing.states import Standing
+from entrepot.billing.states import Standing, state_of
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import Amount, append_only, execute_rows, metadata
@@ -156,14 +157,14 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BilledLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of an issued document that bills or credits usage: by `key` what is right now is compared with it."""
+    """A line of an issued invoice that bills usage: by `key` what is right now is compared with it. `rated` is the JSON
+    of the rated line (`rating.line.RatedLine`)."""
 
     number: str
     line: str
     key: str
-    month: str
+    month: str  # to which its usage belongs
     net_minor: int
-    credits: str
     rated: bytes
 
 
@@ -271,23 +272,32 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
     ]  # fmt: skip
 
 
+def credited_lines(conn: Connection, number: str) -> dict[str, CreditedLine]:
+    """Of a credit note: line → which line of its invoice it is about."""
+    rows = conn.execute(select(lines.c.line, lines.c.rated).where(lines.c.number == number))
+    return {row.line: msgspec.json.decode(bytes(row.rated), type=CreditedLine) for row in rows}
+
+
 def billed(conn: Connection, customer: str, month: str = "") -> list[BilledLine]:
-    """Every line of issued documents that bills usage of a month (or of all), and of the credit notes on them."""
-    query = (
-        select(lines, invoices.c.seq)
-        .join(invoices, invoices.c.number == lines.c.number)
-        .where(invoices.c.customer == customer, lines.c.key != "")
-        .order_by(invoices.c.seq, lines.c.line)
-    )
-    if month:
-        query = query.where(lines.c.month == month)
-    return [
-        BilledLine(
-            number=row.number, line=row.line, key=row.key, month=row.month, net_minor=row.net, credits=row.credits,
-            rated=bytes(row.rated),
-        )
-        for row in conn.execute(query)
+    """The lines that bill usage of a month (or of all), of every invoice but those credited in full, whose usage is
+    free again. What is credited of a line otherwise stays billed: it was given up, and the next invoice does not bring
+    it back."""
+    stands = [
+        each.number for each in read_issued(conn, customer=customer)
+        if each.purpose == "usage" and state_of(each.standing) != "credited"
     ]  # fmt: skip
+    found: list[BilledLine] = []
+    for number in stands:
+        rows = conn.execute(select(lines).where(lines.c.number == number, lines.c.key != ""))
+        found += [
+            BilledLine(
+                number=row.number, line=row.line, key=row.key, month=row.month, net_minor=row.net,
+                rated=bytes(row.rated),
+            )
+            for row in sorted(rows, key=lambda each: int(each.line))
+            if month in ("", row.month)
+        ]  # fmt: skip
+    return found
 
 
 def _happened(

@@ -1,5 +1,6 @@
 """Usage in the database: stream positions, the rollup, the unrated list, refusals, the manifest of the lake."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -272,6 +273,13 @@ def rollup_rows(conn: Connection) -> dict[RollupKey, RollupSums]:
             overrun=row.overrun,
         )  # fmt: skip
     return found
+
+
+def usage_digest(conn: Connection, customer: str, until: Instant) -> str:
+    """SHA-256 over what the rollup has of a customer before an instant: another one where anything was added since."""
+    columns = [rollup.c[name] for name in (*_DIMENSIONS, "hour", *_NUMBERS)]
+    rows = conn.execute(select(*columns).where(rollup.c.customer == customer, rollup.c.hour < until))
+    return hashlib.sha256(msgspec.json.encode(sorted(tuple(row) for row in rows))).hexdigest()
 
 
 def manifest(conn: Connection) -> list[LakeFile]:

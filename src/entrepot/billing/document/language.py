@@ -23,6 +23,7 @@ class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     months: list[str]
     words: dict[str, str]
     units: dict[str, str]
+    meters: dict[str, str]
     reasons: dict[str, str]
 
     def amount(self, minor: int, currency: str) -> str:
@@ -48,6 +49,11 @@ class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def short(self, on: Date) -> str:
         return self.day.format(day=on.day, month=on.month, year=on.year)
 
+    def month(self, name: str) -> str:
+        """`2026-10` as `October 2026`."""
+        year, _, number = name.partition("-")
+        return f"{self.months[int(number) - 1]} {year}"
+
     def reason(self, tax: Tax) -> str:
         """What the category is, or why no tax is charged: the seller's own words, else this language's for the code."""
         return tax.reason or self.reasons.get(tax.code, tax.code) or self.words.get(f"category_{tax.category}", "")
@@ -69,6 +75,7 @@ def language(code: str) -> Language:
     if code != "en":
         english = language("en")
         lacking = sorted(({*english.words} - {*found.words}) | ({*english.units} - {*found.units}))
+        lacking += sorted({*english.meters} - {*found.meters})
         if lacking:
             raise InvoiceBroken(f"the language {code!r} lacks the words {', '.join(lacking)}")
     return found

@@ -1,0 +1,252 @@
+"""From rated usage to an invoice: the parties, the tax of each line, what was given and what was paid ahead. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+
+from entrepot.billing import vat
+from entrepot.billing.document.language import Language, language
+from entrepot.billing.document.ubl import cannot_express
+from entrepot.billing.inputs import Burned, UsageInputs, sealed
+from entrepot.billing.invoice import (
+    Address,
+    Allowance,
+    Facts,
+    Input,
+    Invoice,
+    InvoiceBroken,
+    Line,
+    Party,
+    Payment,
+    Tax,
+    make,
+)
+from entrepot.catalog import parties
+from entrepot.catalog.prices import When
+from entrepot.kernel.instants import Instant, to_datetime
+from entrepot.kernel.money import minor_digits, round_half_away, scale_of, split
+from entrepot.rating.line import RatedLine
+
+#: Usage first, then what follows from it, then what belongs to earlier months.
+_ORDER = ("usage", "overrun", "minimum", "percentage", "correction")
+
+
+def draft(inputs: UsageInputs, on: date, number: str = "") -> Invoice:
+    """The invoice of these inputs as of a day. Raises InvoiceBroken for what cannot stand on one, with the remedy."""
+    rated, seller, buyer = inputs.rated, inputs.seller, inputs.buyer
+    speech = language(buyer.language or seller.invoice.language)
+    if buyer.currency and buyer.currency != rated.currency:
+        raise InvoiceBroken(
+            f"{rated.customer} is to be billed in {buyer.currency} and its prices are in {rated.currency}: an invoice "
+            f"has one currency; give it a book in {buyer.currency}, or leave pays.currency out"
+        )
+    rows = [_line(row, at, inputs, speech) for at, row in enumerate(in_order(rated.lines), 1)]
+    if not rows:
+        raise InvoiceBroken(f"{rated.customer} has nothing to be billed for {inputs.month}")
+    allowances = _promotional(inputs, rows, speech)
+    facts = _facts(inputs, number, on, speech)
+    paid = _paid(inputs, make(facts, rows, allowances))
+    own = _accounting(inputs, rows)
+    made = make(facts, rows, allowances, paid_minor=paid, accounting=own)
+    if made.totals.with_tax_minor < 0:
+        raise InvoiceBroken(
+            f"corrections make {inputs.month} of {rated.customer} come to less than nothing: credit the invoices they "
+            "correct first (entrepot invoice credit-note), or wait for a month with more usage"
+        )
+    if not made.totals.payable_minor and made.totals.with_tax_minor:
+        terms = msgspec.structs.replace(facts.payment, terms=speech.words["terms_paid"])
+        facts = msgspec.structs.replace(facts, payment=terms)
+        made = make(facts, rows, allowances, paid_minor=paid, accounting=own)
+    refuse_format(made, buyer, rated.customer)
+    return made
+
+
+def refuse_format(invoice: Invoice, buyer: parties.Buyer, customer: str) -> None:
+    """Raises InvoiceBroken where the format that a customer is to get cannot express the document: at the draft, so
+    that nothing is issued half."""
+    if buyer.format == "xrechnung" and (why := cannot_express(invoice)):
+        raise InvoiceBroken(f'{customer} is to get an XRechnung (pays.format = "xrechnung"), but: {why}')
+
+
+def due_on(inputs: UsageInputs, on: date) -> date:
+    """When a document of this day is due."""
+    return on + timedelta(days=inputs.buyer.due_days or inputs.seller.invoice.due_days)
+
+
+def party(said: parties.PartyFacts) -> Party:
+    """As the document names it."""
+    where = said.address
+    home = Address(street=where.street, postcode=where.postcode, city=where.city, country=where.country)
+    return Party(
+        name=said.name, address=home, vat_id=said.vat_id, tax_number=said.tax_number, register=said.register,
+        contact=said.contact, phone=said.phone, email=said.email,
+    )  # fmt: skip
+
+
+def tax_of(inputs: UsageInputs, on: date) -> Tax:
+    """The tax of a service that this seller supplied to this buyer on a day."""
+    seller, buyer = inputs.seller, inputs.buyer
+    return vat.decide(
+        inputs.rates,
+        vat.Seller(
+            country=seller.party.address.country, registered=seller.registered, small=seller.small,
+            small_reason=seller.small_reason,
+        ),
+        vat.Buyer(country=buyer.party.address.country, vat_id=buyer.party.vat_id),
+        on,
+    )  # fmt: skip
+
+
+def _sealed(inputs: UsageInputs) -> tuple[Input, ...]:
+    parts = {
+        "rated lines": inputs.rated, "seller": inputs.seller, "buyer": inputs.buyer, "tax rates": inputs.rates,
+        "burned credit": inputs.burned, "document rate": inputs.document_rate,
+    }  # fmt: skip
+    return sealed(parts, {**dict(inputs.rated.inputs), "usage": inputs.usage})
+
+
+def minor_of(units: int, currency: str) -> int:
+    """Ledger units in the minor unit of a document, half away from zero."""
+    return round_half_away(Fraction(units, 10 ** (scale_of(currency) - minor_digits(currency))))
+
+
+def units_of(minor: int, currency: str) -> int:
+    """An amount of a document in ledger units."""
+    unit: int = 10 ** (scale_of(currency) - minor_digits(currency))
+    return minor * unit
+
+
+def in_order(lines: Iterable[RatedLine]) -> list[RatedLine]:
+    """As they stand on the document, whatever the order in which they came."""
+    return sorted(lines, key=_place)
+
+
+def _place(line: RatedLine) -> tuple[object, ...]:
+    """Where a line stands: the order of its facts, so that nothing depends on the order in which they came."""
+    return (
+        _ORDER.index(line.kind), line.month, line.model, line.meter, str(line.when), line.project, line.starts_at,
+        line.version, line.key,
+    )  # fmt: skip
+
+
+def _line(row: RatedLine, number: int, inputs: UsageInputs, speech: Language) -> Line:
+    starts_on, until = _day(row.starts_at), _until(row.ends_at)
+    return Line(
+        id=str(number), name=_name(row, speech), about=_about(row, speech), quantity=row.quantity, unit=row.unit,
+        price=row.price, per=row.per, list_price=row.list_price, starts_on=starts_on, until=until,
+        tax=tax_of(inputs, until - timedelta(days=1)), net_minor=row.net_minor(inputs.rated.currency),
+    )  # fmt: skip
+
+
+def _name(row: RatedLine, speech: Language) -> str:
+    words = speech.words
+    if row.kind in ("minimum", "percentage"):
+        return ", ".join(filter(None, (words[row.kind], row.model)))
+    meter = speech.meters.get(row.meter, row.meter)
+    return ", ".join(filter(None, (row.model, meter)))
+
+
+def _about(row: RatedLine, speech: Language) -> str:
+    words = speech.words
+    said = [conditions(row.when, speech)]
+    if row.project:
+        said.append(words["project"].format(project=row.project))
+    if row.kind == "correction" and row.month:
+        said.insert(0, words["correction"].format(month=speech.month(row.month)))
+    if row.kind == "overrun":
+        said.insert(0, words["overrun"])
+    if not row.price and row.reason:
+        said.append(words["included"].format(reason=row.reason))
+    if row.version:
+        said.append(words["price_list"].format(version=row.version))
+    return "; ".join(filter(None, said))
+
+
+def conditions(when: When, speech: Language) -> str:
+    """Under which conditions a price holds, in words: `tier batch, requests over 200,000`."""
+    words, said = speech.words, []
+    if when.tier:
+        said.append(words["when_tier"].format(tier=when.tier))
+    if when.zone:
+        said.append(words["when_zone"].format(zone=when.zone))
+    if when.request_over:
+        said.append(words["when_over"].format(count=speech.number(str(when.request_over))))
+    return ", ".join(said)
+
+
+def _facts(inputs: UsageInputs, number: str, on: date, speech: Language) -> Facts:
+    rated, seller, buyer = inputs.rated, inputs.seller, inputs.buyer
+    days = buyer.due_days or seller.invoice.due_days
+    burned = inputs.burned or Burned()
+    return Facts(
+        number=number, kind="380", issued_on=on, due_on=due_on(inputs, on),
+        starts_on=date.fromisoformat(rated.starts_on), until=date.fromisoformat(rated.until), currency=rated.currency,
+        seller=party(seller.party), buyer=party(buyer.party),
+        payment=Payment(
+            terms=speech.words["terms_days"].format(days=days), iban=seller.invoice.iban, bic=seller.invoice.bic
+        ),
+        language=buyer.language or seller.invoice.language, customer=rated.customer, contract=inputs.contract,
+        buyer_reference=buyer.buyer_reference, order=buyer.order, preceding=burned.advances, inputs=_sealed(inputs),
+    )  # fmt: skip
+
+
+def _promotional(inputs: UsageInputs, rows: Sequence[Line], speech: Language) -> list[Allowance]:
+    """Credit that was given and burned lowers what is taxed, in the categories of the lines that it paid (BG-20)."""
+    promo = 0 if inputs.burned is None else minor_of(inputs.burned.promo, inputs.rated.currency)
+    bases: dict[Tax, int] = {}
+    for row in rows:
+        bases[row.tax] = bases.get(row.tax, 0) + row.net_minor
+    taxes = sorted(tax for tax, base in bases.items() if base > 0)
+    whole = sum(bases[tax] for tax in taxes)
+    parts = split(min(promo, whole), [bases[tax] for tax in taxes])
+    words = speech.words["promotional"]
+    return [Allowance(reason=words, amount_minor=part, tax=tax) for tax, part in zip(taxes, parts, strict=True) if part]
+
+
+def _paid(inputs: UsageInputs, made: Invoice) -> int:
+    """What is paid already (BT-113): all that credit covers, with the tax that was paid when it was bought."""
+    burned = inputs.burned
+    net, tax = made.totals.without_tax_minor, made.totals.tax_minor
+    if burned is None or net <= 0:
+        return 0
+    whole = burned.taxed + burned.untaxed
+    ahead = net if not burned.untaxed else round_half_away(Fraction(net * burned.taxed, whole))
+    return net + round_half_away(Fraction(tax * ahead, net))
+
+
+def _accounting(inputs: UsageInputs, rows: Iterable[Line]) -> tuple[str, Decimal, str] | None:
+    """The seller's own currency, in which the tax office wants the tax, where there is tax and another currency."""
+    own, rate = inputs.seller.currency, inputs.document_rate
+    if not own or own == inputs.rated.currency or not any(row.tax.percent for row in rows):
+        return None
+    if rate is None or rate.currency != own:
+        raise InvoiceBroken(
+            f"the books of {inputs.seller.party.name} are in {own}, so an invoice in {inputs.rated.currency} states "
+            f"its tax in {own} too: give the rate of the tax date and whose it is, --rate 0.9231 --rate-source ECB"
+        )
+    return own, rate.rate, rate.source
+
+
+def _day(at: Instant) -> date:
+    return to_datetime(at).date()
+
+
+def _until(at: Instant) -> date:
+    """The first day after a period that ends at an instant."""
+    moment = to_datetime(at)
+    return moment.date() if moment.time() == moment.min.time() else moment.date() + timedelta(days=1)
+
+
+def by_product(lines: Iterable[RatedLine], currency: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """(what calls took, what it costs) in ledger units, by product: the model that a line is about, "" for what is
+    about none."""
+    charged: dict[str, int] = {}
+    exact: dict[str, Fraction] = {}
+    for line in lines:
+        charged[line.model] = charged.get(line.model, 0) + line.charged
+        exact[line.model] = exact.get(line.model, Fraction(0)) + line.exact()
+    scale = 10 ** scale_of(currency)
+    return charged, {product: round_half_away(amount * scale) for product, amount in exact.items()}
