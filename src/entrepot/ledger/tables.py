@@ -296,6 +296,13 @@ def all_balances(conn: Connection) -> list[tuple[str, str, int]]:
     return [(row.id, row.currency, row.credits - row.debits) for row in rows]
 
 
+def account_of(conn: Connection, account: Account) -> int:
+    """Ledger units of one account on the side where it grows; 0 where nothing was posted to it."""
+    row = conn.execute(_SUMS, {"names": [account.id]}).first()
+    debit = row.debits - row.credits if row is not None else 0
+    return debit if grows_by_debit(account.kind) else -debit
+
+
 def account_balances(conn: Connection) -> list[tuple[Account, int]]:
     """Every account with its balance on the side where it grows."""
     found = []

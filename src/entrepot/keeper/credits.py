@@ -1,0 +1,303 @@
+"""What takes an issued invoice back, in whole or in part: credit notes, write-offs, and the mark of a dispute."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection, Engine, func, select
+
+from entrepot.billing import crediting, drafting, tables
+from entrepot.billing.crediting import CreditedLine, CreditNote, Right
+from entrepot.billing.document.canonical import digest
+from entrepot.billing.drafting import by_product, units_of
+from entrepot.billing.inputs import UsageInputs, usage_from_bytes
+from entrepot.billing.invoice import Invoice, numbered
+from entrepot.billing.tables import Draft, InvoiceUnknown, Issued
+from entrepot.catalog import parties
+from entrepot.keeper import burning, state
+from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
+from entrepot.keeper.changing import changing
+from entrepot.keeper.invoices import book, of_issued, rounding_most
+from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.instants import Instant, to_datetime
+from entrepot.kernel.money import round_half_away, show_minor, split
+from entrepot.ledger import grant_tables, postings
+from entrepot.ledger.postings import Event, tax_name
+from entrepot.ledger.tables import post
+from entrepot.ledger.transfer import TransactionConflict
+from entrepot.storage.folder import Folder
+
+REASON_MOST = 400
+
+
+class WriteOffRefused(EntrepotError):
+    """Nothing is open, or it was written off before."""
+
+    code = "write_off_refused"
+    fault = Fault.CALLER
+
+
+def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer, number, lines | all, reason, id, dry_run}: credit an invoice line against line, once per id. `lines`
+    is line → {quantity, price?}, as they are right."""
+    id, number = name_of(args, "id", BOOKING_MOST), text_of(args, "number")
+    reason, wanted = name_of(args, "reason", REASON_MOST), _wanted(args)
+    with changing(engine, args, now) as connection:
+        of = _invoice(connection, args)
+        before = tables.read_issued(connection, id=_name(id))
+        if before:
+            _same(connection, before[0], number, args)
+            return {**of_issued(before[0], _day(now)), "known": True, "dry_run": bool(args.get("dry_run"))}
+        invoice = tables.document_of(connection, number)
+        lines = crediting.standing(invoice, _notes(connection, number))
+        note = crediting.credit(invoice, lines, wanted, on=_day(now), reason=reason)
+        if note.whole and wanted is not None:
+            raise CommandRefused(f"that credits all that is left of {number}: say so with --all")
+        series = parties.seller(state.standing(connection)).invoice.credit_notes
+        made = numbered(note.invoice, tables.next_number(connection, series, _day(now).year), _day(now), _day(now))
+        kept = Draft(
+            id=_name(id), purpose="credit note", customer=of.customer, month=of.month, invoice=note.invoice,
+            inputs=_asked(args), made_at=now,
+        )  # fmt: skip
+        about = {line: msgspec.json.encode(each) for line, each in note.about.items()}
+        _post(connection, of, invoice, replace(note, invoice=made), now)
+        tables.put_issued(connection, kept, made, now, about)
+        (issued,) = tables.read_issued(connection, number=made.facts.number)
+        (after,) = tables.read_issued(connection, number=number)
+    return {
+        **of_issued(issued, _day(now)), "known": False, "dry_run": bool(args.get("dry_run")),
+        "credited": of_issued(after, _day(now)),
+    }  # fmt: skip
+
+
+def write_off(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer, number, reason, keep_tax?, id, dry_run}: what is open of an invoice will not be paid any more. Its tax
+    is reclaimed unless the rule of the place says no (`keep_tax`)."""
+    id, number = name_of(args, "id", BOOKING_MOST), text_of(args, "number")
+    reason = name_of(args, "reason", REASON_MOST)
+    with changing(engine, args, now) as connection:
+        of = _invoice(connection, args)
+        rows = tables.write_offs
+        before = connection.execute(select(rows).where((rows.c.number == number) | (rows.c.id == id))).first()
+        if before is not None and (before.number, before.id) != (number, id):
+            if before.id == id:
+                raise TransactionConflict(f"{id!r} wrote off {before.number} before; use another id")
+            raise WriteOffRefused(f"{number} was written off before, under the id {before.id!r}")
+        if before is None:
+            _lose(connection, of, Loss(id=id, reason=reason, keep_tax=bool(args.get("keep_tax"))), now)
+        (after,) = tables.read_issued(connection, number=number)
+    return {**of_issued(after, _day(now)), "known": before is not None, "dry_run": bool(args.get("dry_run"))}
+
+
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """A write-off as it was asked for."""
+
+    id: str
+    reason: str
+    keep_tax: bool
+
+
+def _lose(connection: Connection, of: Issued, loss: Loss, now: Instant) -> None:
+    standing = of.standing
+    if of.kind == "381" or not standing.open_minor:
+        raise WriteOffRefused(f"nothing of {of.number} is open: there is nothing to write off")
+    invoice = tables.document_of(connection, of.number)
+    taxes = {} if loss.keep_tax else _tax_share(connection, invoice, standing.open_minor)
+    net = units_of(standing.open_minor, of.currency) - sum(taxes.values())
+    event = Event(
+        id=of.number, customer=of.customer, currency=of.currency, at=now,
+        about=f"{of.number} of {of.customer} written off ({loss.id}): {loss.reason}",
+    )  # fmt: skip
+    post(connection, postings.written_off(event, net=net, taxes=taxes))
+    connection.execute(tables.write_offs.insert().values(
+        number=of.number, id=loss.id, amount=standing.open_minor, reason=loss.reason, at=now
+    ))  # fmt: skip
+
+
+def dispute(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{customer, number, reason, end?, dry_run}: mark an invoice as disputed, or (`end`) no longer."""
+    number, disputed = text_of(args, "number"), not args.get("end")
+    reason = name_of(args, "reason", REASON_MOST, "" if not disputed else None)
+    with changing(engine, args, now) as connection:
+        of = _invoice(connection, args)
+        changed = of.standing.disputed != disputed
+        if changed:
+            rows = tables.marks
+            last = connection.execute(select(func.max(rows.c.seq)).where(rows.c.number == number)).scalar() or 0
+            connection.execute(rows.insert().values(
+                number=number, seq=last + 1, disputed=int(disputed), reason=reason, at=now
+            ))  # fmt: skip
+        (after,) = tables.read_issued(connection, number=number)
+    return {**of_issued(after, _day(now)), "changed": changed, "dry_run": bool(args.get("dry_run"))}
+
+
+def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote, now: Instant) -> None:
+    """What the accounts say of a credit note. Of an invoice that credit paid, what is given back burns no grant; one
+    that is credited in full leaves the usage to a new invoice, which the same credit pays."""
+    totals, currency = note.invoice.totals, of.currency
+    event = Event(
+        id=note.invoice.facts.number, customer=of.customer, currency=currency, at=now,
+        about=f"credit note {note.invoice.facts.number} on {of.number}, sha256 {digest(note.invoice)}",
+    )  # fmt: skip
+    if of.purpose == "top-up":
+        _refunded(connection, of, note)
+        return
+    inputs = usage_from_bytes(tables.inputs_of(connection, of.number))
+    now_given, ever = _by_product(invoice, inputs, note.net), by_product(inputs.rated.lines, currency)[1]
+    earlier = len(_notes(connection, of.number)) > 0
+    if inputs.burned is None:
+        taxes, back, asked = _taxes_of(inputs, note.invoice), 0, totals.with_tax_minor
+        free = sum(ever.values()) if note.whole else 0
+        revenue = {p: now_given.get(p, 0) - (ever[p] if note.whole else 0) for p in ever}
+    else:
+        taxes = _tax_share(connection, invoice, _part(invoice, totals.tax_minor))
+        asked, free = _part(invoice, totals.tax_minor), 0
+        given = not note.whole or earlier
+        revenue = now_given if given else {}
+        back = sum(revenue.values())
+        if back:
+            grant_tables.settle(connection, of.customer, inputs.month, back)
+    receivable = min(asked, of.standing.open_minor)
+    book(connection, postings.credited(
+        event, revenue={p: amount for p, amount in revenue.items() if amount}, unbilled=free, taxes=taxes,
+        receivable=units_of(receivable, currency), customer_credit=units_of(asked - receivable, currency), prepaid=back,
+        rounding_most=rounding_most(note.invoice, len(ever)),
+    ))  # fmt: skip
+
+
+def _refunded(connection: Connection, of: Issued, note: CreditNote) -> None:
+    """The invoice of a purchase of credit is credited when the money has gone back, and not beyond that. Raises
+    CommandRefused."""
+    payment = of.id.removeprefix(burning.top_up_name(of.customer, ""))
+    grants = [each for each in grant_tables.read_grants(connection, of.customer) if each.id == payment]
+    gone = sum(each.refunded + each.tax_back for each in grants)
+    credited = of.standing.credited_minor + note.invoice.totals.with_tax_minor
+    if units_of(credited, of.currency) > gone:
+        so_far = f"{show_minor(drafting.minor_of(gone, of.currency), of.currency)} {of.currency}"
+        raise CommandRefused(
+            f"{of.number} was paid and its credit may be used: book first what went back (entrepot balance refund "
+            f"{of.customer} AMOUNT --of {payment} --id ID); {so_far} did so far"
+        )
+
+
+def _by_product(invoice: Invoice, inputs: UsageInputs, net: Mapping[str, int]) -> dict[str, int]:
+    """What is credited in ledger units, by the product that each line is about."""
+    rows = drafting.in_order(inputs.rated.lines)
+    sums: dict[str, int] = {}
+    for line, row in zip(invoice.lines, rows, strict=True):
+        sums[row.model] = sums.get(row.model, 0) + net.get(line.id, 0)
+    return sums
+
+
+def _part(invoice: Invoice, tax_minor: int) -> int:
+    """Of a tax, what is payable: the rest was paid when credit was bought."""
+    totals = invoice.totals
+    if not totals.tax_minor:
+        return 0
+    return round_half_away(Fraction(tax_minor * totals.payable_minor, totals.tax_minor))
+
+
+def _taxes_of(inputs: UsageInputs, note: Invoice) -> dict[str, int]:
+    """The tax that a credit note gives back, by the account it was booked to."""
+    country = inputs.buyer.party.address.country
+    return {
+        tax_name(country, row.tax.category, row.tax.percent): units_of(row.amount_minor, note.facts.currency)
+        for row in note.taxes
+        if row.amount_minor
+    }
+
+
+def _tax_share(connection: Connection, invoice: Invoice, part_minor: int) -> dict[str, int]:
+    """The tax within a part of what an invoice asks for, by account."""
+    inputs = usage_from_bytes(tables.inputs_of(connection, invoice.facts.number))
+    country, currency = inputs.buyer.party.address.country, invoice.facts.currency
+    rows = [row for row in invoice.taxes if row.amount_minor > 0]
+    whole = sum(row.amount_minor for row in rows)
+    asked = invoice.totals.payable_minor
+    if not whole or not asked:
+        return {}
+    tax = min(whole, asked)  # of a prepaid customer the tax is all that is asked for
+    share = round_half_away(Fraction(tax * part_minor, asked))
+    parts = split(share, [row.amount_minor for row in rows])
+    return {
+        tax_name(country, row.tax.category, row.tax.percent): units_of(part, currency)
+        for row, part in zip(rows, parts, strict=True)
+        if part
+    }
+
+
+def _notes(connection: Connection, number: str) -> list[tuple[Invoice, Mapping[str, CreditedLine]]]:
+    """The credit notes on an invoice in the order of their issue, each with what its lines are about."""
+    rows = tables.invoices
+    query = select(rows.c.number).where(rows.c.credits == number).order_by(rows.c.seq)
+    return [
+        (tables.document_of(connection, each), tables.credited_lines(connection, each))
+        for each in connection.execute(query).scalars()
+    ]
+
+
+def _invoice(connection: Connection, args: Args) -> Issued:
+    """Raises InvoiceUnknown."""
+    number = text_of(args, "number")
+    found = [each for each in tables.read_issued(connection, number=number) if each.customer == args.get("customer")]
+    if not found:
+        raise InvoiceUnknown(f"no issued document has the number {number!r}; entrepot invoice list shows them")
+    return found[0]
+
+
+def _wanted(args: Args) -> dict[str, Right] | None:
+    """Line → what it should have said; None: all of them nothing."""
+    lines = args.get("lines")
+    if args.get("all"):
+        if lines:
+            raise CommandRefused("either lines or all")
+        return None
+    if not isinstance(lines, Mapping) or not lines:
+        raise CommandRefused("say which lines are credited, and what is right: --line 3=QUANTITY, or --all")
+    return {str(line): _right(str(line), said) for line, said in lines.items()}
+
+
+def _right(line: str, said: object) -> Right:
+    given = said if isinstance(said, Mapping) else {}
+    quantity, price = given.get("quantity"), given.get("price")
+    try:
+        right = Right(
+            quantity=Decimal(str(quantity)), price=None if price in (None, "") else Decimal(str(price))
+        )
+    except InvalidOperation:
+        right = Right(quantity=Decimal("NaN"))
+    if not right.quantity.is_finite() or (right.price is not None and not right.price.is_finite()):
+        raise CommandRefused(f"line {line} is credited with its right quantity, 1200 or 1200@2.50, not {said!r}")
+    return right
+
+
+def _asked(args: Args) -> bytes:
+    """What was asked for, kept beside the credit note."""
+    names = ("number", "lines", "all", "reason")
+    return msgspec.json.encode({name: args.get(name) for name in names if args.get(name)}, order="sorted")
+
+
+def _same(connection: Connection, before: Issued, number: str, args: Args) -> None:
+    if before.credits != number or tables.inputs_of(connection, before.number) != _asked(args):
+        raise TransactionConflict(
+            f"{args['id']!r} credited {before.credits} before with other content ({before.number}); use another id"
+        )
+
+
+def _name(id: str) -> str:
+    """Under which a credit note is found again."""
+    return f"credit-note:{id}"
+
+
+def _day(at: Instant) -> date:
+    return to_datetime(at).date()
+
+
+COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
+    "invoice.credit_note": credit_note,
+    "invoice.write_off": write_off,
+    "invoice.dispute": dispute,
+}

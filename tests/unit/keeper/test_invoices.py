@@ -1,0 +1,198 @@
+"""From rated usage to an invoice with its number and its postings: all of it, or nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Engine
+
+from entrepot.billing import tables
+from entrepot.billing.invoice import InvoiceBroken
+from entrepot.keeper.arguments import CommandRefused
+from entrepot.keeper.invoices import InvoiceExists, InvoiceNotReady
+from entrepot.ledger.check import check_ledger
+from entrepot.ledger.tables import account_balances
+from entrepot.rating.line import UnratedGroup
+from entrepot.storage.database import read
+from rated_usage import SHOP, Desk, at
+
+USAGE = [("aurora-large", "input", 22_361_870, "3.00"), ("aurora-large", "output", 4_088_665, "12.00"),
+         ("aurora-small", "input", 1_000_003, "0.50")]  # fmt: skip
+EUR = 10**9
+
+
+@pytest.fixture
+def desk(engine: Engine, tmp_path: Path) -> Desk:
+    return Desk(engine, tmp_path)
+
+
+def accounts(desk: Desk) -> dict[str, int]:
+    with read(desk.engine) as connection:
+        assert check_ledger(connection).differences == []
+        return {account.id: amount for account, amount in account_balances(connection) if amount}
+
+
+def test_an_invoice_moves_what_is_unbilled_to_receivable_with_tax_and_rounding(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE, more=7)
+    made = desk.issue(rated)
+    # 67.08561 + 49.06398 + 0.5000015 rounded line by line: 67.09 + 49.06 + 0.50 = 116.65; 19 % of it is 22.16
+    assert (made["number"], made["total"], made["payable"], made["state"]) == (
+        "R-2026-00001", "138.81", "138.81", "issued"
+    )
+    found = accounts(desk)
+    assert found["EUR:receivable:kontor"] == 138_810_000_000
+    assert found["EUR:output tax::DE S 19"] == 22_160_000_000
+    assert "EUR:unbilled:kontor" not in found
+    large, small = found["EUR:revenue::aurora-large"], found["EUR:revenue::aurora-small"]
+    assert (large, small) == (116_149_590_000, 500_001_500)
+    assert found["EUR:rounding"] == 116_649_591_500 - 116_650_000_000
+
+
+def test_a_draft_twice_replaces_the_first_and_says_so(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    assert desk.draft(rated)["replaced"] is False
+    again = desk.draft(rated)
+    assert (again["replaced"], again["id"], again["number"]) == (True, "kontor:2026-11", "")
+    with read(desk.engine) as connection:
+        assert len(tables.read_drafts(connection)) == 1
+
+
+def test_issued_twice_is_issued_once(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    first = desk.issue(rated)
+    before = desk.everything()
+    again = desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    assert (again["number"], again["known"], first["known"]) == (first["number"], True, False)
+    assert desk.everything() == before
+    with pytest.raises(InvoiceExists, match="R-2026-00001 bills kontor for 2026-11 already"):
+        desk.draft(rated)
+
+
+def test_a_dry_run_says_the_number_and_uses_none(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    desk.draft(rated)
+    before = desk.everything()
+    said = desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor", dry_run=True)
+    assert (said["number"], said["dry_run"]) == ("R-2026-00001", True)
+    assert desk.everything() == before
+    assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"] == "R-2026-00001"
+
+
+class BrokenOff(Exception):
+    """As a process that dies before its commit."""
+
+
+@pytest.mark.parametrize("where", ["put_issued", "drop_draft", "next_number"])
+def test_an_issue_that_is_killed_half_way_leaves_nothing_and_uses_no_number(
+    desk: Desk, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rated = desk.use("kontor", USAGE)
+    desk.draft(rated)
+    before, real = desk.everything(), getattr(tables, where)
+
+    def dies(*given: Any) -> Any:
+        real(*given)
+        raise BrokenOff
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, where, dies)
+        with pytest.raises(BrokenOff):
+            desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    assert desk.everything() == before
+    assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"] == "R-2026-00001"
+
+
+def test_usage_without_a_price_blocks_issuing_and_says_what_to_do(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    group = UnratedGroup(
+        name="aurora-large audio_input list/1", model="aurora-large", meter="audio_input", price_version="list/1",
+        attempts=12, quantity=480, first_hour=at("2026-11-02"), last_hour=at("2026-11-03"), reason="no price",
+    )  # fmt: skip
+    blocked = desk.draft(msgspec.structs.replace(rated, unrated=(group,)))
+    assert "12 calls are not rated: aurora-large audio_input list/1" in blocked["blocked"][0]
+    with pytest.raises(InvoiceNotReady, match="publish a price for aurora-large and draft again"):
+        desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    carried = msgspec.structs.replace(group, carried="by J. Meyer: free trial of audio")
+    assert desk.draft(msgspec.structs.replace(rated, unrated=(carried,)))["blocked"] == []
+    assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"] == "R-2026-00001"
+
+
+def test_a_month_that_is_not_over_is_issued_early_only_by_name(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    desk.now = at("2026-11-22T12:00:00Z")
+    assert "2026-11 is not over" in desk.draft(rated)["blocked"][0]
+    with pytest.raises(InvoiceNotReady, match="issue it on 2026-12-01 or later"):
+        desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor", early=True)["number"] == "R-2026-00001"
+
+
+def test_a_draft_of_older_facts_is_not_issued(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    desk.draft(rated)
+    desk.apply(SHOP.replace("Am Wall 1", "Am Wall 2"))
+    with pytest.raises(InvoiceNotReady, match="buyer changed: draft it again"):
+        desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    assert desk.issue(rated)["number"] == "R-2026-00001"
+
+
+def test_only_drafts_are_discarded(desk: Desk) -> None:
+    rated = desk.use("kontor", USAGE)
+    desk.draft(rated)
+    assert desk.do("invoice.discard", draft="kontor:2026-11", customer="kontor")["id"] == "kontor:2026-11"
+    with pytest.raises(tables.InvoiceUnknown, match="no draft"):
+        desk.do("invoice.discard", draft="kontor:2026-11", customer="kontor")
+    desk.issue(rated)
+    with pytest.raises(CommandRefused, match="R-2026-00001 is issued and stays"):
+        desk.do("invoice.discard", draft="kontor:2026-11", customer="kontor")
+
+
+def test_numbers_follow_each_other_over_customers(desk: Desk) -> None:
+    numbers = [desk.issue(desk.use(name, USAGE))["number"] for name in ("kontor", "wien")]
+    assert numbers == ["R-2026-00001", "R-2026-00002"]
+
+
+def test_tax_follows_the_buyer(desk: Desk) -> None:
+    made = desk.issue(desk.use("wien", USAGE))
+    assert (made["total"], made["due_on"]) == ("116.65", "2027-01-02")
+    with read(desk.engine) as connection:
+        (row,) = tables.document_of(connection, made["number"]).taxes
+        assert (row.tax.category, row.tax.code, row.amount_minor) == ("AE", "VATEX-EU-AE", 0)
+
+
+def test_a_prepaid_month_is_paid_with_credit_and_returns_what_calls_took_too_much(desk: Desk) -> None:
+    desk.now = at("2026-11-02T08:00:00Z")
+    desk.do("balance.grant", customer="studio", amount="10", currency="EUR", kind="promo", id="START")
+    desk.buy("studio", 238 * EUR, net=200 * EUR, id="PAY-1")
+    desk.now = at("2026-12-03T09:00:00Z")
+    rated = desk.use("studio", USAGE, more=410)
+    left = accounts(desk)["EUR:prepaid credit:studio"]
+    top_up = desk.do("invoice.draft_top_up", customer="studio", payment="PAY-1")
+    assert (top_up["total"], top_up["payable"]) == ("238.00", "0.00")
+    assert desk.do("invoice.issue", draft=top_up["id"], customer="studio")["number"] == "R-2026-00001"
+    made = desk.issue(rated)
+    assert (made["number"], made["payable"], made["state"]) == ("R-2026-00002", "0.00", "paid")
+    with read(desk.engine) as connection:
+        invoice = tables.document_of(connection, "R-2026-00002")
+    totals = invoice.totals
+    assert (totals.lines_minor, totals.allowances_minor, totals.without_tax_minor) == (11665, 1000, 10665)
+    assert (totals.tax_minor, totals.paid_minor) == (2026, 10665 + 2026)
+    assert [each.number for each in invoice.facts.preceding] == ["R-2026-00001"]
+    found = accounts(desk)
+    assert found["EUR:prepaid credit:studio"] == left + 410
+    assert found["EUR:output tax::DE S 19"] == 38 * EUR  # of the purchase; the month adds none
+    assert "EUR:receivable:studio" not in found
+
+
+def test_credit_bought_before_the_seller_had_a_name_is_taxed_as_it_burns(engine: Engine, tmp_path: Path) -> None:
+    nameless = SHOP.replace(SHOP[SHOP.index("[operator]") : SHOP.index("[vendor]")], "")
+    desk = Desk(engine, tmp_path, nameless)
+    desk.now = at("2026-11-02T08:00:00Z")
+    desk.do("balance.top_up", customer="studio", amount="200.00", currency="EUR", id="PAY-1")
+    desk.now = at("2026-12-03T09:00:00Z")
+    desk.apply(SHOP)
+    made = desk.issue(desk.use("studio", USAGE))
+    assert (made["total"], made["payable"]) == ("138.81", "22.16")
+    assert accounts(desk)["EUR:output tax::DE S 19"] == 22_160_000_000
+    with pytest.raises(InvoiceBroken, match="no tax was decided"):
+        desk.do("invoice.draft_top_up", customer="studio", payment="PAY-1")
