@@ -63,6 +63,8 @@ Ready = Callable[[dict[str, Any]], None]
 MOST_LOOKED = 4
 #: How long a command waits until every gateway answers from the new snapshot.
 SEEN_SECONDS = 1.0
+#: Gateways look for a new keeper each quarter of a second; a command sooner after its start waits for them too.
+REJOIN_SECONDS = 0.5
 #: Snapshots hold the prices of the next 48 h; compiling each hour keeps that true.
 COMPILE_EVERY = HOUR
 #: A writer that hangs longer than this is of no use: the parent may replace this process.
@@ -128,6 +130,7 @@ class Keeper:
         self._seen = asyncio.Event()
         self._stop = asyncio.Event()
         self._rates: Rates
+        self._began = time.monotonic()
         self._looked_at: Instant = 0
         self._compiled_at: Instant = 0
         self.version = 0
@@ -322,8 +325,9 @@ class Keeper:
         while True:
             self._seen.clear()
             behind = sorted(f"w{peer.slot}" for peer in self._peers if peer.slot and peer.snapshot < wanted)
-            left = until - time.monotonic()
-            if not behind or left <= 0:
+            now = time.monotonic()
+            left = until - now if behind else self._began + REJOIN_SECONDS - now
+            if left <= 0:
                 return behind
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._seen.wait(), left)

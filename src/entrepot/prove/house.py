@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
 from entrepot.journal.files import scan, streams
 from entrepot.kernel.ids import AttemptId
-from entrepot.metering.record import Ending, Kind, from_bytes
+from entrepot.metering.record import Ending, Intent, Kind, from_bytes
 from entrepot.prove.client import chat_body
 from entrepot.prove.compare import Ours
 from entrepot.prove.processes import RigBroken, command_line, free_port, send, session_members
@@ -279,6 +279,15 @@ class House:
         """The last lines of every log."""
         logs = [self.log, *sorted((self.folder.root / "run").glob("*.log"))]
         return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs if log.exists())
+
+    def intents(self) -> Iterator[Intent]:
+        """Everything that was let in, in no order."""
+        for stream in streams(self.folder.journal):
+            for entry in scan(self.folder.journal, stream.slot, stream.epoch):
+                if entry.record[0] == Kind.INTENT:
+                    record = from_bytes(entry.record)
+                    assert isinstance(record, Intent)
+                    yield record
 
     def ours(self) -> Ours:
         """Every usage record in the journal, and every intent without one."""

@@ -212,7 +212,8 @@ class Run:
         self.report.calls += 1
         self._statuses[status] = self._statuses.get(status, 0) + 1
         if status != b"200":
-            self._refusals.append(now - caller.sent)
+            if caller.sent >= self._counting_from:
+                self._refusals.append(now - caller.sent)
             if not self.report.first_failure:
                 self.report.first_failure = caller.shown()
         if start >= self._counting_from:

@@ -18,7 +18,7 @@ GOODPUT = 0.90  # of the peak, at three times its load
 REFUSED_MS = 10.0
 _CONNECTIONS = 1_200
 _LOADS = (1, 2, 3)
-_CLOSED = (64, 128)  # connections of the closed loops that the peak is sought with
+_CLOSED = (64, 128, 256, 512)  # connections of the closed loops that the peak is sought with: disks decide how many
 _VENDOR_MS = 5.0
 
 
