@@ -1,7 +1,8 @@
 """What a price book says, as values: whom a row is for, under which conditions, and how its price is made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -202,7 +203,7 @@ def exactness(pattern: str) -> int:
     return len(pattern) - 1 if pattern.endswith(ANY) else 1_000
 
 
-class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
+class BookVersion(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One version of a book: it names only what changes, and a published one never changes.
 
     `buys_from` is a vendor for a cost book, "" for a list book. `number` counts publications from 1, 0 = not published.
@@ -220,9 +221,36 @@ class BookVersion(msgspec.Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         return f"{self.book}/{self.number}"
 
-    def things(self) -> dict[Thing, Said]:
+    def things(self) -> Mapping[Thing, Said]:
         """Everything that this version names, and what it says of it."""
+        return self._things
+
+    def of(self, model: str) -> Iterator[tuple[Thing, Said]]:
+        """What it says of a model, by name and by pattern."""
+        yield from self._by_model.get(model, ())
+        for pattern in self._patterns:
+            if covers(pattern, model):
+                yield from self._by_model[pattern]
+
+    def names(self, model: str) -> bool:
+        """Whether it says anything of a model."""
+        return model in self._by_model or any(covers(each, model) for each in self._patterns)
+
+    @cached_property
+    def _things(self) -> dict[Thing, Said]:
         return {thing: said for row in self.rows for thing, said in row.says().items()}
+
+    @cached_property
+    def _by_model(self) -> dict[str, list[tuple[Thing, Said]]]:
+        found: dict[str, list[tuple[Thing, Said]]] = {}
+        for thing, said in self._things.items():
+            if not isinstance(said, ByPeriod):
+                found.setdefault(thing.model, []).append((thing, said))
+        return found
+
+    @cached_property
+    def _patterns(self) -> list[str]:
+        return [each for each in self._by_model if each.endswith(ANY)]
 
     def says_the_same(self, other: "BookVersion") -> bool:
         """Equal in everything a customer or vendor could see; row order and 2.5 against 2.50 do not count."""

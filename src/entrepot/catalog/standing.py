@@ -23,21 +23,24 @@ class InForce(NamedTuple):
 def in_force(versions: Sequence[BookVersion], model: str, at: Instant) -> dict[Thing, InForce]:
     """Everything that the book says of the model at `at`, by name and by pattern: the latest word on each thing."""
     return {
-        thing: each
-        for thing, each in everything(versions, at).items()
-        if thing.bucket not in BY_PERIOD and covers(thing.model, model)
+        thing: InForce(said, version.number)
+        for version in _begun(versions, at)
+        for thing, said in version.of(model)
     }
 
 
 def everything(versions: Sequence[BookVersion], at: Instant) -> dict[Thing, InForce]:
     """Whatever the book says at `at`: the latest word on each thing."""
-    found: dict[Thing, InForce] = {}
-    for version in sorted(versions, key=lambda each: (each.valid_from, each.number)):
-        if version.valid_from > at:
-            break
-        for thing, said in version.things().items():
-            found[thing] = InForce(said, version.number)
-    return found
+    return {
+        thing: InForce(said, version.number)
+        for version in _begun(versions, at)
+        for thing, said in version.things().items()
+    }
+
+
+def _begun(versions: Sequence[BookVersion], at: Instant) -> list[BookVersion]:
+    """Those that have begun at `at`, the latest last."""
+    return sorted((each for each in versions if each.valid_from <= at), key=lambda each: (each.valid_from, each.number))
 
 
 def models_of(versions: Iterable[BookVersion], known: Iterable[str] = ()) -> list[str]:

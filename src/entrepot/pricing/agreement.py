@@ -4,7 +4,7 @@ In the one order of calculation this is its beginning: list price with its condi
 the unit price → included → steps, whose rank rating knows. The gateway's rates are made of the same prices.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, Inexact
 
 import msgspec
@@ -18,16 +18,15 @@ from entrepot.catalog.prices import (
     SHARE,
     BookVersion,
     ByPeriod,
-    OnCost,
     PeriodPrice,
     PriceRow,
     Steps,
     When,
 )
-from entrepot.catalog.standing import everything, in_force
+from entrepot.catalog.standing import everything
 from entrepot.kernel.buckets import BUCKETS, INHERITS
 from entrepot.kernel.instants import HOUR, Instant
-from entrepot.pricing.book import EXACT, PriceInForce, prices_at
+from entrepot.pricing.book import EXACT, PriceInForce, Standing
 
 #: The contract's own prices stand in a book of their own, which has no versions: a signed contract does not change.
 _CONTRACT = "contract"
@@ -105,29 +104,58 @@ def agreed(
             return {}
         agreement = _as_of(agreement, pins, vendor)
         at = _moment(agreement, model, at, vendor, pinned)
-    if not agreement.book or not agreement.in_term(at):
-        return {}
-    cost = agreement.costs.get(vendor, ())
-    listed = prices_at(agreement.book, model, at, when, cost=cost)
-    own = prices_at(agreement.own, model, at, when, cost=cost, under=agreement.book) if agreement.rows else {}
-    found = {meter: _listed(agreement, price, cost) for meter, price in listed.items()}
-    found |= {meter: _contracted(price, listed.get(meter)) for meter, price in own.items()}
-    for bucket, source in INHERITS.items():
-        _inherit(found, BUCKETS[bucket], BUCKETS[source])
-    return {meter: found[meter] for meter in METERS if meter in found}
+    return Quote(agreement, model, at, vendor).prices(when)
+
+
+class Quote:
+    """What an agreement says of a model at an instant, served by a vendor, for calls under any conditions."""
+
+    def __init__(self, agreement: Agreement, model: str, at: Instant, vendor: str) -> None:
+        self._agreement = agreement
+        self._holds = bool(agreement.book) and agreement.in_term(at)
+        self._costs = agreement.costs.get(vendor, ())
+        self._cost = Standing(self._costs, model, at)
+        self._book = Standing(agreement.book, model, at, cost=self._cost)
+        self._own = Standing(agreement.own, model, at, cost=self._cost, under=self._book)
+
+    def prices(self, when: When) -> dict[str, AgreedPrice]:
+        """As `agreed`."""
+        if not self._holds:
+            return {}
+        listed = self._book.prices(when)
+        found = {meter: self._listed(price) for meter, price in listed.items()}
+        found |= {meter: _contracted(price, listed.get(meter)) for meter, price in self._own.prices(when).items()}
+        for bucket, source in INHERITS.items():
+            _inherit(found, BUCKETS[bucket], BUCKETS[source])
+        return {meter: found[meter] for meter in METERS if meter in found}
+
+    @property
+    def on_cost(self) -> bool:
+        """Whether a price of the model is on the vendor's."""
+        return self._book.on_cost or self._own.on_cost
+
+    @property
+    def name(self) -> str:
+        """As `version_name`."""
+        names = [f"{self._agreement.book[0].book}/{self._book.newest}"]
+        if self._costs and self.on_cost:
+            names.append(f"{self._costs[0].book}/{self._cost.newest}")
+        return "+".join(names)
+
+    def _listed(self, price: PriceInForce) -> AgreedPrice:
+        """The book's price, less the discount."""
+        name = f"{self._agreement.book[0].book}/{price.version}"
+        basis = f"{name} on {self._costs[0].book}/{price.cost_version}" if price.cost_version else name
+        off = self._agreement.discount_percent
+        if price.reason or not off:
+            return _agreed(price, price.price, basis)
+        return _agreed(price.times(100 - off), price.price, f"{basis} less {off:f} %")
 
 
 def version_name(agreement: Agreement, model: str, at: Instant, vendor: str) -> str:
     """The newest version of the book that says something of the model at `at`, `list/3`; with prices on the vendor's,
     its newest one too: `list/3+aurora-cost/2`. With the instant this names the prices, whatever is published later."""
-    standing = [in_force(each, model, at) for each in (agreement.book, agreement.own)]
-    number = max((each.version for each in standing[0].values()), default=0)
-    names = [f"{agreement.book[0].book}/{number}"]
-    cost = agreement.costs.get(vendor, ())
-    if cost and any(isinstance(each.said, OnCost) for said in standing for each in said.values()):
-        theirs = max((each.version for each in in_force(cost, model, at).values()), default=0)
-        names.append(f"{cost[0].book}/{theirs}")
-    return "+".join(names)
+    return Quote(agreement, model, at, vendor).name
 
 
 def pins_of(price_version: str) -> dict[str, int]:
@@ -156,16 +184,6 @@ def _by_period(agreement: Agreement, at: Instant, kind: str) -> dict[str, Period
             if isinstance(said, ByPeriod) and thing.bucket == kind:
                 found[thing.model] = said.period
     return dict(sorted(found.items()))
-
-
-def _listed(agreement: Agreement, price: PriceInForce, cost: Sequence[BookVersion]) -> AgreedPrice:
-    """The book's price, less the discount."""
-    name = f"{agreement.book[0].book}/{price.version}"
-    basis = f"{name} on {cost[0].book}/{price.cost_version}" if price.cost_version else name
-    off = agreement.discount_percent
-    if price.reason or not off:
-        return _agreed(price, price.price, basis)
-    return _agreed(price.times(100 - off), price.price, f"{basis} less {off:f} %")
 
 
 def _contracted(price: PriceInForce, listed: PriceInForce | None) -> AgreedPrice:

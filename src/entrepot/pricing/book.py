@@ -27,10 +27,9 @@ from entrepot.catalog.prices import (
     Thing,
     Unit,
     When,
-    covers,
     exactness,
 )
-from entrepot.catalog.standing import InForce, in_force
+from entrepot.catalog.standing import in_force
 from entrepot.kernel.buckets import BUCKETS, INPUT, OUTPUT
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, show
@@ -85,54 +84,83 @@ def prices_at(
     when: When = ALWAYS,
     *,
     cost: Sequence[BookVersion] = (),
-    under: Sequence[BookVersion] = (),
 ) -> Prices:
     """Meter → price in force at `at` in one book for calls of which `when` is true, in the hour of the day of `at`.
 
-    `cost` is the book of the vendor who serves the call, for rows on its price: in another currency it gives none.
-    `under` is the book that this one changes prices of: percentages of this one may be of its prices. The latest
-    `valid_from` that is not after `at` wins; of versions with the same `valid_from` (they name different things) the
-    order does not matter. Raises PriceTie, which publication keeps out.
+    `cost` is the book of the vendor who serves the call, for rows on its price. The latest `valid_from` that is not
+    after `at` wins; of versions with the same `valid_from` (they name different things) the order does not matter.
+    Raises PriceTie, which publication keeps out.
     """
-    if cost and versions and cost[0].currency != versions[0].currency:
-        cost = ()
-    return Standing(in_force(versions, model, at), model, at).prices(when, cost, under)
+    return Standing(versions, model, at, cost=Standing(cost, model, at) if cost else None).prices(when)
 
 
 class Standing:
-    """What a book says of one model at one instant."""
+    """What a book says of one model at one instant, asked for call by call.
 
-    def __init__(self, said: Mapping[Thing, InForce], model: str, at: Instant) -> None:
-        self.model, self.at = model, at
-        self.said = {thing: each for thing, each in said.items() if thing.when.holds_at(at)}
-        self._theirs: dict[When, Prices] = {}
+    `cost` is the vendor's book: in another currency it gives no price. `under` is the book that this one changes prices
+    of: percentages of this one may be of its prices.
+    """
 
-    def prices(self, when: When, cost: Sequence[BookVersion], under: Sequence[BookVersion]) -> Prices:
+    def __init__(
+        self, versions: Sequence[BookVersion], model: str, at: Instant, *,
+        cost: "Standing | None" = None, under: "Standing | None" = None,
+    ) -> None:  # fmt: skip
+        self.said = {thing: each for thing, each in in_force(versions, model, at).items() if thing.when.holds_at(at)}
+        self.currency = versions[0].currency if versions else ""
+        self._cost = cost if cost is not None and cost.currency == self.currency else None
+        self._under = under
+        self._rows: dict[str, list[tuple[tuple[int, int, int], Thing]]] = {}
+        for thing in self.said:
+            self._rows.setdefault(thing.bucket, []).append((_rank(thing), thing))
+        for rows in self._rows.values():
+            rows.sort(key=lambda each: each[0], reverse=True)
+        self._known: dict[When, Prices] = {}
+
+    @property
+    def newest(self) -> int:
+        """The newest version that says something of the model, 0: none."""
+        return max((each.version for each in self.said.values()), default=0)
+
+    @property
+    def on_cost(self) -> bool:
+        """Whether a price is on the vendor's."""
+        return any(isinstance(each.said, OnCost) for each in self.said.values())
+
+    def prices(self, when: When) -> Prices:
+        found = self._known.get(when)
+        if found is None:
+            self._known[when] = found = self._prices(when)
+        return found
+
+    def _prices(self, when: When) -> Prices:
         share = self._best(PERCENT, when) if when.tier else None
-        without = msgspec.structs.replace(when, tier="")
-        beneath = prices_at(under, self.model, self.at, without, cost=cost) if share and under else {}
+        without = msgspec.structs.replace(when, tier="") if share else when
+        beneath = self._under.prices(without) if share and self._under else {}
         found: Prices = {}
-        for meter in METERS:
+        for meter in METERS if beneath else [each for each in METERS if each in self._rows]:
             thing = self._best(meter, when)
             if share is not None and _yields(thing, share):
                 thing = self._best(meter, without)
-                base = self._price(thing, meter, without, cost) if thing else beneath.get(meter)
+                base = self._price(thing, meter, without) if thing else beneath.get(meter)
                 price = self._share(base, share)
             else:
-                price = self._price(thing, meter, when, cost) if thing else None
+                price = self._price(thing, meter, when) if thing else None
             if price is not None:
                 found[meter] = price
         return found
 
     def _best(self, meter: str, when: When) -> Thing | None:
         """The row that wins for a call of which `when` is true."""
-        fitting = [each for each in self.said if each.bucket == meter and _holds(each.when, when)]
-        if not fitting:
-            return None
-        first, *rest = sorted(fitting, key=_rank, reverse=True)
-        if rest and _rank(rest[0]) == _rank(first):
-            raise PriceTie(f"{first} and {rest[0]} are equally good for one call: give a price for both together")
-        return first
+        best: tuple[tuple[int, int, int], Thing] | None = None
+        for rank, thing in self._rows.get(meter, ()):
+            if best is not None and rank < best[0]:
+                break
+            if _holds(thing.when, when):
+                if best is not None:
+                    why = f"{best[1]} and {thing} are equally good for one call: give a price for both together"
+                    raise PriceTie(why)
+                best = rank, thing
+        return best[1] if best else None
 
     def _share(self, base: PriceInForce | None, share: Thing) -> PriceInForce | None:
         if base is None:
@@ -142,9 +170,7 @@ class Standing:
         when = msgspec.structs.replace(base.when, tier=share.when.tier)
         return msgspec.structs.replace(base.times(by.price), version=max(base.version, version), when=when)
 
-    def _price(
-        self, thing: Thing, meter: str, when: When, cost: Sequence[BookVersion]
-    ) -> PriceInForce | None:
+    def _price(self, thing: Thing, meter: str, when: When) -> PriceInForce | None:
         said, version = self.said[thing]
         match said:
             case Unit(price, per):
@@ -155,9 +181,7 @@ class Standing:
             case Free(reason):
                 return PriceInForce(price=Decimal(0), per=1, version=version, when=thing.when, reason=reason)
             case OnCost(plus, per):
-                if when not in self._theirs:
-                    self._theirs[when] = prices_at(cost, self.model, self.at, when)
-                theirs = self._theirs[when].get(meter)
+                theirs = self._cost.prices(when).get(meter) if self._cost else None
                 if theirs is None:
                     return None
                 price, per = _on(theirs, plus, per)
@@ -205,7 +229,7 @@ def _scaled(steps: Steps | None, percent: Decimal) -> Steps | None:
 
 def conditions_of(versions: Iterable[BookVersion], model: str) -> list[When]:
     """Every combination of tier, zone and bracket that the books tell apart for a model, the plain one first."""
-    named = [row.when for each in versions for row in each.rows if row.model and covers(row.model, model)]
+    named = {thing.when for each in versions for thing, _ in each.of(model)}
     tiers, zones, brackets = ({"", *(w.tier for w in named)}, {"", *(w.zone for w in named)},
                               {0, *(w.request_over for w in named)})  # fmt: skip
     return [
@@ -216,9 +240,7 @@ def conditions_of(versions: Iterable[BookVersion], model: str) -> list[When]:
 
 def changes_of(versions: Iterable[BookVersion], model: str) -> list[Instant]:
     """Instants at which a price of the model begins, in order."""
-    return sorted({
-        each.valid_from for each in versions if any(row.model and covers(row.model, model) for row in each.rows)
-    })  # fmt: skip
+    return sorted({each.valid_from for each in versions if each.names(model)})
 
 
 def version_of(prices: Mapping[str, PriceInForce]) -> int:
