@@ -66,7 +66,7 @@ class Command(click.Command):
 
 
 class Noun(click.Group):
-    """`entrepot key`: a noun with its verbs; alone it lists."""
+    """`entrepot key`: a noun with its verbs; alone it lists, or does its first verb where there is no list."""
 
     command_class = Command
 
@@ -84,7 +84,7 @@ def _bare() -> None:
     context = click.get_current_context()
     noun = context.command
     if context.invoked_subcommand is None and isinstance(noun, Noun):
-        context.invoke(noun.commands["list"])
+        context.invoke(noun.commands.get("list") or next(iter(noun.commands.values())))
 
 
 def noun(name: str, short_help: str) -> Noun:

@@ -42,7 +42,7 @@ NOUNS = {
     "ptu": "",
     "invoice": "",
     "payment": "",
-    "ledger": "",
+    "ledger": "balance  entries  export",
     "vendor": "",
     "scenario": "",
     "report": "",

@@ -19,7 +19,7 @@ OPERATOR = frozenset({
     "run.begin", "key.bill", "live.read",
     "deployment.list", "deployment.show", "upstream.list", "upstream.test", "book.list", "book.show", "balance.list",
     "balance.show", "balance.top-up", "balance.grant", "balance.refund", "customer.suspend", "customer.resume",
-    "limit.list", "budget.list", "event.list",
+    "limit.list", "budget.list", "event.list", "ledger.balance", "ledger.entries", "ledger.export",
 })  # fmt: skip
 
 

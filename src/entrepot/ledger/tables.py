@@ -45,7 +45,7 @@ transactions = Table(
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("id", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
     Column("about", Text, nullable=False),
     Column("content", LargeBinary, nullable=False),  # hash of what was asked for
     Column("hash", LargeBinary, nullable=False),  # chain
@@ -180,7 +180,8 @@ def post(conn: Connection, transaction: Transaction) -> bool:
     seq += 1
     t = transaction
     link_hash = link(previous, seq, (t.id, t.kind, t.at, t.about), lines(t))
-    _move(conn, t.transfers)
+    if t.transfers:  # an invoice that credit has paid moves nothing, and stands in the chain
+        _move(conn, t.transfers)
     conn.execute(transactions.insert().values(
         seq=seq, id=t.id, kind=t.kind, at=t.at, about=t.about, content=content, hash=link_hash
     ))  # fmt: skip

@@ -58,6 +58,18 @@ def all_leases(conn: Connection) -> list[tuple[int, LeaseTotals]]:
     return [(row.slot, LeaseTotals(row.balance, row.granted, row.returned, row.charged)) for row in rows]
 
 
+def lease_sums(conn: Connection) -> dict[str, LeaseTotals]:
+    """By balance or budget's period, over all slots. To the ledger these are transfers in two steps: granted is what
+    was ever pending, charged what was posted of it, returned what was voided; `outstanding` is pending now."""
+    found: dict[str, LeaseTotals] = {}
+    for _slot, t in all_leases(conn):
+        sums = found.get(t.balance) or LeaseTotals(t.balance, 0, 0, 0)
+        found[t.balance] = LeaseTotals(
+            t.balance, sums.granted + t.granted, sums.returned + t.returned, sums.charged + t.charged
+        )
+    return found
+
+
 def leases_at(conn: Connection, slot: int) -> list[LeaseTotals]:
     """Totals of the slot's leases that have something out."""
     rows = conn.execute(select(leases).where(leases.c.slot == slot).order_by(leases.c.balance))

@@ -15,7 +15,7 @@ from entrepot.kernel.instants import Instant, show
 from entrepot.ledger import tables as ledger
 from entrepot.ledger.grant_tables import read_grants
 from entrepot.ledger.grants import Grant as StoredGrant
-from entrepot.limits.tables import all_leases, outstanding
+from entrepot.limits.tables import lease_sums, outstanding
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["balance"])
@@ -122,9 +122,7 @@ def _grant(grant: StoredGrant, currency: str, now: Instant) -> dict[str, Any]:
 
 
 def _balances(connection: Connection) -> list[dict[str, Any]]:
-    leased: dict[str, int] = {}
-    for _slot, totals in all_leases(connection):
-        leased[totals.balance] = leased.get(totals.balance, 0) + outstanding(totals)
+    leased = {name: outstanding(sums) for name, sums in lease_sums(connection).items()}
     funds = ledger.all_funds(connection)
     return [
         {

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, event
 from entrepot.control.amount import exact
 from entrepot.control.api.run import key_of_run
 from entrepot.control.house import House, house
+from entrepot.control.period import instant_of
 from entrepot.control.problem import Mistaken
 from entrepot.customers.tables import StoredKey
 from entrepot.kernel.buckets import BUCKETS
-from entrepot.kernel.instants import HOUR, SECOND, Instant, day_of, parse, show
+from entrepot.kernel.instants import HOUR, SECOND, Instant, day_of, show
 from entrepot.metering import tables as metering
 from entrepot.storage.database import read
 
@@ -38,12 +39,12 @@ async def usage(  # noqa: PLR0917  FastAPI passes query parameters by name
     asked_at = where.now()
     names = [name.strip() for name in by.split(",") if name.strip()]
     filters = {name: value for name, value in (("customer", customer), ("key", key)) if value}
-    since = _instant(from_, "from") or day_of(asked_at)
+    since = instant_of(from_, "from") or day_of(asked_at)
     if run:
         of_run = await asyncio.to_thread(_run, where, run)
         filters["key"] = of_run.id
-        since = _instant(from_, "from") or of_run.created_at - of_run.created_at % HOUR
-    ends = _instant(until, "until")
+        since = instant_of(from_, "from") or of_run.created_at - of_run.created_at % HOUR
+    ends = instant_of(until, "until")
     if ends is not None and ends <= since:
         began = "" if from_ else ", which is today without a from"
         start = show(since).removesuffix("T00:00:00Z")
@@ -136,10 +137,3 @@ def _filled(statement: str, values: Any) -> str:
 
 def _literal(value: Any) -> str:
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
-
-
-def _instant(text: str, name: str) -> Instant | None:
-    try:
-        return parse(text) if text else None
-    except ValueError:
-        raise Mistaken(f"{name} {text!r} is not a date or instant like 2026-11-01 or 2026-11-01T10:00:00Z") from None
