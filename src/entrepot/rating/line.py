@@ -65,8 +65,8 @@ class UnratedGroup(msgspec.Struct, frozen=True, kw_only=True):
     price_version: str
     attempts: int
     quantity: int
-    first_hour: Instant
-    last_hour: Instant
+    starts_at: Instant  # the stretch in which it was used, between changes of the model's prices
+    ends_at: Instant
     reason: str
     carried: str = ""
 
@@ -78,8 +78,8 @@ class StalePrice(msgspec.Struct, frozen=True, kw_only=True):
     price_version: str
     newer: str
     attempts: int
-    first_hour: Instant
-    last_hour: Instant
+    starts_at: Instant
+    ends_at: Instant
 
 
 class Rated(msgspec.Struct, frozen=True, kw_only=True):

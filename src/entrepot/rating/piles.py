@@ -112,14 +112,14 @@ class Heap:
             name = f"{model} {meter} {version}"
             found.append(UnratedGroup(
                 name=name, model=model, meter=meter, price_version=version, attempts=attempts, quantity=quantity,
-                first_hour=first, last_hour=last, reason=reason, carried=carried.get(name, ""),
+                starts_at=first, ends_at=last, reason=reason, carried=carried.get(name, ""),
             ))  # fmt: skip
         return tuple(found)
 
     def stale(self) -> tuple[StalePrice, ...]:
         return tuple(
             StalePrice(
-                model=model, price_version=version, newer=newer, attempts=attempts, first_hour=first, last_hour=last
+                model=model, price_version=version, newer=newer, attempts=attempts, starts_at=first, ends_at=last
             )
             for (model, version, newer), (attempts, _, first, last) in sorted(self._stale.items())
         )
@@ -151,15 +151,17 @@ class Heap:
         if row.overrun:
             where = (priced.contract, row.model)
             self.overrun[where] = self.overrun.get(where, 0) + row.overrun
+        starts_at, ends_at = self._prices.span_of(row.model, row.first_hour)
+        span = max(starts_at, self._period.starts_at), ends_at
         for meter, reason in priced.missing:
             count = row.counts[_PLACE[meter]]
             if count and meter != REQUEST:  # a request without a price costs nothing itself
                 name = (row.model, meter, row.price_version, reason)
                 attempts = row.unrated if reason == NO_PRICE else row.attempts
-                _note(self._unrated.setdefault(name, _nothing(row)), row, attempts, count)
+                _note(self._unrated.setdefault(name, [0, 0, *span]), span, attempts, count)
         if priced.newer:
             late = (row.model, row.price_version, priced.newer)
-            _note(self._stale.setdefault(late, _nothing(row)), row, row.attempts, 0)
+            _note(self._stale.setdefault(late, [0, 0, *span]), span, row.attempts, 0)
 
 
 def key(priced: Priced, project: str, model: str, of: tuple[str, AgreedPrice]) -> PileKey:
@@ -183,15 +185,11 @@ def _by_project(price: AgreedPrice) -> bool:
     return price.steps is not None and price.steps.scope == "project"
 
 
-def _note(found: list[int], row: Used, attempts: int, quantity: int) -> None:
-    """Add to (attempts, quantity, first hour, last hour)."""
+def _note(found: list[int], span: tuple[Instant, Instant], attempts: int, quantity: int) -> None:
+    """Add to (attempts, quantity, beginning, end)."""
     found[0] += attempts
     found[1] += quantity
-    found[2], found[3] = min(found[2], row.first_hour), max(found[3], row.last_hour)
-
-
-def _nothing(row: Used) -> list[int]:
-    return [0, 0, row.first_hour, row.last_hour]
+    found[2], found[3] = min(found[2], span[0]), max(found[3], span[1])
 
 
 def in_order(piles: Sequence[PileKey]) -> list[PileKey]:

@@ -11,7 +11,7 @@ from entrepot.kernel.instants import HOUR, Instant, show
 from entrepot.pricing.agreement import AgreedPrice, Agreement, agreed, pins_of, version_name
 from entrepot.pricing.book import changes_of
 from entrepot.rating.period import anniversaries, counted_from
-from entrepot.rating.usage import UsageBroken, Used, slices
+from entrepot.rating.usage import UsageBroken, Used, stretches
 
 _OTHER_BOOK = "its price version is not of the contract's book"
 NO_PRICE = "no price"
@@ -43,7 +43,7 @@ class PriceList:
         self.agreements = agreements
         self._reratings = reratings
         self._until = until
-        self._cuts = slices(changes(agreements, until, reratings), 0, until)
+        self._cuts = stretches(changes(agreements, until, reratings), 0, until)
         self._models: dict[str, list[Instant]] = {}
         self._by_hour = [hours_matter(each) for each in agreements]
         self._known: dict[tuple[object, ...], Priced] = {}

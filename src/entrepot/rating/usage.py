@@ -1,12 +1,12 @@
 """The usage of one customer as rating takes it: sums under everything that a price may depend on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from entrepot.catalog.prices import When
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import HOUR, Instant, show
-from entrepot.metering.rollup import RollupKey, RollupSums
+from entrepot.metering.stretches import StretchKey, StretchSums
 
 #: One number for each of METERS: the buckets, then the calls that are paid for.
 Counts = tuple[int, ...]
@@ -19,7 +19,7 @@ class UsageBroken(EntrepotError):
 
 
 class Used(NamedTuple):
-    """Sums of some hours in which every price was the same: one hour, or many of the same slice (`slices`).
+    """Sums of some hours in which every price was the same: one hour, or many of one stretch (`stretches`).
 
     `charge` and `overrun` are ledger units: what calls took, and what they would have taken beyond their holds.
     """
@@ -50,21 +50,20 @@ class Used(NamedTuple):
         return f"{self.model} at {self.price_version}, hour {hours}"
 
 
-def used(groups: Mapping[RollupKey, RollupSums] | Iterable[tuple[RollupKey, RollupSums]]) -> list[Used]:
-    """Groups of the rollup, hour by hour."""
-    pairs = groups.items() if isinstance(groups, Mapping) else groups
+def used(found: Iterable[tuple[StretchKey, StretchSums]]) -> list[Used]:
+    """Sums of stretches as rating takes them."""
     return [
         Used(
             project=key.project, model=key.model, vendor=key.vendor, zone=key.zone, tier=key.service_tier,
-            bracket=key.bracket, price_version=key.price_version, currency=key.currency, first_hour=key.hour,
-            last_hour=key.hour, attempts=sums.attempts, counts=(*sums.charged, sums.calls), charge=sums.charge,
+            bracket=key.bracket, price_version=key.price_version, currency=key.currency, first_hour=sums.first_hour,
+            last_hour=sums.last_hour, attempts=sums.attempts, counts=(*sums.charged, sums.calls), charge=sums.charge,
             overrun=sums.overrun, unrated=sums.unrated,
         )
-        for key, sums in pairs
+        for key, sums in found
     ]  # fmt: skip
 
 
-def slices(changes: Iterable[Instant], starts_at: Instant, until: Instant) -> list[Instant]:
+def stretches(changes: Iterable[Instant], starts_at: Instant, until: Instant) -> list[Instant]:
     """Beginnings of the stretches of whole hours in which no price changes, for changes at these instants. An hour with
     a change inside is a stretch of its own."""
     cuts = {starts_at}

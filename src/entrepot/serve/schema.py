@@ -13,6 +13,7 @@ import entrepot.billing.tables  # noqa: F401
 import entrepot.ledger.grant_tables  # noqa: F401
 import entrepot.limits.event_tables  # noqa: F401
 import entrepot.pricing.tables  # noqa: F401
+import entrepot.rating.tables  # noqa: F401
 from entrepot.storage.database import REVISION, metadata
 
 __all__ = ["REVISION", "metadata", "upgrade"]

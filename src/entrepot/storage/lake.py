@@ -6,7 +6,7 @@ for it then lists it. Imports DuckDB, so only short-lived processes and readers 
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,9 +78,10 @@ class Rows(Protocol):
         ...
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory that takes one thread: it runs beside the request path."""
-    return duckdb.connect(config={"threads": 1})
+def connect(threads: int = 1, memory_mib: int = 0) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory that takes one thread: it runs beside the request path. 0: as much memory as it wants."""
+    bound = {"memory_limit": f"{memory_mib}MiB"} if memory_mib else {}
+    return duckdb.connect(config={"threads": threads, "preserve_insertion_order": False, **bound})
 
 
 def write_file(path: Path, rows: Rows) -> tuple[int, bytes]:
@@ -150,6 +151,43 @@ def aggregate(files: Sequence[Path]) -> list[dict[str, Any]]:
         ]
 
 
+class When(Protocol):
+    """How attempts are told apart in time (`metering.stretches.Cut`)."""
+
+    @property
+    def starts(self) -> tuple[int, ...]: ...
+    @property
+    def until(self) -> int: ...
+    @property
+    def hourly(self) -> frozenset[str]: ...
+    @property
+    def by_hour(self) -> bool: ...
+
+
+def billable(
+    db: duckdb.DuckDBPyConnection, files: Sequence[Path], cut: When, customer: str = ""
+) -> list[tuple[Any, ...]]:
+    """`billable.sql` over these files, of one customer or of all. Raises LakeBroken."""
+    if not files:
+        return []
+    hour, day = "admitted_at - admitted_at % 3600000000", "admitted_at // 3600000000 % 24"
+    starts = "".join(f"WHEN admitted_at >= {int(each)} THEN {int(each)} " for each in cut.starts[:0:-1])
+    stretch = f"CASE {starts}ELSE {int(cut.starts[0])} END" if starts else str(int(cut.starts[0]))
+    if cut.hourly:
+        stretch = f"CASE WHEN customer IN ({_list(sorted(cut.hourly))}) THEN {hour} ELSE {stretch} END"
+    whose = f" AND customer = {_list([customer])}" if customer else ""
+    view = (
+        f"CREATE OR REPLACE TEMP VIEW endings AS SELECT *, CAST({stretch} AS BIGINT) AS stretch, "  # noqa: S608
+        f"CAST({day if cut.by_hour else 0} AS BIGINT) AS hour_of_day FROM read_parquet([{_list(map(str, files))}]) "
+        f"WHERE admitted_at >= {int(cut.starts[0])} AND admitted_at < {int(cut.until)}{whose}"
+    )
+    try:
+        db.execute(view)
+        return db.execute(Path(__file__).with_name("billable.sql").read_text()).fetchall()
+    except duckdb.Error as error:
+        raise LakeBroken(f"usage cannot be summed up: {str(error).splitlines()[0]}; entrepot verify") from None
+
+
 def budgets(files: Sequence[Path]) -> dict[str, int]:
     """Charges by the period of a budget, hard or soft."""
     rows = _asked(
@@ -213,8 +251,13 @@ def is_aside(name: str) -> bool:
 
 
 def _view(db: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    names = _list(map(str, files))
     db.execute(f"CREATE TEMP VIEW endings AS SELECT * FROM read_parquet([{names}])")  # noqa: S608 - quoted paths of ours
+
+
+def _list(texts: Iterable[str]) -> str:
+    """SQL literals with commas between."""
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def test_what_has_no_price_is_unrated_and_blocks_until_it_is_carried_over_by_nam
     rated = bill(usage, sold(9, audio_input=2, unrated=1))
     [group] = rated.unrated
     assert (group.name, group.quantity, group.attempts) == ("m audio_input list/1", 42, 3)
-    assert (group.first_hour, group.last_hour) == (START + 5 * HOUR, START + 9 * HOUR)
+    assert (group.starts_at, group.ends_at) == (START, OCTOBER.ends_at)
     assert rated.blocked_by == rated.unrated
     again = bill(usage, carried={group.name: "maria: vendor asked for the price"})
     assert (again.blocked_by, again.unrated[0].carried) == ((), "maria: vendor asked for the price")

@@ -1,0 +1,236 @@
+"""A month, rated, in a process of its own: `python -m entrepot.keeper.rating DATA MONTH [CUSTOMER …]`.
+
+It prints one JSON line for each customer (all of them where none is named), or an error as {"code", "message"} and
+exits 1. Usage is that of the lake and, of segments that are not in it yet, of the journal up to where the rollup has
+read; both must say what the rollup says, or nothing is rated. A segment that may still grow stands in `Rated.open`:
+with one of those a draft can be made, and nothing be issued. Reads only; works beside a running house and without one.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from entrepot.catalog.prices import BookVersion, PriceRow
+from entrepot.customers.tables import read_contracts
+from entrepot.journal.disk import RealDisk
+from entrepot.journal.files import segments, stream_directory
+from entrepot.keeper.lake import entries_of, name_of
+from entrepot.keeper.sealed import contract_bytes, files_of, inputs_of, named_files, named_versions
+from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.instants import Instant, show
+from entrepot.metering import stretches, tables
+from entrepot.metering.rollup import fold
+from entrepot.metering.stretches import Cut, Stretches, StretchKey, StretchSums
+from entrepot.metering.tables import LakeFile
+from entrepot.pricing.agreement import Agreement, agreement_of
+from entrepot.pricing.tables import read_versions
+from entrepot.rating.line import Rated, to_bytes
+from entrepot.rating.order import rate
+from entrepot.rating.period import counted_from, month
+from entrepot.rating.prices import Rerating, changes
+from entrepot.rating.tables import carried, reratings
+from entrepot.rating.usage import stretches as cuts_of
+from entrepot.rating.usage import used
+from entrepot.storage import lake
+from entrepot.storage.database import open_database, read
+from entrepot.storage.folder import Folder
+
+#: Beside the request path: two threads, and what does not fit into so much goes to the disk.
+_THREADS, _MEMORY_MIB = 2, 2048
+
+
+class BooksDisagree(EntrepotError):
+    """Rollup and lake say different things of a period; nothing is rated until `verify` has found out why."""
+
+    code = "books_disagree"
+
+
+class InputsChanged(EntrepotError):
+    """Something that a bill was made of is not what it was."""
+
+    code = "inputs_changed"
+
+
+class CustomerUnknown(EntrepotError):
+    """Nobody of this name has a contract."""
+
+    code = "customer_unknown"
+    fault = Fault.CALLER
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database says of one customer's bill."""
+
+    agreements: tuple[Agreement, ...]
+    contract: bytes
+    carried: Mapping[str, str]
+    reratings: tuple[Rerating, ...]
+
+
+class Month:
+    """One month of some customers: what was read in one transaction, then the lake."""
+
+    def __init__(
+        self, engine: Engine, folder: Folder, name: str, customer: str = "", sealed: Mapping[str, str] | None = None
+    ) -> None:
+        self.period, self._folder, self._customer, self._sealed = month(name), folder, customer, sealed
+        with read(engine) as conn:
+            versions = read_versions(conn)
+            if sealed:
+                versions = tuple(named_versions(versions, sealed))
+            books = [each for each in versions if each.valid_from < self.period.ends_at]
+            self.decided = self._decided(conn, name, books)
+            self._cut = self._cuts(books)
+            self._positions = tables.positions(conn)
+            listed = tables.manifest(conn)
+            self._listed = {(file.slot, file.epoch, file.segment) for file in listed}
+            self._files = named_files(listed, sealed) if sealed else [each for each in listed if self._overlaps(each)]
+            self._inputs = files_of(listed, self._files)
+            self._rollup = {} if sealed else stretches.from_rollup(conn, self._cut, customer)
+        self._open: dict[str, set[str]] = {}
+
+    def rated(self) -> Iterator[Rated]:
+        """Customer by customer, in their order. Raises BooksDisagree, UsageBroken, LakeBroken."""
+        found = self._lake()
+        if not self._sealed:
+            stretches.add(found, self._tails().items())
+            compare(found, self._rollup)
+        by: dict[str, list[tuple[StretchKey, StretchSums]]] = {}
+        for key, sums in found.items():
+            by.setdefault(key.customer, []).append((key, sums))
+        if unknown := sorted({*by} - {*self.decided}):
+            raise CustomerUnknown(f"there is usage of {', '.join(unknown[:3])}, who have no contract")
+        for customer, decided in sorted(self.decided.items()):
+            rows = used(by.get(customer, ()))
+            if not rows and not decided.agreements[0].book:
+                continue  # nothing was ever for sale to it
+            rated = rate(
+                customer, rows, decided.agreements, self.period, reratings=decided.reratings, carried=decided.carried
+            )
+            inputs = inputs_of(self._inputs, decided.agreements, decided.contract, rated, decided.reratings)
+            if self._sealed and dict(inputs) != dict(self._sealed):
+                other = sorted(name for name, sha256 in inputs if self._sealed.get(name) != sha256)
+                gone = sorted({*self._sealed} - {name for name, _ in inputs})
+                raise InputsChanged(f"{customer}, {self.period.name}: {', '.join(other + gone)} is not what it was")
+            yield msgspec.structs.replace(rated, inputs=inputs, open=tuple(sorted(self._open.get(customer, ()))))
+
+    def _decided(self, conn: Connection, name: str, books: Sequence[BookVersion]) -> dict[str, Decided]:
+        contracts = read_contracts(conn)
+        if self._customer and self._customer not in contracts:
+            raise CustomerUnknown(f"there is no customer {self._customer!r}; entrepot customer list")
+        return {
+            customer: Decided(
+                agreements=tuple(agreement_of(each, books) for each in found),
+                contract=contract_bytes(found, self.period),
+                carried=carried(conn, customer, name), reratings=reratings(conn, customer),
+            )
+            for customer, found in contracts.items()
+            if self._customer in ("", customer)
+        }  # fmt: skip
+
+    def _cuts(self, versions: Sequence[BookVersion]) -> Cut:
+        """Changes of books cut the time for everybody. Customers in whose contracts more happens within it are taken
+        hour by hour."""
+        ends_at = self.period.ends_at
+        since = min(map(self._since, self.decided.values()), default=self.period.starts_at)
+        common = {self.period.starts_at, *(each.valid_from for each in versions)}
+        hourly = {
+            customer
+            for customer, decided in self.decided.items()
+            if any(each > since for each in changes(decided.agreements, ends_at, decided.reratings) - common)
+        }
+        agreements = [each for decided in self.decided.values() for each in decided.agreements]
+        return Cut(
+            starts=tuple(cuts_of(common, since, ends_at)), until=ends_at, hourly=frozenset(hourly),
+            by_hour=any(row.when.hours for row in _rows(versions, agreements)),
+        )  # fmt: skip
+
+    def _since(self, decided: Decided) -> Instant:
+        """From when usage counts for the steps of the month."""
+        start, found = self.period.starts_at, [self.period.starts_at]
+        for agreement in decided.agreements:
+            periods = {steps.period for row in _rows(agreement.book, [agreement]) for steps in row.steps.values()}
+            found += [counted_from(each, start, agreement.starts_at) for each in periods]
+        return min(found)
+
+    def _overlaps(self, file: LakeFile) -> bool:
+        return bool(file.rows) and file.first_at < self._cut.until and file.last_at >= self._cut.starts[0]
+
+    def _lake(self) -> Stretches:
+        """Sums of the files, by the one statement."""
+        paths = [self._folder.lake / file.path for file in self._files]
+        with lake.connect(_THREADS, _MEMORY_MIB) as db:
+            return stretches.from_lake(lake.billable(db, paths, self._cut, self._customer))
+
+    def _tails(self) -> Stretches:
+        """Sums of what the rollup has read of segments that have no file yet."""
+        found: Stretches = {}
+        for (slot, epoch), position in sorted(self._positions.items()):
+            until = (position.segment, position.offset)
+            for number in segments(RealDisk(), stream_directory(self._folder.journal, slot, epoch)):
+                segment = (slot, epoch, number)
+                if segment in self._listed or number > position.segment:
+                    continue
+                entries = (each for each in entries_of(self._folder.journal, segment)
+                           if (each.segment, each.offset) < until)  # fmt: skip
+                groups = fold((each.seq, each.record) for each in entries).groups
+                parts = stretches.from_groups(groups, self._cut, self._customer)
+                for key in parts:
+                    self._open.setdefault(key.customer, set()).add(name_of(segment))
+                stretches.add(found, parts.items())
+        return found
+
+
+def _rows(versions: Iterable[BookVersion], agreements: Iterable[Agreement]) -> list[PriceRow]:
+    return [*(row for each in versions for row in each.rows), *(row for each in agreements for row in each.rows)]
+
+
+def rated(engine: Engine, folder: Folder, customer: str, name: str, sealed: Mapping[str, str] | None = None) -> Rated:
+    """One customer's month. With `sealed`, the inputs of a bill by name: of exactly those, as the bill was made."""
+    [found] = Month(engine, folder, name, customer, sealed).rated()
+    return found
+
+
+def rated_all(engine: Engine, folder: Folder, name: str) -> Iterator[Rated]:
+    """Everybody's month, from one look at the lake."""
+    return Month(engine, folder, name).rated()
+
+
+def compare(ours: Mapping[StretchKey, StretchSums], theirs: Mapping[StretchKey, StretchSums]) -> None:
+    """Raises BooksDisagree with the first difference between the lake with its tail, and the rollup."""
+    for key in sorted({*ours, *theirs}):
+        have, should = ours.get(key), theirs.get(key)
+        if have == should:
+            continue
+        group = ", ".join(f"{name} {value}" for name, value in zip(key._fields[:-2], key, strict=False) if value)
+        for name, one, other in zip(
+            StretchSums._fields, have or (0,) * len(StretchSums._fields), should or (0,) * len(StretchSums._fields),
+            strict=True,
+        ):  # fmt: skip
+            if one != other:
+                raise BooksDisagree(
+                    f"{name} of {group}, hours since {show(key.stretch)}: {one} in the lake, {other} in the rollup; "
+                    "entrepot verify says which is wrong"
+                )
+
+
+def main(argv: Sequence[str]) -> int:
+    os.nice(10)  # calls go first
+    folder = Folder(Path(argv[1]))
+    engine = open_database(folder.database)
+    try:
+        months = [Month(engine, folder, argv[2], each) for each in argv[3:]] or [Month(engine, folder, argv[2])]
+        for found in (each for one in months for each in one.rated()):
+            sys.stdout.buffer.write(to_bytes(found) + b"\n")
+    except EntrepotError as error:
+        sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}) + b"\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,94 @@
+"""What a person decided about a bill before it was made: unrated usage carried over, prices changed for the past.
+
+Appended, never changed. Takes a connection and opens none.
+"""
+
+from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, select
+
+from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.instants import Instant
+from entrepot.rating.prices import Rerating
+from entrepot.storage.database import append_only, metadata
+
+carried_table = Table(
+    "unrated_carried", metadata,
+    Column("customer", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("name", Text, primary_key=True),  # of the group: "gpt-x audio_input list/3"
+    Column("approved_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+
+rerating_table = Table(
+    "rerating", metadata,
+    Column("id", Text, primary_key=True),
+    Column("customer", Text, nullable=False, index=True),
+    Column("version", Text, nullable=False),  # "list/6"
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)  # fmt: skip
+
+append_only(carried_table)
+append_only(rerating_table)
+
+
+class DecisionTaken(EntrepotError):
+    """The same was decided before, otherwise."""
+
+    code = "decision_taken"
+    fault = Fault.CALLER
+
+
+def carry_over(
+    conn: Connection, where: tuple[str, str, str], *, approved_by: str, reason: str, at: Instant
+) -> bool:
+    """Carry over one unrated group of (customer, month, its name); False: it was. Raises DecisionTaken."""
+    customer, month, name = where
+    before = carried(conn, customer, month).get(name)
+    if before is not None:
+        if before != _said(approved_by, reason):
+            raise DecisionTaken(f"{name} of {customer} in {month} is carried over already: {before}")
+        return False
+    conn.execute(insert(carried_table).values(
+        customer=customer, month=month, name=name, approved_by=approved_by, reason=reason, at=at
+    ))  # fmt: skip
+    return True
+
+
+def carried(conn: Connection, customer: str, month: str) -> dict[str, str]:
+    """Name of the group → who carried it over, and why."""
+    column = carried_table.c
+    rows = conn.execute(select(carried_table).where(column.customer == customer, column.month == month))
+    return {row.name: _said(row.approved_by, row.reason) for row in rows}
+
+
+def rerate(
+    conn: Connection, id: str, customer: str, change: Rerating, *, approved_by: str, reason: str, at: Instant
+) -> bool:
+    """Price a customer's usage of an interval as by another version; False: it is. Raises DecisionTaken."""
+    values = {
+        "customer": customer, "version": change.version, "starts_at": change.starts_at, "ends_at": change.ends_at,
+        "approved_by": approved_by, "reason": reason,
+    }  # fmt: skip
+    before = conn.execute(select(rerating_table).where(rerating_table.c.id == id)).first()
+    if before is not None:
+        if any(getattr(before, name) != value for name, value in values.items()):
+            raise DecisionTaken(f"re-rating {id} is another one: {before.customer} by {before.version}")
+        return False
+    conn.execute(insert(rerating_table).values(id=id, at=at, **values))
+    return True
+
+
+def reratings(conn: Connection, customer: str) -> tuple[Rerating, ...]:
+    """Approved for a customer, the latest decision first: it counts where two overlap."""
+    column = rerating_table.c
+    query = select(rerating_table).where(column.customer == customer).order_by(column.at.desc(), column.id.desc())
+    return tuple(Rerating(row.version, row.starts_at, row.ends_at) for row in conn.execute(query))
+
+
+def _said(approved_by: str, reason: str) -> str:
+    return f"{approved_by}: {reason}"

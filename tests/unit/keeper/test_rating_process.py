@@ -1,0 +1,245 @@
+"""A month rated from what the disk holds: the same bytes in any process, in any order, made again; or an error."""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Engine, text
+
+from endings import AT, terms
+from entrepot.catalog.contents import Contract, Customer
+from entrepot.catalog.prices import BookVersion, PriceRow, When
+from entrepot.customers.tables import put_customer
+from entrepot.journal.disk import RealDisk
+from entrepot.keeper import lake
+from entrepot.keeper.ingest import Ingester
+from entrepot.keeper.rating import BooksDisagree, CustomerUnknown, InputsChanged, rated, rated_all
+from entrepot.kernel.instants import DAY, HOUR
+from entrepot.ledger.tables import open_balance
+from entrepot.metering import tables
+from entrepot.pricing.tables import publish_version
+from entrepot.rating.line import Rated, from_bytes, to_bytes
+from entrepot.rating.tables import DecisionTaken, Rerating, carry_over, rerate
+from entrepot.storage.database import open_database, prepare, write
+from entrepot.storage.folder import Folder
+from worker import Worker
+
+Call = tuple[str, int, int, int]  # customer, hours after AT, input, output
+CALLS: list[Call] = [(("demo", "acme")[n % 3 == 0], n * 2, 1000 * n + 7, 31 * n) for n in range(80)]
+PRICES = {"input": Decimal("0.10"), "cached": Decimal("0.05"), "output": Decimal("0.40")}
+
+
+def version(valid_from: int, **prices: Decimal) -> BookVersion:
+    rows = (PriceRow(model="small", prices=prices),)
+    if "input" in prices:
+        rows += (PriceRow(model="small", prices={"input": prices["input"] / 2}, when=When(hours="22-06")),)
+    return BookVersion(book="list", currency="USD", valid_from=valid_from, rows=rows)
+
+
+class House:
+    """A data folder with two customers; what was called goes through journal, rollup and lake."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = Folder(root)
+        self.folder.create()
+        self.engine: Engine = open_database(self.folder.database)
+        prepare(self.engine)
+        with write(self.engine) as conn:
+            publish_version(conn, version(0, **PRICES), 1)
+            for name in ("demo", "acme"):
+                put_customer(conn, Customer(id=name, contracts=(Contract(book="list", id=f"{name}-1"),)), "USD", 1)
+                open_balance(conn, name, "USD")
+
+    def serve(self, calls: Sequence[Call], *, seal: bool = True, **changes: object) -> None:
+        """One life of a worker."""
+
+        async def go() -> None:
+            worker = Worker(self.folder.journal, segment_bytes=24 * 1024)
+            for name in ("demo", "acme"):
+                worker.grant(name, 10**12)
+            for who, hours, given, made in calls:
+                worker.at = AT + hours * HOUR
+                worker.end(worker.begin(hold=10**9, terms=terms(who, **changes)), (given, made))
+            await worker.durable()
+            if seal:
+                worker.close()
+            else:
+                await worker.crash()
+
+        asyncio.run(go())
+
+    def ingest(self) -> None:
+        ingester = Ingester(self.engine, self.folder.journal, RealDisk())
+        ingester.drain(AT)
+        with write(self.engine) as conn:
+            done = {(file.slot, file.epoch, file.segment) for file in tables.manifest(conn)}
+            for segment in lake.due(ingester.positions(), done, self.folder.journal):
+                if segment not in done:
+                    tables.list_file(conn, lake.write(self.folder, segment))
+
+    def rated(self, customer: str = "demo", **more: object) -> Rated:
+        return rated(self.engine, self.folder, customer, "2026-11", **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "data")
+
+
+@pytest.fixture
+def used(house: House) -> House:
+    house.serve(CALLS)
+    house.ingest()
+    return house
+
+
+def exact(calls: Sequence[Call], customer: str) -> Fraction:
+    """What the calls come to at these prices, call by call."""
+    total = Fraction(0)
+    for who, hours, given, made in calls:
+        night = (AT // HOUR + hours) % 24 in (22, 23, 0, 1, 2, 3, 4, 5)
+        if who == customer:
+            total += Fraction(given * (5 if night else 10) + made * 40, 10**8)
+    return total
+
+
+def without_inputs(found: Rated) -> bytes:
+    return to_bytes(replace(found, inputs=(), open=()))
+
+
+def test_a_month_comes_to_what_its_calls_come_to(used: House) -> None:
+    found = used.rated()
+    assert sum(line.exact() for line in found.lines) == exact(CALLS, "demo")
+    assert (found.open, found.unrated, found.currency, found.until) == ((), (), "USD", "2026-12-01")
+    assert [name.split()[0] for name, _ in found.inputs] == ["book", "contract", "lake"]
+
+
+def test_everybody_at_once_is_everybody_alone(used: House) -> None:
+    together = list(rated_all(used.engine, used.folder, "2026-11"))
+    assert [each.customer for each in together] == ["acme", "demo"]
+    assert [to_bytes(each) for each in together] == [to_bytes(used.rated(each.customer)) for each in together]
+
+
+@pytest.mark.parametrize(("zone", "seed"), [("Pacific/Kiritimati", "1"), ("America/St_Johns", "4242")])
+def test_a_fresh_process_in_another_time_zone_prints_the_same_bytes(used: House, zone: str, seed: str) -> None:
+    words = [sys.executable, "-m", "entrepot.keeper.rating", str(used.folder.root), "2026-11", "demo", "acme"]
+    surroundings = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "LC_ALL": "C"}
+    done = subprocess.run(words, capture_output=True, env=surroundings, check=True)
+    assert done.stdout.splitlines() == [to_bytes(used.rated("demo")), to_bytes(used.rated("acme"))]
+
+
+def test_shuffled_records_in_two_batches_give_the_same_bytes(used: House, tmp_path: Path) -> None:
+    other = House(tmp_path / "other")
+    calls = list(CALLS)
+    random.Random(7).shuffle(calls)
+    other.serve(calls[:31])
+    other.ingest()
+    other.serve(calls[31:])
+    other.ingest()
+    for who in ("demo", "acme"):
+        assert without_inputs(other.rated(who)) == without_inputs(used.rated(who))
+
+
+def test_what_is_not_in_the_lake_yet_is_rated_and_named(house: House) -> None:
+    house.serve(CALLS, seal=False)
+    house.ingest()
+    found = house.rated()
+    assert found.open[-1].startswith("w1-000001-")
+    assert sum(line.exact() for line in found.lines) == exact(CALLS, "demo")
+    house.serve([])  # the next worker seals the stream
+    house.ingest()
+    assert house.rated().open == ()
+    assert without_inputs(house.rated()) == without_inputs(found)
+
+
+def test_a_month_made_again_after_a_change_of_price_gives_the_same_bytes(used: House) -> None:
+    before = to_bytes(used.rated())
+    with write(used.engine) as conn:
+        publish_version(conn, version(AT + 30 * DAY, input=Decimal("0.20")), AT + 25 * DAY)
+    assert to_bytes(used.rated()) == before
+
+
+def test_sealed_inputs_give_the_same_bytes_whatever_came_later(used: House) -> None:
+    first = used.rated()
+    with write(used.engine) as conn:
+        publish_version(conn, version(1, audio_input=Decimal(9)), AT + 25 * DAY)  # a first price, valid for the past
+    used.serve([("demo", 5, 100, 100)])  # late usage
+    used.ingest()
+    now = used.rated()
+    assert without_inputs(now) != without_inputs(first)
+    assert to_bytes(used.rated(sealed=dict(first.inputs))) == to_bytes(first)
+
+
+def test_an_input_that_changed_is_named(used: House) -> None:
+    sealed = dict(used.rated().inputs)
+    with write(used.engine) as conn:
+        conn.execute(text("UPDATE lake_file SET sha256 = x'00' WHERE segment = 1"))
+    with pytest.raises(InputsChanged, match=r"demo, 2026-11: lake w1/000001 1-\d is not what it was"):
+        used.rated(sealed=sealed)
+
+
+def test_books_that_disagree_name_the_first_difference(used: House) -> None:
+    with write(used.engine) as conn:
+        conn.execute(text("UPDATE usage_rollup SET input = input + 1 WHERE customer = 'demo' AND model = 'small'"))
+    with pytest.raises(BooksDisagree, match=r"charged of customer demo, .*model small.*in the lake.*in the rollup"):
+        used.rated()
+    assert used.rated("acme").lines
+
+
+def test_a_file_that_is_gone_is_an_error_and_prints_nothing_else(used: House) -> None:
+    for path in used.folder.lake.rglob("*.parquet"):
+        path.unlink()
+    words = [sys.executable, "-m", "entrepot.keeper.rating", str(used.folder.root), "2026-11", "demo"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert msgspec.json.decode(done.stdout)["code"] == "lake_broken"
+
+
+def test_usage_of_a_customer_that_nobody_knows_is_named(house: House) -> None:
+    with pytest.raises(CustomerUnknown, match="there is no customer 'nobody'"):
+        house.rated("nobody")
+
+
+def test_a_contract_that_starts_mid_month_counts_from_its_hour(house: House) -> None:
+    start = AT + 20 * HOUR
+    with write(house.engine) as conn:
+        changed = Customer(id="demo", contracts=(Contract(book="list", id="demo-2", starts_at=start + HOUR // 2),))
+        put_customer(conn, changed, "USD", 2)
+    house.serve([("demo", 20, 10**6, 0), ("demo", 21, 10**6, 0)])
+    house.ingest()
+    line = sum(int(each.quantity) for each in house.rated().lines)
+    assert line == 2 * 10**6
+    assert all(each.starts_at == start + HOUR // 2 for each in house.rated().lines)
+
+
+def test_carried_groups_and_reratings_are_read_and_sealed(house: House) -> None:
+    house.serve([("demo", 3, 1000, 0)], rates=(100, -1, -1, 400, 400, -1, -1, -1), model="small")
+    house.serve([("demo", 4, 1000, 500)], model="large")
+    house.ingest()
+    found = house.rated()
+    names = [group.name for group in found.blocked_by]
+    assert names == ["large input list/1", "large output list/1"]
+    with write(house.engine) as conn:
+        publish_version(conn, version(AT + DAY, input=Decimal("0.20")), AT + 25 * DAY)
+        for name in names:
+            assert carry_over(conn, ("demo", "2026-11", name), approved_by="maria", reason="asked", at=AT)
+        assert not carry_over(conn, ("demo", "2026-11", names[0]), approved_by="maria", reason="asked", at=AT)
+        with pytest.raises(DecisionTaken, match="maria: asked"):
+            carry_over(conn, ("demo", "2026-11", names[0]), approved_by="otto", reason="no", at=AT)
+        change = Rerating("list/2", AT, AT + 9 * DAY)
+        assert rerate(conn, "RR-1", "demo", change, approved_by="maria", reason="typing error", at=AT)
+        with pytest.raises(DecisionTaken, match="RR-1 is another one"):
+            rerate(conn, "RR-1", "acme", change, approved_by="maria", reason="typing error", at=AT)
+    again = house.rated()
+    assert again.blocked_by == ()
+    assert {"carried over", "re-ratings"} <= {name for name, _ in again.inputs}
+    assert from_bytes(to_bytes(again)) == again
