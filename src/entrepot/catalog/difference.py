@@ -9,6 +9,7 @@ from entrepot.catalog.contents import Catalog, Customer, Model, Operator, Upstre
 from entrepot.catalog.export import as_written
 from entrepot.catalog.prices import BookVersion, ByPeriod, Free, Graduated, PriceRow
 from entrepot.catalog.rules import day
+from entrepot.kernel.instants import Instant
 
 Noun = Literal["operator", "vendor", "upstream", "model", "book", "customer"]
 Declared = Operator | Vendor | Upstream | Model | BookVersion | Customer
@@ -43,6 +44,20 @@ def difference(standing: Catalog, wanted: Catalog) -> list[Change]:
         changes.append(Change(do="add", noun="book", name=version.book, value=version, notes=_prices(version)))
     changes += _section("customer", standing.customers, wanted.customers)
     return changes
+
+
+def merged(standing: Catalog, wanted: Catalog, now: Instant) -> Catalog:
+    """The house as it would be with what `wanted` declares; versions get the numbers that publishing gives them."""
+    versions = list(standing.versions)
+    for change in difference(standing, wanted):
+        if isinstance(change.value, BookVersion):
+            number = max((each.number for each in versions if each.book == change.value.book), default=0) + 1
+            versions.append(msgspec.structs.replace(change.value, number=number, published_at=now))
+    return Catalog(
+        operator=wanted.operator or standing.operator, vendors={**standing.vendors, **wanted.vendors},
+        upstreams={**standing.upstreams, **wanted.upstreams}, models={**standing.models, **wanted.models},
+        versions=tuple(versions), customers={**standing.customers, **wanted.customers},
+    )  # fmt: skip
 
 
 def _section(noun: Noun, standing: Mapping[str, Declared], wanted: Mapping[str, Declared]) -> list[Change]:

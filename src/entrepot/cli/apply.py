@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from entrepot.cli.answer import show_or_json
-from entrepot.cli.catalog_file import of_catalog, secrets_of, text_of
+from entrepot.cli.catalog_file import ask_of_catalog, of_catalog, secrets_of, text_of
 from entrepot.cli.command import command as verb
 from entrepot.cli.command import options
-from entrepot.cli.session import Admin, AdminError, admin
+from entrepot.cli.effect_text import effect_text
+from entrepot.cli.session import admin
 from entrepot.cli.terminal import MISUSED, Stop, note, program, say
-from entrepot.kernel.text import plain
+from entrepot.kernel.text import plain, plain_facts
 
 
 @verb("load the catalog: difference first, then all or nothing")
@@ -36,23 +37,14 @@ def command(file: Path, dry_run: bool, yes: bool) -> None:
         raise of_catalog(broken) from None
     body = {"text": text, "file": str(file), "secrets": secrets}
     with admin() as api:
-        planned = _ask(api, {**body, "dry_run": True})
+        planned = ask_of_catalog(api, ("catalog",), {**body, "dry_run": True})
         if dry_run or not planned["changed"]:
             show_or_json(planned, lambda facts: _planned(facts, file, dry_run))
             return
         if not yes:
             _confirm(planned, file)
-        done = _ask(api, {**body, "dry_run": False, "yes": True})
+        done = ask_of_catalog(api, ("catalog",), {**body, "dry_run": False, "yes": True})
     show_or_json(done, lambda facts: _applied(facts, file, shown=not yes))
-
-
-def _ask(api: Admin, body: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return api.post("catalog", body=body)
-    except AdminError as error:
-        if error.code == "catalog_broken":
-            error.lines = error.message
-        raise
 
 
 def _confirm(planned: dict[str, Any], file: Path) -> None:
@@ -62,7 +54,7 @@ def _confirm(planned: dict[str, Any], file: Path) -> None:
             do=f"{program()} apply {file} --yes      or --dry-run to see them",
             exit_code=MISUSED,
         )
-    say("\n".join(map(plain, planned["lines"])) + "\n")
+    say("\n".join([*map(plain, planned["lines"]), "", *_effect(plain_facts(planned))]))
     if not click.confirm(f"Apply {_things(planned)}?", default=False):
         raise Stop("nothing was changed")
 
@@ -70,7 +62,11 @@ def _confirm(planned: dict[str, Any], file: Path) -> None:
 def _planned(facts: dict[str, Any], file: Path, dry_run: bool) -> str:
     if not facts["changed"]:
         return f"{file} changes nothing"
-    return "\n".join([*facts["lines"], "", f"{_things(facts)}; nothing was changed (--dry-run)"])
+    return "\n".join([*facts["lines"], "", *_effect(facts), f"{_things(facts)}; nothing was changed (--dry-run)"])
+
+
+def _effect(facts: dict[str, Any]) -> list[str]:
+    return [effect_text(facts["effect"], lines=0), ""] if "effect" in facts else []
 
 
 def _applied(facts: dict[str, Any], file: Path, *, shown: bool) -> str:

@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from entrepot.cli.session import Admin, AdminError
 from entrepot.cli.terminal import MISUSED, Stop, program
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ def of_catalog(broken: "CatalogBroken") -> Stop:
     issues = [{"line": each.line, "text": each.text, "why": list(each.why)} for each in broken.issues]
     stop.details = {"file": broken.file, "issues": issues}
     return stop
+
+
+def ask_of_catalog(api: Admin, path: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:
+    """Send a catalog's text; the mistakes that the server finds come in their own layout."""
+    try:
+        return api.post(*path, body=body)
+    except AdminError as error:
+        if error.code == "catalog_broken":
+            error.lines = error.message
+        raise
 
 
 def secrets_of(file: "CatalogFile", path: Path) -> dict[str, str]:

@@ -20,6 +20,7 @@ OPERATOR = frozenset({
     "deployment.list", "deployment.show", "upstream.list", "upstream.test", "book.list", "book.show", "balance.list",
     "balance.show", "balance.top-up", "balance.grant", "balance.refund", "customer.suspend", "customer.resume",
     "limit.list", "budget.list", "event.list", "ledger.balance", "ledger.entries", "ledger.export",
+    "book.preview", "book.import",
 })  # fmt: skip
 
 

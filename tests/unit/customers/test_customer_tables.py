@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from entrepot.catalog.contents import (
     Contract,
@@ -20,6 +21,7 @@ from entrepot.catalog.contents import (
     Vendor,
 )
 from entrepot.catalog.lifecycle import Version
+from entrepot.catalog.prices import CostPlus, PeriodPrice, PriceRow, Steps, When
 from entrepot.catalog.tables import put_model, put_upstream, put_vendor
 from entrepot.customers import tables
 from entrepot.customers.limit_tables import UNDECLARED, put_budget
@@ -101,3 +103,42 @@ def test_limits_reach_the_snapshot_with_whole_requests_per_window() -> None:
 def test_the_id_of_a_limit_stays_when_its_number_changes() -> None:
     more = msgspec.structs.replace(ACME, limits=(DeclaredLimit(rates=Rates(tpm=200)),))
     assert limits_of(more)[0].id == limits_of(ACME)[0].id
+
+
+CONTRACTS = (
+    Contract(book="list", id="K-1", starts_at=5, ends_at=9, discount_percent=Decimal("7.50"), notice_days=30),
+    Contract(book="list", id="K-2", starts_at=9, rows=(
+        PriceRow(model="large", prices={"input": Decimal("2.50")}, per=1000, when=When(tier="batch", hours="22-06")),
+        PriceRow(model="large", steps={"output": Steps(rows=((10, Decimal("9.0")), (None, Decimal(8))))}),
+        PriceRow(model="l*", cost_plus=CostPlus(percent=Decimal(20)), meters=("cached",)),
+        PriceRow(model="x", included="part of the seat"), PriceRow(model="y", percent=Decimal(50), when=When(tier="b")),
+        PriceRow(product="floor", period=PeriodPrice(minimum=Decimal(500))),
+    )),
+)  # fmt: skip
+
+
+def test_contracts_come_back_with_every_kind_of_price_and_as_they_were_known(engine: Engine) -> None:
+    later = msgspec.structs.replace(ACME, contracts=CONTRACTS, pays=Pays(
+        by="invoice", credit_limit=Decimal(9), format="xrechnung", language="de", currency="USD",
+    ))  # fmt: skip
+    with write(engine) as conn:
+        _stock(conn)
+        tables.put_customer(conn, ACME, "USD", 100)
+        tables.put_customer(conn, later, "USD", 200)
+        tables.put_customer(conn, later, "USD", 300)
+    with read(engine) as conn:
+        assert tables.read_customers(conn)["acme"] == later
+        assert tables.read_contracts(conn) == {"acme": CONTRACTS}
+        assert tables.read_contracts(conn, known_at=199) == {"acme": ACME.contracts}
+        assert tables.read_contracts(conn, known_at=99) == {}
+        recorded = [row.recorded_at for row in conn.execute(tables.contract_table.select())]
+        assert recorded == [100, 200], "what says the same is no new revision"
+
+
+@pytest.mark.parametrize("verb", ["UPDATE contract SET contracts = '[]'", "DELETE FROM contract"])
+def test_a_contract_is_never_changed_in_its_table(engine: Engine, verb: str) -> None:
+    with write(engine) as conn:
+        _stock(conn)
+        tables.put_customer(conn, ACME, "USD", 100)
+    with pytest.raises(DBAPIError, match="append-only"), write(engine) as conn:
+        conn.exec_driver_sql(verb)
