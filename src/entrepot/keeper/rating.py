@@ -75,9 +75,11 @@ class Month:
     """One month of some customers: what was read in one transaction, then the lake."""
 
     def __init__(
-        self, engine: Engine, folder: Folder, name: str, customer: str = "", sealed: Mapping[str, str] | None = None
-    ) -> None:
-        self.period, self._folder, self._customer, self._sealed = month(name), folder, customer, sealed
+        self, engine: Engine, folder: Folder, name: str, customer: str = "", *,
+        sealed: Mapping[str, str] | None = None, proposed: Sequence[Rerating] = (),
+    ) -> None:  # fmt: skip
+        self.period, self._folder, self._customer = month(name), folder, customer
+        self._sealed, self._proposed = sealed, tuple(proposed)
         with read(engine) as conn:
             versions = read_versions(conn)
             if sealed:
@@ -126,7 +128,8 @@ class Month:
             customer: Decided(
                 agreements=tuple(agreement_of(each, books) for each in found),
                 contract=contract_bytes(found, self.period),
-                carried=carried(conn, customer, name), reratings=reratings(conn, customer),
+                carried=carried(conn, customer, name),
+                reratings=(*self._proposed, *reratings(conn, customer)),
             )
             for customer, found in contracts.items()
             if self._customer in ("", customer)
@@ -189,9 +192,13 @@ def _rows(versions: Iterable[BookVersion], agreements: Iterable[Agreement]) -> l
     return [*(row for each in versions for row in each.rows), *(row for each in agreements for row in each.rows)]
 
 
-def rated(engine: Engine, folder: Folder, customer: str, name: str, sealed: Mapping[str, str] | None = None) -> Rated:
-    """One customer's month. With `sealed`, the inputs of a bill by name: of exactly those, as the bill was made."""
-    [found] = Month(engine, folder, name, customer, sealed).rated()
+def rated(
+    engine: Engine, folder: Folder, customer: str, name: str, *,
+    sealed: Mapping[str, str] | None = None, proposed: Sequence[Rerating] = (),
+) -> Rated:  # fmt: skip
+    """One customer's month. With `sealed`, the inputs of a bill by name: of exactly those, as the bill was made. With
+    `proposed`: as it would be if these re-ratings were approved."""
+    [found] = Month(engine, folder, name, customer, sealed=sealed, proposed=proposed).rated()
     return found
 
 

@@ -21,6 +21,8 @@ from entrepot.catalog.prices import BookVersion, PriceRow, When
 from entrepot.customers.tables import put_customer
 from entrepot.journal.disk import RealDisk
 from entrepot.keeper import lake
+from entrepot.keeper.arguments import CommandRefused
+from entrepot.keeper.commands import execute
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.rating import BooksDisagree, CustomerUnknown, InputsChanged, rated, rated_all
 from entrepot.kernel.instants import DAY, HOUR
@@ -28,6 +30,7 @@ from entrepot.ledger.tables import open_balance
 from entrepot.metering import tables
 from entrepot.pricing.tables import publish_version
 from entrepot.rating.line import Rated, from_bytes, to_bytes
+from entrepot.rating.period import NoMonth
 from entrepot.rating.tables import DecisionTaken, Rerating, carry_over, rerate
 from entrepot.storage.database import open_database, prepare, write
 from entrepot.storage.folder import Folder
@@ -243,3 +246,36 @@ def test_carried_groups_and_reratings_are_read_and_sealed(house: House) -> None:
     assert again.blocked_by == ()
     assert {"carried over", "re-ratings"} <= {name for name, _ in again.inputs}
     assert from_bytes(to_bytes(again)) == again
+
+
+def test_carrying_over_and_rerating_are_commands_that_may_be_sent_again(house: House) -> None:
+    def do(name: str, **args: object) -> dict[str, object]:
+        return execute(house.engine, house.folder, name, args, AT)
+
+    group = {"customer": "demo", "month": "2026-11", "group": "large input list/1", "by": "maria", "reason": "asked"}
+    assert do("invoice.carry-over", **group, dry_run=True)["known"] is False
+    assert do("invoice.carry-over", **group)["known"] is False
+    assert do("invoice.carry-over", **group)["known"] is True
+    change = {"customer": "demo", "version": "list/1", "from": "2026-11-01", "until": "2026-11-15", "by": "maria",
+              "reason": "typing error", "id": "RR-1"}  # fmt: skip
+    assert do("invoice.rerate", **change)["known"] is False
+    assert do("invoice.rerate", **change)["known"] is True
+    for wrong, message in [
+        ({"version": "gold/1"}, "'gold/1' is no version of demo's book; there are list/1"),
+        ({"until": "2026-10-01"}, "until 2026-10-01T00:00:00Z is not after from 2026-11-01T00:00:00Z"),
+        ({"from": "soon"}, 'from is a date or an instant, not "soon"'),
+    ]:
+        with pytest.raises(CommandRefused, match=message):
+            do("invoice.rerate", **{**change, **wrong, "id": "RR-2"})
+    with pytest.raises(NoMonth):
+        do("invoice.carry-over", **{**group, "month": "november"})
+
+
+def test_a_rerating_may_be_looked_at_before_it_is_approved(used: House) -> None:
+    with write(used.engine) as conn:
+        publish_version(conn, version(AT, input=Decimal("0.20")), AT + 25 * DAY)
+    before = used.rated()
+    assert {str(line.price) for line in before.lines} == {"0.1", "0.05", "0.4"}
+    proposed = used.rated(proposed=[Rerating("list/2", AT, AT + 30 * DAY)])
+    assert {str(line.price) for line in proposed.lines} == {"0.2", "0.1", "0.4"}
+    assert used.rated() == before
