@@ -15,8 +15,7 @@ from entrepot.keeper.state import standing
 from entrepot.kernel.instants import Instant, show
 from entrepot.kernel.money import show_minor
 from entrepot.limits.budget import Period, period_of
-from entrepot.metering.monthly import sums_between
-from entrepot.metering.rollup import RollupKey, RollupSums
+from entrepot.metering.stretches import Cut, Stretches, from_rollup
 from entrepot.metering.tables import used_between
 from entrepot.pricing.publication import check
 from entrepot.rating.effect import Effect, costs, effects, sample
@@ -84,11 +83,14 @@ def _effect(connection: Connection, before: Catalog, after: Catalog, at: Instant
 def _basis(connection: Connection, catalog: Catalog, now: Instant) -> Basis:
     """Last month's usage; where there is none this month's so far, and where nothing was used yet a sample."""
     this = period_of("month", now)
-    hours = any(row.when.hours for row in _rows(catalog))
+    by_hour = any(row.when.hours for row in _rows(catalog))
     for period in (period_of("month", this.starts_at - 1), this):
-        groups = sums_between(connection, period.starts_at, period.ends_at, hours=hours)
-        if groups:
-            return Basis(period, False, _by("customer", groups), _by("vendor", _billed(groups)))
+        cut = Cut(starts=(period.starts_at,), until=period.ends_at, by_hour=by_hour)
+        found = from_rollup(connection, cut)
+        if found:
+            return Basis(
+                period, False, _by("customer", found), _by("vendor", from_rollup(connection, cut, billed=True))
+            )
     usage = {name: sample(catalog, name, this) for name in catalog.customers}
     bought: dict[str, list[Used]] = {}
     for row in {each for rows in usage.values() for each in rows}:
@@ -101,16 +103,11 @@ def _rows(catalog: Catalog) -> Iterable[Any]:
     yield from (row for each in catalog.customers.values() for contract in each.contracts for row in contract.rows)
 
 
-def _by(dimension: str, groups: Mapping[RollupKey, RollupSums]) -> dict[str, list[Used]]:
-    found: dict[str, dict[RollupKey, RollupSums]] = {}
-    for key, sums in groups.items():
-        found.setdefault(getattr(key, dimension), {})[key] = sums
-    return {name: used(found[name]) for name in sorted(found) if name}
-
-
-def _billed(groups: Mapping[RollupKey, RollupSums]) -> dict[RollupKey, RollupSums]:
-    """With what the vendor may bill in the place of what the customer pays for."""
-    return {key: sums._replace(charged=sums.billed, calls=sums.attempts) for key, sums in groups.items()}
+def _by(dimension: str, found: Stretches) -> dict[str, list[Used]]:
+    groups: dict[str, Stretches] = {}
+    for key, sums in found.items():
+        groups.setdefault(getattr(key, dimension), {})[key] = sums
+    return {name: used(groups[name].items()) for name in sorted(groups) if name}
 
 
 def _shown(effect: Effect) -> dict[str, Any]:

@@ -113,9 +113,12 @@ def from_lake(rows: Iterable[tuple[Any, ...]]) -> Stretches:
     return found
 
 
-def from_rollup(conn: Connection, cut: Cut, customer: str = "") -> Stretches:
-    """What the rollup has; of one customer, or of all."""
+def from_rollup(conn: Connection, cut: Cut, customer: str = "", *, billed: bool = False) -> Stretches:
+    """What the rollup has; of one customer, or of all. With `billed`, what vendors may bill in the place of what
+    customers pay for."""
     column = rollup.c
+    counted = [*(column[f"billed_{name}" if billed else name] for name in BUCKETS),
+               column.attempts if billed else column.calls]  # fmt: skip
     inside = and_(column.hour >= cut.starts[0], column.hour < cut.until)
     if customer:
         inside = and_(inside, column.customer == customer)
@@ -126,7 +129,7 @@ def from_rollup(conn: Connection, cut: Cut, customer: str = "") -> Stretches:
     by = [*(column[name] for name in StretchKey._fields[:-2]), start.label("stretch"), of_day.label("hour_of_day")]
     query = select(
         *by, func.min(column.hour), func.max(column.hour), func.sum(column.attempts),
-        *(func.sum(column[name]) for name in BUCKETS), func.sum(column.calls),
+        *map(func.sum, counted),
         *(func.sum(part) for name in ("charge", "overrun") for part in (column[name] // _SPLIT, column[name] % _SPLIT)),
         func.sum(column.unrated),
     ).where(inside).group_by(*by)  # fmt: skip
