@@ -86,9 +86,10 @@ class Desk:
     def do(self, command: str, /, **args: object) -> dict[str, Any]:
         return dict(execute(self.engine, self.folder, command, args, self.now))
 
-    def use(self, customer: str, usage: list[Usage], month: str = "2026-11", *, more: int = 0) -> Rated:
-        """Calls of a month: charged to the balance as they came (the first line by `more` ledger units too much), and
-        rated."""
+    def use(self, customer: str, usage: list[Usage], month: str = "2026-11", **how: Any) -> Rated:
+        """Calls of a month: charged to the balance as they came (the first line by `more` ledger units too much),
+        unless that is `booked` before, and rated."""
+        more = how.get("more", 0)
         lines = [rated_line(each, month, 0 if at else more) for at, each in enumerate(usage)]
         charges: dict[tuple[str, str, str], int] = {}
         for line in lines:
@@ -96,7 +97,8 @@ class Desk:
             charges[key] = charges.get(key, 0) + line.charged
         at = parse(f"{month}-15T10:00:00Z")
         with write(self.engine) as connection:
-            post_charges(connection, f"usage/{customer}/{month}", at, charges, {})
+            if not how.get("booked"):
+                post_charges(connection, f"usage/{customer}/{month}", at, charges, {})
         return Rated(
             customer=customer, currency="EUR", starts_on=f"{month}-01", until=next_month(month), lines=tuple(lines),
             inputs=(("usage rows", "0" * 64),), charged=sum(line.charged for line in lines),

@@ -127,8 +127,8 @@ def in_order(lines: Iterable[RatedLine]) -> list[RatedLine]:
 def _place(line: RatedLine) -> tuple[object, ...]:
     """Where a line stands: the order of its facts, so that nothing depends on the order in which they came."""
     return (
-        _ORDER.index(line.kind), line.month, line.model, line.meter, str(line.when), line.project, line.starts_at,
-        line.version, line.key,
+        _ORDER.index(line.kind), line.month, line.product, line.model, line.meter, str(line.when), line.project,
+        line.starts_at, line.version, line.key,
     )  # fmt: skip
 
 
@@ -144,7 +144,9 @@ def _line(row: RatedLine, number: int, inputs: UsageInputs, speech: Language) ->
 def _name(row: RatedLine, speech: Language) -> str:
     words = speech.words
     if row.kind in ("minimum", "percentage"):
-        return ", ".join(filter(None, (words[row.kind], row.model)))
+        return ", ".join(filter(None, (row.product, words[row.kind])))
+    if row.kind == "overrun":
+        return ", ".join((row.model, words["overrun"]))
     meter = speech.meters.get(row.meter, row.meter)
     return ", ".join(filter(None, (row.model, meter)))
 
@@ -156,8 +158,8 @@ def _about(row: RatedLine, speech: Language) -> str:
         said.append(words["project"].format(project=row.project))
     if row.kind == "correction" and row.month:
         said.insert(0, words["correction"].format(month=speech.month(row.month)))
-    if row.kind == "overrun":
-        said.insert(0, words["overrun"])
+    if row.kind not in ("overrun", "correction") and row.price and row.reason:
+        said.append(row.reason)
     if not row.price and row.reason:
         said.append(words["included"].format(reason=row.reason))
     if row.version:
@@ -174,6 +176,8 @@ def conditions(when: When, speech: Language) -> str:
         said.append(words["when_zone"].format(zone=when.zone))
     if when.request_over:
         said.append(words["when_over"].format(count=speech.number(str(when.request_over))))
+    if when.hours:
+        said.append(words["when_hours"].format(hours=when.hours))
     return ", ".join(said)
 
 
@@ -241,12 +245,13 @@ def _until(at: Instant) -> date:
 
 
 def by_product(lines: Iterable[RatedLine], currency: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """(what calls took, what it costs) in ledger units, by product: the model that a line is about, "" for what is
-    about none."""
+    """(what calls took, what it costs) in ledger units, by product: the model that a line is about, or
+    the product of a minimum or a percentage."""
     charged: dict[str, int] = {}
     exact: dict[str, Fraction] = {}
     for line in lines:
-        charged[line.model] = charged.get(line.model, 0) + line.charged
-        exact[line.model] = exact.get(line.model, Fraction(0)) + line.exact()
+        product = line.product or line.model
+        charged[product] = charged.get(product, 0) + line.charged
+        exact[product] = exact.get(product, Fraction(0)) + line.exact()
     scale = 10 ** scale_of(currency)
     return charged, {product: round_half_away(amount * scale) for product, amount in exact.items()}

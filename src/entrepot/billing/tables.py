@@ -5,6 +5,7 @@ the database itself refuses to change: the document, its lines, payments, what t
 that were handed out. Its state is worked out of them (`states`). Amounts are integers in the document's minor units.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Literal, cast
@@ -276,6 +277,22 @@ def credited_lines(conn: Connection, number: str) -> dict[str, CreditedLine]:
     """Of a credit note: line → which line of its invoice it is about."""
     rows = conn.execute(select(lines.c.line, lines.c.rated).where(lines.c.number == number))
     return {row.line: msgspec.json.decode(bytes(row.rated), type=CreditedLine) for row in rows}
+
+
+def file_of(conn: Connection, number: str, format: str) -> bytes | None:
+    """A file as it was first handed out; None: it never was."""
+    where = (files.c.number == number, files.c.format == format)
+    found = conn.execute(select(files.c.bytes).where(*where)).scalar()
+    return None if found is None else bytes(found)
+
+
+def keep_file(conn: Connection, number: str, format: str, data: bytes, at: Instant) -> bool:
+    """Keep it from now on; False: one is kept already, and that stays."""
+    if file_of(conn, number, format) is not None:
+        return False
+    sha256 = hashlib.sha256(data).hexdigest()
+    conn.execute(files.insert().values(number=number, format=format, bytes=data, sha256=sha256, made_at=at))
+    return True
 
 
 def billed(conn: Connection, customer: str, month: str = "") -> list[BilledLine]:

@@ -188,7 +188,8 @@ def _by_product(invoice: Invoice, inputs: UsageInputs, net: Mapping[str, int]) -
     rows = drafting.in_order(inputs.rated.lines)
     sums: dict[str, int] = {}
     for line, row in zip(invoice.lines, rows, strict=True):
-        sums[row.model] = sums.get(row.model, 0) + net.get(line.id, 0)
+        product = row.product or row.model
+        sums[product] = sums.get(product, 0) + net.get(line.id, 0)
     return sums
 
 

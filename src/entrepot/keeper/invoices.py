@@ -4,6 +4,7 @@ What usage costs comes rated from a process of its own (`keeper.rating`), as byt
 again in the transaction that issues, so a draft of older facts is never issued.
 """
 
+import base64
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -44,6 +45,7 @@ from entrepot.ledger.transfer import Transaction
 from entrepot.metering.tables import usage_digest
 from entrepot.rating import line as rating
 from entrepot.rating.line import Rated
+from entrepot.storage.database import write
 from entrepot.storage.folder import Folder
 
 
@@ -353,9 +355,23 @@ def _day(at: Instant) -> date:
     return to_datetime(at).date()
 
 
+def keep_file(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
+    """{number, format, base64}: keep a file of an issued document as it was first handed out."""
+    number, format = text_of(args, "number"), name_of(args, "format", BOOKING_MOST)
+    try:
+        data = base64.b64decode(text_of(args, "base64"), validate=True)
+    except ValueError:
+        raise CommandRefused("base64 is not base64") from None
+    with write(engine) as connection:
+        tables.document_of(connection, number)
+        kept = tables.keep_file(connection, number, format, data, now)
+    return {"number": number, "format": format, "kept": kept}
+
+
 COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
     "invoice.draft": draft,
     "invoice.draft_top_up": draft_top_up,
     "invoice.issue": issue,
     "invoice.discard": discard,
+    "invoice.keep_file": keep_file,
 }

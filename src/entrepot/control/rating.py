@@ -1,0 +1,55 @@
+"""A month rated by a process of its own: it reads the lake, and DuckDB with it, and is gone afterwards."""
+
+import asyncio
+import json
+import sys
+
+from entrepot.control.house import House
+from entrepot.kernel.errors import EntrepotError, Fault
+
+#: A hundred million records take half a minute; beyond a quarter of an hour something is wrong.
+LONGEST_S = 900.0
+
+
+class RatingFailed(EntrepotError):
+    """The process that rates broke off."""
+
+    code = "rating_failed"
+
+
+class RatingRefused(EntrepotError):
+    """What rating itself said no to; the code is its own."""
+
+    fault = Fault.CALLER
+
+
+async def rated(where: House, month: str, customer: str = "") -> list[str]:
+    """The JSON of each customer's month, as `rating.line.to_bytes` writes it: of all, or of one."""
+    await where.freshen()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "entrepot.keeper.rating", str(where.folder.root), month,
+        *([customer] if customer else []),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(), LONGEST_S)
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    lines = out.decode("utf-8", "replace").splitlines()
+    if process.returncode:
+        said = _error(lines[-1] if lines else "")
+        if said is not None:
+            raise said
+        last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason was given"]
+        raise RatingFailed(f"rating {month} broke off: {last[0]}")
+    return lines
+
+
+def _error(line: str) -> RatingRefused | None:
+    try:
+        said = json.loads(line)
+        return RatingRefused(str(said["message"]), code=str(said["code"]))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,232 @@
+"""Credit notes, write-offs and payments: what they do to the document, to its state and to the accounts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from entrepot.billing import tables
+from entrepot.billing.crediting import CreditTooLarge
+from entrepot.billing.payment_tables import PaymentConflict
+from entrepot.keeper.arguments import CommandRefused
+from entrepot.keeper.credits import WriteOffRefused
+from entrepot.keeper.payments import PaymentRefused
+from entrepot.kernel.errors import EntrepotError
+from entrepot.ledger.check import check_ledger
+from entrepot.ledger.tables import account_balances
+from entrepot.ledger.transfer import TransactionConflict
+from entrepot.storage.database import read
+from rated_usage import Desk, at
+
+USAGE = [("aurora-large", "input", 22_361_870, "3.00"), ("aurora-large", "output", 4_088_665, "12.00"),
+         ("aurora-small", "input", 1_000_003, "0.50")]  # fmt: skip
+EUR = 10**9
+FIRST = "R-2026-00001"
+
+
+@pytest.fixture
+def desk(engine: Engine, tmp_path: Path) -> Desk:
+    """Kontor was billed 116.65 and tax of 22.16 for November."""
+    found = Desk(engine, tmp_path)
+    found.issue(found.use("kontor", USAGE))
+    return found
+
+
+def accounts(desk: Desk) -> dict[str, int]:
+    with read(desk.engine) as connection:
+        assert check_ledger(connection).differences == []
+        return {account.id: amount for account, amount in account_balances(connection) if amount}
+
+
+def credit(desk: Desk, id: str = "CN-1", number: str = FIRST, **args: Any) -> dict[str, Any]:
+    return desk.do("invoice.credit_note", customer="kontor", number=number, id=id, reason="miscounted", **args)
+
+
+def pay(desk: Desk, amount: str, id: str, **args: Any) -> dict[str, Any]:
+    return desk.do("payment.record", customer="kontor", amount=amount, id=id, **args)
+
+
+def invoice(desk: Desk, number: str = FIRST) -> Any:
+    with read(desk.engine) as connection:
+        return tables.document_of(connection, number)
+
+
+def test_a_line_is_credited_by_old_rounded_less_right_rounded(desk: Desk) -> None:
+    made = credit(desk, lines={"1": {"quantity": "20000000"}})
+    # 67.09 as billed less 60.00 as right; 19 % of 116.65 is 22.16, of 109.56 it is 20.82
+    assert (made["number"], made["kind"], made["credits"], made["total"]) == ("G-2026-00001", "381", FIRST, "8.43")
+    assert (made["credited"]["state"], made["credited"]["open"]) == ("issued", "130.38")
+    note = invoice(desk, "G-2026-00001")
+    assert [(str(each.quantity), each.net_minor) for each in note.lines] == [("22361870", 6709), ("-20000000", -6000)]
+    assert [(row.base_minor, row.amount_minor) for row in note.taxes] == [(709, 134)]  # not 19 % of 7.09, 1.35
+    assert (note.facts.preceding[0].number, note.facts.notes) == (FIRST, ("miscounted",))
+    found = accounts(desk)
+    assert found["EUR:receivable:kontor"] == 130_380_000_000
+    assert found["EUR:output tax::DE S 19"] == 20_820_000_000
+    assert found["EUR:revenue::aurora-large"] == 116_149_590_000 - 7_085_610_000
+
+
+def test_credit_notes_add_up_to_the_invoice_and_never_above_it(desk: Desk) -> None:
+    credit(desk, "CN-1", lines={"1": {"quantity": "20000000"}})
+    credit(desk, "CN-2", lines={"1": {"quantity": "19990000"}, "2": {"quantity": "4088665", "price": "11.9"}})
+    whole = credit(desk, "CN-3", all=True)
+    assert (whole["credited"]["state"], whole["credited"]["credited"]) == ("credited", "138.81")
+    with pytest.raises(CreditTooLarge, match="nothing of R-2026-00001 is left"):
+        credit(desk, "CN-4", all=True)
+    found = accounts(desk)
+    assert "EUR:receivable:kontor" not in found
+    assert "EUR:output tax::DE S 19" not in found
+    assert found["EUR:unbilled:kontor"] == 116_649_591_500  # free for a new invoice
+    assert found["EUR:revenue::aurora-large"] == 116_149_590_000
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "words"),
+    [
+        ({"1": {"quantity": "30000000"}}, CreditTooLarge, "stands at 67.09 EUR and would become 90.00 EUR"),
+        ({"1": {"quantity": "-1"}}, CreditTooLarge, "takes a line down to nothing at most"),
+        ({"1": {"quantity": "22361870", "price": "3.50"}}, CreditTooLarge, "would become 78.27 EUR"),
+        ({"1": {"quantity": "22361870"}}, CreditTooLarge, "nothing would be credited"),
+        ({"9": {"quantity": "0"}}, EntrepotError, "has no line 9; its lines are 1, 2, 3"),
+        ({"1": {"quantity": "many"}}, CommandRefused, "line 1 is credited with its right quantity"),
+        ({"1": {"quantity": "Infinity"}}, CommandRefused, "line 1 is credited with its right quantity"),
+        ({"1": {"quantity": "0"}, "2": {"quantity": "0"}, "3": {"quantity": "0"}}, CommandRefused, "--all"),
+        ({}, CommandRefused, "say which lines"),
+    ],
+)  # fmt: skip
+def test_a_credit_note_above_its_invoice_is_refused_and_writes_nothing(
+    desk: Desk, lines: dict[str, Any], error: type[EntrepotError], words: str
+) -> None:
+    before = desk.everything()
+    with pytest.raises(error, match=words):
+        credit(desk, lines=lines)
+    assert desk.everything() == before
+
+
+def test_a_credit_note_is_made_once_under_its_id_and_credits_no_credit_note(desk: Desk) -> None:
+    first = credit(desk, lines={"1": {"quantity": "20000000"}})
+    before = desk.everything()
+    again = credit(desk, lines={"1": {"quantity": "20000000"}})
+    assert (again["number"], again["known"], first["known"]) == (first["number"], True, False)
+    with pytest.raises(TransactionConflict, match="with other content"):
+        credit(desk, lines={"1": {"quantity": "1"}})
+    with pytest.raises(EntrepotError, match="is a credit note itself"):
+        credit(desk, "CN-2", "G-2026-00001", all=True)
+    assert desk.everything() == before
+
+
+def test_what_was_paid_and_is_credited_is_the_customers_credit_and_pays_the_next_invoice(desk: Desk) -> None:
+    pay(desk, "138.81", "BANK-1")
+    made = credit(desk, lines={"1": {"quantity": "20000000"}})
+    assert (made["credited"]["state"], made["credited"]["open"]) == ("paid", "0.00")
+    assert accounts(desk)["EUR:customer credit:kontor"] == 8_430_000_000
+    desk.now = at("2027-01-04")
+    desk.issue(desk.use("kontor", USAGE, "2026-12"))
+    with pytest.raises(PaymentRefused, match=r"has 8.43 EUR of credit, which does not reach for 9.00"):
+        pay(desk, "9.00", "SET-OFF", source="credit")
+    used = pay(desk, "8.43", "SET-OFF", source="credit")
+    assert (used["pays"][0]["number"], used["pays"][0]["open"], used["customer_credit"]) == (
+        "R-2027-00001", "130.38", "0.00"
+    )
+
+
+def test_a_month_that_is_credited_in_full_is_billed_anew(desk: Desk) -> None:
+    credit(desk, all=True)
+    made = desk.issue(desk.use("kontor", USAGE[:2], booked=True))
+    assert (made["number"], made["id"], made["total"]) == ("R-2026-00002", "kontor:2026-11:2", "138.22")
+    found = accounts(desk)
+    assert found["EUR:receivable:kontor"] == 138_220_000_000
+    assert found["EUR:unbilled:kontor"] == 500_001_500  # what is not on the new invoice is unbilled still
+
+
+def test_payments_part_and_over_and_once(desk: Desk) -> None:
+    part = pay(desk, "38.81", "BANK-1", invoice=FIRST)
+    assert part["pays"] == [{"number": FIRST, "amount": "38.81", "state": "part-paid", "open": "100.00"}]
+    before = desk.everything()
+    assert pay(desk, "38.81", "BANK-1", invoice=FIRST)["known"] is True
+    with pytest.raises(PaymentConflict, match="other content"):
+        pay(desk, "38.82", "BANK-1", invoice=FIRST)
+    said = pay(desk, "120", "BANK-2", dry_run=True)
+    assert (said["pays"][0]["state"], said["left_over"], said["customer_credit"]) == ("paid", "20.00", "20.00")
+    assert desk.everything() == before
+    over = pay(desk, "120", "BANK-2")
+    assert (over["pays"][0]["amount"], over["left_over"]) == ("100.00", "20.00")
+    found = accounts(desk)
+    assert (found["EUR:cash"], found["EUR:customer credit:kontor"]) == (158_810_000_000, 20 * EUR)
+    assert "EUR:receivable:kontor" not in found
+
+
+def test_a_payment_goes_to_what_is_open_the_oldest_first(desk: Desk) -> None:
+    desk.now = at("2027-01-04")
+    desk.issue(desk.use("kontor", USAGE, "2026-12"))
+    made = pay(desk, "200", "BANK-1")
+    assert [(each["number"], each["amount"], each["state"]) for each in made["pays"]] == [
+        (FIRST, "138.81", "paid"), ("R-2027-00001", "61.19", "part-paid"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"amount": "1.005"}, "at most 2 digits after the point"),
+        ({"amount": "0"}, "more than 0"),
+        ({"amount": "1", "currency": "USD"}, "is billed in EUR, not in USD"),
+        ({"amount": "1", "invoice": "R-2026-00002"}, "has no invoice 'R-2026-00002'"),
+        ({"amount": "1", "paid_on": "2026-12-24"}, "has not come"),
+        ({"amount": "1", "paid_on": "yesterday"}, "paid_on is a date"),
+    ],
+)
+def test_a_payment_that_cannot_be_is_refused_and_books_nothing(desk: Desk, args: dict[str, str], words: str) -> None:
+    before = desk.everything()
+    with pytest.raises(EntrepotError, match=words):
+        pay(desk, id="BANK-1", **args)
+    assert desk.everything() == before
+
+
+def test_what_is_written_off_is_bad_debt_and_its_tax_is_reclaimed(desk: Desk) -> None:
+    pay(desk, "38.81", "BANK-1")
+    made = desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-1", reason="insolvent")
+    assert (made["state"], made["written_off"], made["open"]) == ("written off", "100.00", "0.00")
+    found = accounts(desk)
+    assert found["EUR:bad debt:kontor"] == 84_040_000_000
+    assert found["EUR:output tax::DE S 19"] == 22_160_000_000 - 15_960_000_000
+    assert desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-1", reason="insolvent")["known"] is True
+    with pytest.raises(WriteOffRefused, match="under the id 'WO-1'"):
+        desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-2", reason="insolvent")
+
+
+def test_a_dispute_is_a_mark_beside_the_state(desk: Desk) -> None:
+    args = {"customer": "kontor", "number": FIRST}
+    assert desk.do("invoice.dispute", reason="too many tokens", **args)["marks"] == ["disputed"]
+    assert desk.do("invoice.dispute", reason="too many tokens", **args)["changed"] is False
+    assert desk.do("invoice.dispute", end=True, **args)["marks"] == []
+
+
+def test_what_credit_paid_becomes_credit_again(desk: Desk) -> None:
+    desk.now = at("2026-11-02T08:00:00Z")
+    desk.buy("studio", 238 * EUR, net=200 * EUR, id="PAY-1")
+    desk.now = at("2026-12-03T09:00:00Z")
+    made = desk.issue(desk.use("studio", USAGE))
+    before = accounts(desk)
+    args = {"customer": "studio", "number": made["number"], "reason": "miscounted"}
+    note = desk.do("invoice.credit_note", id="CN-1", lines={"1": {"quantity": "20000000"}}, **args)
+    assert (note["total"], note["credited"]["state"]) == ("8.43", "paid")
+    after = accounts(desk)
+    assert after["EUR:prepaid credit:studio"] - before["EUR:prepaid credit:studio"] == 7_085_610_000
+    assert after["EUR:output tax::DE S 19"] == before["EUR:output tax::DE S 19"]  # the purchase stands
+    assert "EUR:customer credit:studio" not in after
+
+
+def test_the_invoice_of_a_purchase_is_credited_once_the_money_went_back(desk: Desk) -> None:
+    desk.now = at("2026-11-02T08:00:00Z")
+    desk.buy("studio", 238 * EUR, net=200 * EUR, id="PAY-1")
+    desk.now = at("2026-12-03T09:00:00Z")
+    top_up = desk.do("invoice.draft_top_up", customer="studio", payment="PAY-1")
+    number = desk.do("invoice.issue", draft=top_up["id"], customer="studio")["number"]
+    args = {"customer": "studio", "number": number, "reason": "not needed"}
+    with pytest.raises(CommandRefused, match="book first what went back"):
+        desk.do("invoice.credit_note", id="CN-1", all=True, **args)
+    desk.do("balance.refund", customer="studio", amount="200", id="BACK-1", of="PAY-1")
+    assert desk.do("invoice.credit_note", id="CN-1", all=True, **args)["credited"]["state"] == "credited"
+    assert "EUR:output tax::DE S 19" not in {k: v for k, v in accounts(desk).items() if v != 22_160_000_000}
