@@ -19,9 +19,17 @@ from entrepot.customers.tables import read_contracts
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import segments, stream_directory
 from entrepot.keeper.lake import entries_of, name_of
-from entrepot.keeper.sealed import contract_bytes, files_of, inputs_of, named_files, named_versions
+from entrepot.keeper.sealed import (
+    RERATINGS,
+    contract_bytes,
+    files_of,
+    inputs_of,
+    named_files,
+    named_versions,
+    reratings_hash,
+)
 from entrepot.kernel.errors import EntrepotError, Fault
-from entrepot.kernel.instants import Instant, show
+from entrepot.kernel.instants import show
 from entrepot.metering import stretches, tables
 from entrepot.metering.rollup import fold
 from entrepot.metering.stretches import Cut, Stretches, StretchKey, StretchSums
@@ -30,8 +38,8 @@ from entrepot.pricing.agreement import Agreement, agreement_of
 from entrepot.pricing.tables import read_versions
 from entrepot.rating.line import Rated, to_bytes
 from entrepot.rating.order import rate
-from entrepot.rating.period import counted_from, month
-from entrepot.rating.prices import Rerating, changes
+from entrepot.rating.period import month
+from entrepot.rating.prices import Rerating, changes, counted_since
 from entrepot.rating.tables import carried, reratings
 from entrepot.rating.usage import stretches as cuts_of
 from entrepot.rating.usage import used
@@ -84,9 +92,8 @@ class Month:
             versions = read_versions(conn)
             if sealed:
                 versions = tuple(named_versions(versions, sealed))
-            books = [each for each in versions if each.valid_from < self.period.ends_at]
-            self.decided = self._decided(conn, name, books)
-            self._cut = self._cuts(books)
+            self.decided = self._decided(conn, name, versions)
+            self._cut = self._cuts([each for each in versions if each.valid_from < self.period.ends_at])
             self._positions = tables.positions(conn)
             listed = tables.manifest(conn)
             self._listed = {(file.slot, file.epoch, file.segment) for file in listed}
@@ -120,26 +127,39 @@ class Month:
                 raise InputsChanged(f"{customer}, {self.period.name}: {', '.join(other + gone)} is not what it was")
             yield msgspec.structs.replace(rated, inputs=inputs, open=tuple(sorted(self._open.get(customer, ()))))
 
-    def _decided(self, conn: Connection, name: str, books: Sequence[BookVersion]) -> dict[str, Decided]:
+    def _decided(self, conn: Connection, name: str, versions: Sequence[BookVersion]) -> dict[str, Decided]:
+        """Versions that begin later say nothing, unless something was re-rated as by one of them."""
         contracts = read_contracts(conn)
         if self._customer and self._customer not in contracts:
             raise CustomerUnknown(f"there is no customer {self._customer!r}; entrepot customer list")
-        return {
-            customer: Decided(
-                agreements=tuple(agreement_of(each, books) for each in found),
-                contract=contract_bytes(found, self.period),
-                carried=carried(conn, customer, name),
-                reratings=(*self._proposed, *reratings(conn, customer)),
-            )
-            for customer, found in contracts.items()
-            if self._customer in ("", customer)
-        }  # fmt: skip
+        found: dict[str, Decided] = {}
+        for customer, signed in contracts.items():
+            if self._customer in ("", customer):
+                decided = (*self._proposed, *self._reratings(conn, customer))
+                named = {each.version for each in decided}
+                books = [each for each in versions if each.valid_from < self.period.ends_at or each.id in named]
+                found[customer] = Decided(
+                    agreements=tuple(agreement_of(each, books) for each in signed),
+                    contract=contract_bytes(signed, self.period), carried=carried(conn, customer, name),
+                    reratings=decided,
+                )  # fmt: skip
+        return found
+
+    def _reratings(self, conn: Connection, customer: str) -> tuple[Rerating, ...]:
+        """Those that touch the month; for a bill that was made, those that it was made of: later ones came since."""
+        ours = [each for each in reratings(conn, customer)
+                if each.starts_at < self.period.ends_at and self.period.starts_at < each.ends_at]  # fmt: skip
+        if self._sealed is None:
+            return tuple(ours)
+        known = (tuple(ours[place:]) for place in range(len(ours)))
+        return next((each for each in known if reratings_hash(each) == self._sealed.get(RERATINGS)), ())
 
     def _cuts(self, versions: Sequence[BookVersion]) -> Cut:
         """Changes of books cut the time for everybody. Customers in whose contracts more happens within it are taken
         hour by hour."""
         ends_at = self.period.ends_at
-        since = min(map(self._since, self.decided.values()), default=self.period.starts_at)
+        begins = self.period.starts_at
+        since = min((counted_since(each.agreements, begins) for each in self.decided.values()), default=begins)
         common = {self.period.starts_at, *(each.valid_from for each in versions)}
         hourly = {
             customer
@@ -151,14 +171,6 @@ class Month:
             starts=tuple(cuts_of(common, since, ends_at)), until=ends_at, hourly=frozenset(hourly),
             by_hour=any(row.when.hours for row in _rows(versions, agreements)),
         )  # fmt: skip
-
-    def _since(self, decided: Decided) -> Instant:
-        """From when usage counts for the steps of the month."""
-        start, found = self.period.starts_at, [self.period.starts_at]
-        for agreement in decided.agreements:
-            periods = {steps.period for row in _rows(agreement.book, [agreement]) for steps in row.steps.values()}
-            found += [counted_from(each, start, agreement.starts_at) for each in periods]
-        return min(found)
 
     def _overlaps(self, file: LakeFile) -> bool:
         return bool(file.rows) and file.first_at < self._cut.until and file.last_at >= self._cut.starts[0]

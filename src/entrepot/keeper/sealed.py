@@ -20,6 +20,7 @@ from entrepot.rating.prices import Rerating
 
 _FILES = re.compile(r"lake w(\d+)/(\d{6}) (\d+)-(\d+)")
 _BOOK = "book "
+RERATINGS = "re-ratings"
 
 
 def inputs_of(
@@ -31,10 +32,14 @@ def inputs_of(
     for version in (each for agreement in agreements for each in priced_by(agreement)):
         found[f"{_BOOK}{version.id}"] = _sha256(_canonical(version))
     if reratings:
-        found["re-ratings"] = _sha256(_canonical(reratings))
+        found[RERATINGS] = reratings_hash(reratings)
     if carried := [(group.name, group.carried) for group in rated.unrated if group.carried]:
         found["carried over"] = _sha256(_canonical(carried))
     return tuple(sorted(found.items()))
+
+
+def reratings_hash(reratings: Sequence[Rerating]) -> str:
+    return _sha256(_canonical(tuple(reratings)))
 
 
 def files_of(listed: Iterable[LakeFile], used: Iterable[LakeFile]) -> dict[str, str]:

@@ -28,7 +28,7 @@ SAMPLE: Mapping[str, int] = {"input": 800_000, "cached": 200_000, "output": 250_
 
 
 class LineEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """One price that changes. Amounts are minor units; None: there is no such line."""
+    """One price that changes, in words; "": there is no such line."""
 
     name: str
     quantity: Decimal
@@ -129,9 +129,13 @@ def _effect(
     rows, period = used
     usage = [row._replace(price_version="", currency=new.currency, charge=0, overrun=0, unrated=0) for row in rows]
     old = rate(name, usage, (was,), period) if was is not None else None
-    now = rate(name, usage, (new,), period)
+    return difference_of(kind, old, rate(name, usage, (new,), period))
+
+
+def difference_of(kind: Kind, old: Rated | None, now: Rated) -> Effect:
+    """Between two bills of the same usage."""
     return Effect(
-        kind=kind, name=name, currency=new.currency, before_minor=_sum(old), after_minor=_sum(now),
+        kind=kind, name=now.customer, currency=now.currency, before_minor=_sum(old), after_minor=_sum(now),
         lines=tuple(_lines(old, now)), unpriced=tuple(sorted(_unpriced(now) - _unpriced(old))),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from entrepot.catalog.prices import METERS, BookVersion, Steps
+from entrepot.catalog.prices import METERS, BookVersion, PriceRow, Steps
 from entrepot.kernel.instants import HOUR, Instant, show
 from entrepot.pricing.agreement import AgreedPrice, Agreement, agreed, pins_of, version_name
 from entrepot.pricing.book import changes_of
@@ -106,7 +106,10 @@ class PriceList:
 
     def _priced(self, row: Used, place: int) -> Priced:
         agreement, hour = self.agreements[place], row.first_hour
-        pinned = self._pinned(row)
+        rerated = next((each.version for each in self._reratings if each.starts_at <= hour < each.ends_at), "")
+        pinned = rerated or row.price_version
+        if rerated:
+            agreement = _brought_forward(agreement, rerated, hour)
         at_pinned = agreed(agreement, row.model, hour, row.when, row.vendor, pinned=pinned)
         if pinned and not {each.book for each in agreement.book} & {*pins_of(pinned)}:
             return Priced(place, (), tuple((meter, _OTHER_BOOK) for meter in METERS), "")
@@ -116,18 +119,12 @@ class PriceList:
                 if meter not in at_pinned}  # fmt: skip
         missing = tuple((meter, NO_PRICE) for meter in METERS if meter not in at_pinned and meter not in now)
         newer = ""
-        if any(_differ(each, now.get(meter)) for meter, each in at_pinned.items()):
+        if not rerated and any(_differ(each, now.get(meter)) for meter, each in at_pinned.items()):
             current = version_name(agreement, row.model, moment, row.vendor)
             known, standing = pins_of(pinned), pins_of(current)
             if any(known.get(book, 0) < number for book, number in standing.items()):
                 newer = current
         return Priced(place, tuple(sorted({**at_pinned, **late}.items())), missing, newer)
-
-    def _pinned(self, row: Used) -> str:
-        for each in self._reratings:
-            if each.starts_at <= row.first_hour < each.ends_at:
-                return each.version
-        return row.price_version
 
 
 _WAY_OUT = "a contract cannot start after its usage: give it an earlier start"
@@ -145,10 +142,26 @@ def changes(agreements: Sequence[Agreement], until: Instant, reratings: Sequence
     return {change for change in found if change < until}
 
 
+def counted_since(agreements: Sequence[Agreement], at: Instant) -> Instant:
+    """From when usage counts for the steps that hold at `at`, the beginning of a month."""
+    rows = [(each, row) for each in agreements for row in _all_rows(each)]
+    periods = {(each.starts_at, steps.period) for each, row in rows for steps in row.steps.values()}
+    return min((counted_from(period, at, starts_at) for starts_at, period in periods), default=at)
+
+
+def _brought_forward(agreement: Agreement, version: str, hour: Instant) -> Agreement:
+    """As if this version had been the last to begin before the hour."""
+    book = tuple(replace(each, valid_from=hour) if each.id == version else each for each in agreement.book)
+    return replace(agreement, book=book)
+
+
 def hours_matter(agreement: Agreement) -> bool:
     """Whether any price depends on the hour of the day."""
-    rows = [*agreement.rows, *(row for each in _versions(agreement) for row in each.rows)]
-    return any(row.when.hours for row in rows)
+    return any(row.when.hours for row in _all_rows(agreement))
+
+
+def _all_rows(agreement: Agreement) -> list[PriceRow]:
+    return [*agreement.rows, *(row for each in _versions(agreement) for row in each.rows)]
 
 
 def _versions(agreement: Agreement) -> list[BookVersion]:

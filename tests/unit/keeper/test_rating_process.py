@@ -279,3 +279,15 @@ def test_a_rerating_may_be_looked_at_before_it_is_approved(used: House) -> None:
     proposed = used.rated(proposed=[Rerating("list/2", AT, AT + 30 * DAY)])
     assert {str(line.price) for line in proposed.lines} == {"0.2", "0.1", "0.4"}
     assert used.rated() == before
+
+
+def test_a_rerating_that_came_later_leaves_a_bill_as_it_was_made(used: House) -> None:
+    first = used.rated()
+    with write(used.engine) as conn:
+        later = publish_version(conn, version(AT + 300 * DAY, input=Decimal("0.20")), AT + 25 * DAY)
+        change = Rerating(later.id, AT - AT % HOUR, AT + 9 * DAY)
+        rerate(conn, "RR-1", "demo", change, approved_by="maria", reason="typing error", at=AT + 25 * DAY)
+    second = used.rated()
+    assert {line.version for line in second.lines if line.meter == "input"} == {"list/2"}, "which begins in 300 days"
+    assert to_bytes(used.rated(sealed=dict(first.inputs))) == to_bytes(first)
+    assert to_bytes(used.rated(sealed=dict(second.inputs))) == to_bytes(second)

@@ -245,6 +245,15 @@ def test_an_approved_rerating_prices_usage_as_by_its_version() -> None:
     assert by_price(rated) == {"2": 5, "2.5": 6}
 
 
+def test_a_rerating_may_be_by_a_version_that_begins_later() -> None:
+    book = agreement(LIST, version(2, MIDDLE, row(input="3.00")), version(3, OCTOBER.ends_at, row(input="2.00")))
+    change = Rerating("list/3", START, OCTOBER.ends_at - HOUR)
+    rated = bill(sold(0, input=5), sold(HALF, input=6), agreed=book, reratings=[change])
+    assert by_price(rated) == {"2": 11}
+    assert rated.stale == ()
+    assert by_price(bill(sold(0, input=5), sold(HALF, input=6), agreed=book)) == {"2.5": 11}, "as they were pinned"
+
+
 def test_a_rated_month_survives_its_bytes() -> None:
     book = agreement(version(1, 0, stepped(100, "0.50", "0.40")), discount_percent=Decimal(10))
     rated = bill(sold(input=150, audio_input=4, unrated=1), agreed=book)
