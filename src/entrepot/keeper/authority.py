@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
+from entrepot.kernel.instants import DAY, Instant
 from entrepot.ledger.tables import BalanceUnknown, all_funds, funds_of
 from entrepot.limits import tables
-from entrepot.limits.budget import budget_of
+from entrepot.limits.budget import budget_of, following
 from entrepot.limits.declared import read_budget, read_budgets
 from entrepot.limits.message import Granted, Want
 from entrepot.metering.record import LeaseTotals
@@ -86,18 +87,20 @@ def decide(
     return Decision(max(0, needed - in_hand, min(aim, available // (SHARE * max(1, slots)))), "")
 
 
-def answer(conn: Connection, questions: Sequence[Question], *, slots: int) -> list[Answer]:
+def answer(conn: Connection, questions: Sequence[Question], *, slots: int, at: Instant) -> list[Answer]:
     """Decide on locked rows, one after the other, and write the grants down."""
-    return [_answer(conn, question, slots) for question in questions]
+    return [_answer(conn, question, slots, at) for question in questions]
 
 
-def _answer(conn: Connection, question: Question, slots: int) -> Answer:
+def _answer(conn: Connection, question: Question, slots: int, at: Instant) -> Answer:
     slot, want, exact = question
     leases = tables.leases_of(conn, want.balance, lock=True)
     mine = leases.get(slot) or LeaseTotals(want.balance, 0, 0, 0)
     budget = budget_of(want.balance)
-    # a slot that has used a lease and says that it was granted nothing has forgotten it: its period is long over
-    forgotten = budget is not None and not want.granted_seen and mine.returned + mine.charged > 0
+    # A slot that has used a lease and says that it was granted nothing has forgotten it, if its period is long over;
+    # else its question is older than its grant, and calls have used that before the question was decided.
+    old = budget is not None and at > following(want.balance)[1] + DAY
+    forgotten = old and not want.granted_seen and mine.returned + mine.charged > 0
     funds = None if forgotten else _funds(conn, want.balance)
     if funds is None:
         short: Literal["held", "spent"] = "held" if budget and not forgotten else "spent"

@@ -160,7 +160,7 @@ class Grants:
         with write(self._engine) as conn:
             for back in backs:
                 tables.returned(conn, back.message.balance, back.slot, back.message.total)
-            return authority.answer(conn, questions, slots=slots)
+            return authority.answer(conn, questions, slots=slots, at=time.time_ns() // 1000)
 
     def _next(self, one: _Asked, found: Answer) -> None:
         """The reply, or what comes before a refusal."""

@@ -19,7 +19,7 @@ def want(need: int, seen: int = 0, pace: int = 0, hold: int = 0) -> Want:
 
 
 def ask(conn: Connection, slot: int, wanted: Want, *, slots: int = 1) -> Granted:
-    (found,) = answer(conn, [Question(slot, wanted)], slots=slots)
+    (found,) = answer(conn, [Question(slot, wanted)], slots=slots, at=0)
     return found.granted
 
 

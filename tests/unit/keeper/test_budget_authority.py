@@ -18,6 +18,7 @@ from entrepot.keeper.authority import Question, answer, overdrawn
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.verify import verify
+from entrepot.kernel.instants import Instant, parse
 from entrepot.ledger.account import Account
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.grant_tables import top_up
@@ -66,8 +67,8 @@ def want(lease: str, *holds: int, seen: int = 0, free: int = 0, returned: int = 
     )  # fmt: skip
 
 
-def ask(conn: Connection, *questions: Question) -> list[Granted]:
-    return [each.granted for each in answer(conn, list(questions), slots=2)]
+def ask(conn: Connection, *questions: Question, at: Instant = AT) -> list[Granted]:
+    return [each.granted for each in answer(conn, list(questions), slots=2, at=at)]
 
 
 def test_a_budget_grants_its_amount_less_what_its_period_was_charged(house: Engine) -> None:
@@ -128,8 +129,22 @@ def test_a_slot_that_has_forgotten_a_lease_gets_nothing_of_it_again(house: Engin
     with write(house) as conn:
         ask(conn, Question(1, want(DAY, 400)))
         tables.move(conn, 1, charged={DAY: 300}, returned={DAY: 100})
-        (word,) = ask(conn, Question(1, want(DAY, 50)))
+        (word,) = ask(conn, Question(1, want(DAY, 50)), at=parse("2026-11-25"))
         assert (word.total, word.short) == (0, "spent")
+
+
+def test_a_question_that_is_older_than_its_grant_is_not_taken_for_forgetting(house: Engine) -> None:
+    """Seed 5387 of the schedules: it waited for a recall, and meanwhile the grant was heard of, used and charged."""
+    with write(house) as conn:
+        ask(conn, Question(1, want(DAY, 400)))
+        tables.move(conn, 1, charged={DAY: 100})
+        tables.charge_budgets(conn, {DAY: 100})
+        (word,) = ask(conn, Question(1, want(DAY, 350), exact=True))
+        assert (word.total, word.short) == (400, "")
+        (word,) = ask(conn, Question(1, want(DAY, 350), exact=True), at=parse("2026-11-23T12:00:00Z"))
+        assert (word.total, word.short) == (400, "")
+        (word,) = ask(conn, Question(1, want(DAY, 1001), exact=True))
+        assert (word.short, word.left) == ("spent", 900)
 
 
 def test_a_customer_that_pays_by_invoice_draws_on_its_credit_limit(house: Engine) -> None:
