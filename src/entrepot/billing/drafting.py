@@ -25,7 +25,7 @@ from entrepot.billing.invoice import (
     make,
 )
 from entrepot.catalog import parties
-from entrepot.catalog.prices import When
+from entrepot.catalog.prices import METERS, When
 from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.kernel.money import minor_digits, round_half_away, scale_of, split
 from entrepot.rating.line import RatedLine
@@ -36,14 +36,13 @@ _ORDER = ("usage", "overrun", "minimum", "percentage", "correction")
 
 def draft(inputs: UsageInputs, on: date, number: str = "") -> Invoice:
     """The invoice of these inputs as of a day. Raises InvoiceBroken for what cannot stand on one, with the remedy."""
-    rated, seller, buyer = inputs.rated, inputs.seller, inputs.buyer
-    speech = language(buyer.language or seller.invoice.language)
+    rated, buyer, speech = inputs.rated, inputs.buyer, language_of(inputs)
     if buyer.currency and buyer.currency != rated.currency:
         raise InvoiceBroken(
             f"{rated.customer} is to be billed in {buyer.currency} and its prices are in {rated.currency}: an invoice "
             f"has one currency; give it a book in {buyer.currency}, or leave pays.currency out"
         )
-    rows = [_line(row, at, inputs, speech) for at, row in enumerate(in_order(rated.lines), 1)]
+    rows = [_line(row, at, inputs, on) for at, row in enumerate(in_order(rated.lines), 1)]
     if not rows:
         raise InvoiceBroken(f"{rated.customer} has nothing to be billed for {inputs.month}")
     allowances = _promotional(inputs, rows, speech)
@@ -127,18 +126,31 @@ def in_order(lines: Iterable[RatedLine]) -> list[RatedLine]:
 def _place(line: RatedLine) -> tuple[object, ...]:
     """Where a line stands: the order of its facts, so that nothing depends on the order in which they came."""
     return (
-        _ORDER.index(line.kind), line.month, line.product, line.model, line.meter, str(line.when), line.project,
-        line.starts_at, line.version, line.key,
+        _ORDER.index(line.kind), line.month, line.product, line.model,
+        METERS.index(line.meter) if line.meter in METERS else len(METERS), line.when.count, str(line.when),
+        line.project, line.starts_at, -line.price, line.version, line.key,
     )  # fmt: skip
 
 
-def _line(row: RatedLine, number: int, inputs: UsageInputs, speech: Language) -> Line:
-    starts_on, until = _day(row.starts_at), _until(row.ends_at)
+def _line(row: RatedLine, number: int, inputs: UsageInputs, on: date) -> Line:
+    speech = language_of(inputs)
+    starts_on, until = _day(row.starts_at), min(_until(row.ends_at), _end(inputs, on))
     return Line(
-        id=str(number), name=_name(row, speech), about=_about(row, speech), quantity=row.quantity, unit=row.unit,
-        price=row.price, per=row.per, list_price=row.list_price, starts_on=starts_on, until=until,
+        id=str(number), name=_name(row, speech), about=_about(row, speech, inputs.rated.currency),
+        quantity=row.quantity, unit=row.unit, price=row.price, per=row.per, list_price=row.list_price,
+        starts_on=starts_on, until=until,
         tax=tax_of(inputs, until - timedelta(days=1)), net_minor=row.net_minor(inputs.rated.currency),
     )  # fmt: skip
+
+
+def _end(inputs: UsageInputs, on: date) -> date:
+    """The first day after the period; of one that is not over the day after the document's."""
+    starts_on, until = (date.fromisoformat(each) for each in (inputs.rated.starts_on, inputs.rated.until))
+    return max(min(until, on + timedelta(days=1)), starts_on + timedelta(days=1))
+
+
+def language_of(inputs: UsageInputs) -> Language:
+    return language(inputs.buyer.language or inputs.seller.invoice.language)
 
 
 def _name(row: RatedLine, speech: Language) -> str:
@@ -151,20 +163,47 @@ def _name(row: RatedLine, speech: Language) -> str:
     return ", ".join(filter(None, (row.model, meter)))
 
 
-def _about(row: RatedLine, speech: Language) -> str:
+def _about(row: RatedLine, speech: Language, currency: str) -> str:
     words = speech.words
     said = [conditions(row.when, speech)]
     if row.project:
         said.append(words["project"].format(project=row.project))
     if row.kind == "correction" and row.month:
         said.insert(0, words["correction"].format(month=speech.month(row.month)))
-    if row.kind not in ("overrun", "correction") and row.price and row.reason:
-        said.append(row.reason)
+    said += [_because(each, speech, currency) for each in row.because]
     if not row.price and row.reason:
         said.append(words["included"].format(reason=row.reason))
-    if row.version:
-        said.append(words["price_list"].format(version=row.version))
+    said += [_price_list(each, words) for each in filter(None, row.version.split(", "))]
     return "; ".join(filter(None, said))
+
+
+def _price_list(version: str, words: Mapping[str, str]) -> str:
+    book, _, number = version.partition("/")
+    return words["price_list"].format(book=book, version=number) if number else words["contract_price"]
+
+
+def _because(facts: Sequence[str], speech: Language, currency: str) -> str:
+    """Which step a price is, or what an amount follows from."""
+    words = speech.words
+
+    def money(exact: str) -> str:
+        return f"{speech.number(exact)} {currency}"
+
+    kind, *rest = facts
+    if kind == "step":
+        number, first, last, counts, period = rest
+        meters = ", ".join(speech.meters.get(each, each) for each in counts.split())
+        which = words["step_between" if last else "step_from"].format(
+            step=number, first=speech.number(first), last=speech.number(last or "0")
+        )
+        return f"{which} ({words['step_of'].format(meters=meters, period=words[f'period_{period}'])})"
+    if kind == "minimum":
+        least, reached, *of = rest
+        return words["because_minimum"].format(least=money(least), reached=money(reached), of=", ".join(of))
+    if kind == "percentage":
+        percent, base, *of = rest
+        return words["because_percentage"].format(percent=speech.number(percent), base=money(base), of=", ".join(of))
+    return words["because_least"].format(least=money(rest[0]))
 
 
 def conditions(when: When, speech: Language) -> str:
@@ -185,15 +224,17 @@ def _facts(inputs: UsageInputs, number: str, on: date, speech: Language) -> Fact
     rated, seller, buyer = inputs.rated, inputs.seller, inputs.buyer
     days = buyer.due_days or seller.invoice.due_days
     burned = inputs.burned or Burned()
+    numbers = ", ".join(f"{each.number} ({speech.short(each.issued_on)})" for each in burned.advances)
     return Facts(
         number=number, kind="380", issued_on=on, due_on=due_on(inputs, on),
-        starts_on=date.fromisoformat(rated.starts_on), until=date.fromisoformat(rated.until), currency=rated.currency,
+        starts_on=date.fromisoformat(rated.starts_on), until=_end(inputs, on), currency=rated.currency,
         seller=party(seller.party), buyer=party(buyer.party),
         payment=Payment(
             terms=speech.words["terms_days"].format(days=days), iban=seller.invoice.iban, bic=seller.invoice.bic
         ),
         language=buyer.language or seller.invoice.language, customer=rated.customer, contract=inputs.contract,
-        buyer_reference=buyer.buyer_reference, order=buyer.order, preceding=burned.advances, inputs=_sealed(inputs),
+        buyer_reference=buyer.buyer_reference, order=buyer.order, preceding=burned.advances,
+        notes=(speech.words["advance_note"].format(numbers=numbers),) if numbers else (), inputs=_sealed(inputs),
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ NOUNS = {
     "budget": "list",
     "balance": "list  show  top-up  grant  refund",
     "ptu": "",
-    "invoice": "list  show  draft  issue  discard  credit-note  write-off  dispute  export",
+    "invoice": "list  show  draft  issue  discard  carry-over  credit-note  write-off  dispute  export",
     "payment": "list  record",
     "ledger": "balance  entries  export",
     "vendor": "",

@@ -83,7 +83,8 @@ def issue(drafts: tuple[str, ...], month: str | None, early: bool, dry_run: bool
     with admin() as api:
         if month:
             listed = api.get("invoices", month=month, state="draft")["invoices"]
-            drafts = tuple(each["id"] for each in listed if each["month"] == month or each["purpose"] == "top-up")
+            listed.sort(key=lambda each: each["purpose"] != "top-up")  # the month that they pay names their invoices
+            drafts = tuple(each["id"] for each in listed)
             if not drafts:
                 raise Stop(f"there are no drafts of {month}", do=f"{program()} invoice draft --month {month}")
         if not dry_run:
@@ -103,6 +104,22 @@ def discard(draft_name: str, dry_run: bool) -> None:
     with admin() as api:
         facts = api.post("invoice-discards", body={"draft": draft_name, "dry_run": dry_run})
     show_or_json(facts, lambda done: f"draft {done['id']} {'would be' if dry_run else 'is'} discarded")
+
+
+@command.command("carry-over", short_help="bill a month without one group of its unrated usage")
+@click.argument("customer")
+@click.argument("month")
+@click.argument("group", metavar="NAME")
+@click.option("--by", required=True, metavar="TEXT", help="Who approved it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@_DRY_RUN
+def carry_over(customer: str, month: str, group: str, **given: Any) -> None:
+    """Unrated usage blocks its month. With approval the month is billed without the group that `invoice draft` names;
+    it stays on the list, and once a price is published the next invoice bills it."""
+    with admin() as api:
+        facts = api.post("unrated-carried", body={"customer": customer, "month": month, "group": group, **given})
+    done = "would be" if given["dry_run"] else "was before" if facts["known"] else "is"
+    show_or_json(facts, lambda _: f"{group} of {customer}, {month}: {done} carried over; draft the month again")
 
 
 @command.command("credit-note", short_help="credit an issued invoice, line against line; cannot be undone")
@@ -222,7 +239,8 @@ def _list(facts: dict[str, Any]) -> str:
                Column("total", "amount", 3), Column("open", "amount", 3), Column("")]  # fmt: skip
     rows = [
         (
-            each["number"] or f"draft {each['id']}", each["customer"], each["month"] or each["purpose"], _state(each),
+            each["number"] or f"draft {each['id']}", each["customer"],
+            each["month"] if each["purpose"] == "usage" else each["purpose"], _state(each),
             each["issued_on"] or "", each["due_on"] or "", grouped(each["total"]), grouped(each["open"]),
             each["currency"],
         )

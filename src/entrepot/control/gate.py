@@ -21,6 +21,7 @@ OPERATOR = frozenset({
     "balance.show", "balance.top-up", "balance.grant", "balance.refund", "customer.suspend", "customer.resume",
     "limit.list", "budget.list", "event.list", "ledger.balance", "ledger.entries", "ledger.export", "book.preview",
     "book.import", "invoice.list", "invoice.show", "invoice.draft", "invoice.issue", "invoice.discard",
+    "invoice.carry-over",
     "invoice.credit-note", "invoice.write-off", "invoice.dispute", "invoice.export", "payment.list", "payment.record",
 })  # fmt: skip
 

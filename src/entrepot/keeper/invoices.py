@@ -94,8 +94,8 @@ def draft_top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fa
             raise CommandRefused(f"{customer} has bought no credit as {payment!r}; entrepot balance show {customer}")
         inputs = _advance_inputs(connection, bought[0])
         found = Draft(
-            id=name, purpose="top-up", customer=customer, month="", invoice=made_of(inputs, _day(now)),
-            inputs=to_bytes(inputs), made_at=now,
+            id=name, purpose="top-up", customer=customer, month=show(bought[0].at)[:7],
+            invoice=made_of(inputs, _day(now)), inputs=to_bytes(inputs), made_at=now,
         )  # fmt: skip
         replaced = tables.put_draft(connection, found)
     facts = {**of_draft(found), "blocked": [], "replaced": replaced}
@@ -109,11 +109,12 @@ def issue(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
         if before:
             return {**of_issued(before[0], _day(now)), "known": True, "dry_run": bool(args.get("dry_run"))}
         found = _draft(connection, args)
-        inputs, day = from_bytes(found.inputs), _day(now)
-        _ready(connection, found, inputs, now, early=bool(args.get("early")))
+        day = _day(now)
+        inputs = _ready(connection, found, now, early=bool(args.get("early")))
         number = tables.next_number(connection, inputs.seller.invoice.series, day.year)
         invoice = made_of(inputs, day, number)
         tables.drop_draft(connection, found.id)
+        found = replace(found, inputs=to_bytes(inputs))
         if isinstance(inputs, UsageInputs):
             _post(connection, found, inputs, invoice, now)
             tables.put_issued(connection, found, invoice, now, _rated_lines(inputs, invoice))
@@ -136,7 +137,7 @@ def blocked(inputs: UsageInputs, now: Instant) -> list[str]:
     rated = inputs.rated
     found = [
         f"{each.attempts:,} calls are not rated: {each.name} ({each.reason}); publish a price for {each.model} and "
-        "draft again, or carry them over by name"
+        f"draft again, or bill without them: entrepot invoice carry-over {rated.customer} {inputs.month} '{each.name}'"
         for each in rated.blocked_by
     ]
     if rated.open:
@@ -152,21 +153,26 @@ def blocked(inputs: UsageInputs, now: Instant) -> list[str]:
     return found
 
 
-def _ready(connection: Connection, found: Draft, inputs: Inputs, now: Instant, *, early: bool) -> None:
-    """Raises InvoiceNotReady where something blocks the draft, or where it was made of what has changed since."""
+def _ready(connection: Connection, found: Draft, now: Instant, *, early: bool) -> Inputs:
+    """What the draft is issued from: its inputs, and references to purchases that got their invoices meanwhile. Raises
+    InvoiceNotReady where something blocks it, or where it was made of what has changed since."""
+    inputs = from_bytes(found.inputs)
     if isinstance(inputs, UsageInputs):
         reasons = [each for each in blocked(inputs, now) if not (early and "--early" in each)]
         if reasons:
             raise InvoiceNotReady(f"{found.id} cannot be issued: {'; '.join(reasons)}")
         again: Inputs = _inputs(connection, inputs.rated, inputs.document_rate)
+        if inputs.burned is not None and isinstance(again, UsageInputs) and again.burned is not None:
+            inputs = replace(inputs, burned=replace(inputs.burned, advances=again.burned.advances))
     else:
         again = _advance_inputs(connection, inputs.purchase)
-    if to_bytes(again) != found.inputs:
+    if again != inputs:
         named = [name for name in inputs.__struct_fields__ if getattr(again, name) != getattr(inputs, name)]
         raise InvoiceNotReady(
             f"{found.id} was drafted at {show(found.made_at)[:19]}Z, and since then {' and '.join(named)} changed: "
-            f"draft it again (entrepot invoice draft --customer {found.customer}), then issue it"
+            f"draft it again (entrepot invoice draft --month {found.month} --customer {found.customer}), then issue it"
         )
+    return inputs
 
 
 def _inputs(connection: Connection, rated: Rated, rate: DocumentRate | None) -> UsageInputs:

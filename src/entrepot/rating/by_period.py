@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from entrepot.catalog.prices import PeriodPrice, covers
 from entrepot.pricing.agreement import minimums, percentages
 from entrepot.rating.covered import Covered, plain
@@ -30,7 +32,8 @@ def _minimum(product: str, said: PeriodPrice, lines: Sequence[RatedLine], covere
     if reached >= least:
         return None
     why = f"at least {covered.words(least)} for {', '.join(said.of)}, which came to {covered.words(reached)}"
-    return _line("minimum", product, covered, why, (_ONE, covered.units(least - reached), 1))
+    line = _line("minimum", product, covered, why, (_ONE, covered.units(least - reached), 1))
+    return replace(line, because=(("minimum", *map(str, (covered.units(least), covered.units(reached))), *said.of),))
 
 
 def _percentage(product: str, said: PeriodPrice, lines: Sequence[RatedLine], covered: Covered) -> RatedLine:
@@ -38,10 +41,12 @@ def _percentage(product: str, said: PeriodPrice, lines: Sequence[RatedLine], cov
     base, least = _sum(said, lines, covered), covered.monthly(said.minimum)
     why = f"{said.percent:f} % of {covered.words(base)} for {', '.join(said.of)}"
     line = _line("percentage", product, covered, why, (plain(covered.units(base)), plain(said.percent), 100))
+    because = ("percentage", f"{said.percent:f}", str(covered.units(base)), *said.of)
     if line.net_minor(covered.currency) >= least:
-        return line
-    return _line("percentage", product, covered, f"at least {covered.words(least)}: {why} is less",
+        return replace(line, because=(because,))
+    line = _line("percentage", product, covered, f"at least {covered.words(least)}: {why} is less",
                  (_ONE, covered.units(least), 1))  # fmt: skip
+    return replace(line, because=(("at least", str(covered.units(least))), because))
 
 
 def _sum(said: PeriodPrice, lines: Sequence[RatedLine], covered: Covered) -> int:

@@ -22,7 +22,8 @@ class RatedLine(msgspec.Struct, frozen=True, kw_only=True):
     corrections and credit notes compare by it. `of` is the key of the line that a correction corrects, `month` the
     period of that line ("2026-10"). Quantities may be negative, prices may not. `charged` are the ledger units that
     calls took for it. `basis` says in words where the price comes from, `reason` why it is 0, which step it is, or what
-    the amount follows from.
+    the amount follows from; `because` says the same of steps, minimums and percentages as facts, for documents in other
+    languages.
     """
 
     key: str
@@ -45,6 +46,7 @@ class RatedLine(msgspec.Struct, frozen=True, kw_only=True):
     month: str = ""
     of: str = ""
     charged: int = 0
+    because: tuple[tuple[str, ...], ...] = ()
 
     def exact(self) -> Fraction:
         """In units of the currency."""

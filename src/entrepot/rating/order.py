@@ -80,7 +80,7 @@ def _usage(key: PileKey, pile: Pile, covered: Covered, ranks: list[int] | None) 
             price = key.steps.rows[step][1]
             part = replace(
                 line, quantity=Decimal(quantity), price=price, list_price=_listed(key, price), charged=charged,
-                reason=step_words(key.steps, step),
+                reason=step_words(key.steps, step), because=(step_facts(key.steps, step),),
             )  # fmt: skip
             yield replace(part, key=_name(part, covered))
 
@@ -102,7 +102,8 @@ def _together(lines: Iterable[RatedLine]) -> list[RatedLine]:
         found[line.key] = line if one is None else replace(
             one, quantity=one.quantity + line.quantity, charged=one.charged + line.charged,
             version=_joined(", ", one.version, line.version), basis=_joined("; ", one.basis, line.basis),
-            reason=_joined("; ", one.reason, line.reason), starts_at=min(one.starts_at, line.starts_at),
+            reason=_joined("; ", one.reason, line.reason),
+            because=tuple(dict.fromkeys((*one.because, *line.because))), starts_at=min(one.starts_at, line.starts_at),
             ends_at=max(one.ends_at, line.ends_at),
         )  # fmt: skip
     return list(found.values())
@@ -119,6 +120,14 @@ def _overrun(model: str, amount: int, covered: Covered) -> RatedLine:
         quantity=-plain(from_scaled(amount, covered.currency)), price=Decimal(1), per=1, starts_at=covered.starts_at,
         ends_at=covered.ends_at, reason="used beyond what was set aside for the call: not charged",
     )  # fmt: skip
+
+
+def step_facts(steps: Steps, step: int) -> tuple[str, ...]:
+    """("step", number, first, last or "", what counts, period)."""
+    before = sum(first or 0 for first, _ in steps.rows[:step])
+    size = steps.rows[step][0]
+    last = "" if size is None else str(before + size)
+    return "step", str(step + 1), str(before + 1), last, " ".join(steps.counts), steps.period
 
 
 def step_words(steps: Steps, step: int) -> str:

@@ -107,7 +107,7 @@ def test_usage_without_a_price_blocks_issuing_and_says_what_to_do(desk: Desk) ->
     rated = desk.use("kontor", USAGE)
     group = UnratedGroup(
         name="aurora-large audio_input list/1", model="aurora-large", meter="audio_input", price_version="list/1",
-        attempts=12, quantity=480, first_hour=at("2026-11-02"), last_hour=at("2026-11-03"), reason="no price",
+        attempts=12, quantity=480, starts_at=at("2026-11-01"), ends_at=at("2026-12-01"), reason="no price",
     )  # fmt: skip
     blocked = desk.draft(msgspec.structs.replace(rated, unrated=(group,)))
     assert "12 calls are not rated: aurora-large audio_input list/1" in blocked["blocked"][0]

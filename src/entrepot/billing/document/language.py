@@ -23,6 +23,8 @@ class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     months: list[str]
     words: dict[str, str]
     units: dict[str, str]
+    one: dict[str, str]  # of one
+    countries: dict[str, str]  # those that letters go to; others by their code
     meters: dict[str, str]
     reasons: dict[str, str]
 
@@ -54,6 +56,13 @@ class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         year, _, number = name.partition("-")
         return f"{self.months[int(number) - 1]} {year}"
 
+    def unit(self, name: str, quantity: Decimal = Decimal(1)) -> str:
+        """`tokens`, or of one `token`."""
+        return (self.one if abs(quantity) == 1 else self.units)[name]
+
+    def country(self, code: str) -> str:
+        return self.countries.get(code, code)
+
     def reason(self, tax: Tax) -> str:
         """What the category is, or why no tax is charged: the seller's own words, else this language's for the code."""
         return tax.reason or self.reasons.get(tax.code, tax.code) or self.words.get(f"category_{tax.category}", "")
@@ -75,7 +84,7 @@ def language(code: str) -> Language:
     if code != "en":
         english = language("en")
         lacking = sorted(({*english.words} - {*found.words}) | ({*english.units} - {*found.units}))
-        lacking += sorted({*english.meters} - {*found.meters})
+        lacking += sorted({*english.meters} - {*found.meters}) + sorted({*english.one} - {*found.one})
         if lacking:
             raise InvoiceBroken(f"the language {code!r} lacks the words {', '.join(lacking)}")
     return found

@@ -44,7 +44,7 @@ def page_data(invoice: Invoice, *, draft: bool = False) -> dict[str, Any]:
         "language": facts.language, "words": words, "draft": words["draft"] if draft else "",
         "title": f"{heading} {facts.number}".strip(), "heading": f"{heading} {facts.number}".strip(),
         "seller": {"name": seller.name, "sender": " · ".join(_address(seller))},
-        "buyer": _letter(facts.buyer, abroad=facts.buyer.address.country != seller.address.country),
+        "buyer": _letter(facts.buyer, speech, abroad=facts.buyer.address.country != seller.address.country),
         "facts": _facts(invoice, speech), "notes": list(facts.notes),
         "lines": [_line(each, facts.currency, speech) for each in invoice.lines],
         "sums": _sums(invoice, speech),
@@ -58,7 +58,7 @@ def page_data(invoice: Invoice, *, draft: bool = False) -> dict[str, Any]:
             for each in invoice.taxes
         ],
         "accounting": _accounting(invoice, speech), "terms": facts.payment.terms,
-        "transfer": [] if credit else _transfer(invoice, speech),
+        "transfer": _transfer(invoice, speech) if asks_for_money(invoice) else [],
         "footer": _footer(seller, speech),
     }  # fmt: skip
 
@@ -68,29 +68,34 @@ def _address(party: Party, *, contact: str = "", country: str = "") -> list[str]
     return [each for each in (party.name, contact, party.address.street, place, country) if each]
 
 
-def _letter(party: Party, *, abroad: bool) -> list[str]:
-    """The address window; the country stands there only when the letter crosses a border."""
-    return _address(party, contact=party.contact, country=party.address.country if abroad else "")
+def _letter(party: Party, speech: Language, *, abroad: bool) -> list[str]:
+    """The address window; the country stands there only when the letter crosses a border, in capitals as posts ask."""
+    country = speech.country(party.address.country).upper() if abroad else ""
+    return _address(party, contact=party.contact, country=country)
 
 
 def _facts(invoice: Invoice, speech: Language) -> list[list[str]]:
     facts, words = invoice.facts, speech.words
     last = facts.until - timedelta(days=1)
+    earlier = ", ".join(f"{each.number} ({speech.short(each.issued_on)})" for each in facts.preceding)
     rows = [
         ("number", facts.number), ("issued", speech.written(facts.issued_on)),
         ("period", f"{speech.short(facts.starts_on)} – {speech.short(last)}"),
-        ("due", "" if facts.kind == "381" else speech.written(facts.due_on)),
-        ("preceding", ", ".join(f"{each.number} ({speech.short(each.issued_on)})" for each in facts.preceding)),
+        ("due", speech.written(facts.due_on) if asks_for_money(invoice) else ""),
+        ("preceding" if facts.kind == "381" else "advances", earlier),
         ("customer", facts.customer), ("contract", facts.contract), ("order", facts.order),
         ("buyer_reference", facts.buyer_reference), ("your_vat_id", facts.buyer.vat_id),
     ]  # fmt: skip
     return [[words[name], value] for name, value in rows if value]
 
 
+def asks_for_money(invoice: Invoice) -> bool:
+    return invoice.facts.kind != "381" and invoice.totals.payable_minor > 0
+
+
 def _line(line: Line, currency: str, speech: Language) -> dict[str, Any]:
-    unit = speech.units[line.unit]
-    per = speech.words["per_one"].format(unit=unit) if line.per == 1 else speech.words["per"].format(
-        per=speech.number(str(line.per)), unit=unit
+    per = speech.words["per_one"].format(unit=speech.unit(line.unit)) if line.per == 1 else speech.words["per"].format(
+        per=speech.number(str(line.per)), unit=speech.units[line.unit]
     )  # fmt: skip
     about = [line.about] if line.about else []
     if line.list_price is not None and line.list_price != line.price:
@@ -99,7 +104,8 @@ def _line(line: Line, currency: str, speech: Language) -> dict[str, Any]:
         about.append(speech.words["discount"].format(percent=speech.exact(percent), price=price))
     places = max(2, minor_digits(currency)) if minor_digits(currency) else 0
     return {
-        "id": line.id, "name": line.name, "about": about, "quantity": speech.exact(line.quantity), "unit": unit,
+        "id": line.id, "name": line.name, "about": about, "quantity": speech.exact(line.quantity),
+        "unit": speech.unit(line.unit, line.quantity),
         "price": f"{speech.exact(line.price, places)} {currency}", "per": per,
         "amount": speech.amount(line.net_minor, currency),
     }  # fmt: skip
@@ -134,7 +140,7 @@ def _accounting(invoice: Invoice, speech: Language) -> str:
 
 def _transfer(invoice: Invoice, speech: Language) -> list[list[str]]:
     payment, words = invoice.facts.payment, speech.words
-    if not payment.iban or invoice.totals.payable_minor <= 0:
+    if not payment.iban:
         return []
     packed = payment.iban.replace(" ", "")
     rows = [
@@ -151,7 +157,7 @@ def _footer(seller: Party, speech: Language) -> list[list[str]]:
     words = speech.words
     numbers = [("vat_id", seller.vat_id), ("tax_number", seller.tax_number), ("register", seller.register)]
     return [
-        _address(seller, country=seller.address.country),
+        _address(seller, country=speech.country(seller.address.country)),
         [each for each in (seller.contact, seller.phone, seller.email) if each],
         [f"{words[name]} {value}" for name, value in numbers if value],
     ]

@@ -55,6 +55,18 @@ class CreditNote(BaseModel):
     dry_run: bool = False
 
 
+class CarryOver(BaseModel):
+    """Unrated usage by the name of its group, and who approved it."""
+
+    model_config = ConfigDict(extra="forbid")
+    customer: _Name
+    month: Annotated[str, Field(pattern=MONTH)]
+    group: Annotated[str, Field(min_length=1, max_length=400)]
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
+    dry_run: bool = False
+
+
 class WriteOff(BaseModel):
     """What is open will not be paid any more."""
 
@@ -122,6 +134,12 @@ async def draft(body: Drafting, where: Annotated[House, Depends(house)]) -> dict
                 raise
             skipped.append({"customer": args["customer"], "code": error.code, "message": error.message})
     return {"drafts": found, "skipped": skipped, "dry_run": body.dry_run}
+
+
+@router.post("/unrated-carried", name="invoice.carry-over")
+async def carry_over(body: CarryOver, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """Bill a month without one group of its unrated usage; it stays on the list until a price is published."""
+    return await where.keeper.execute("invoice.carry-over", body.model_dump())
 
 
 @router.post("/invoice-issues", name="invoice.issue")
