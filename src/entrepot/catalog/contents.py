@@ -253,6 +253,12 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         """Everything that may want a credential."""
         return (*self.upstreams.values(), *(self.operator.webhooks if self.operator else ()))
 
+    def vendors_of(self, model: str) -> tuple[str, ...]:
+        """Those who serve a model, that of its first route first; prices may be on theirs."""
+        found = self.models.get(model)
+        served = (self.upstreams.get(upstream) for upstream, _ in found.routes) if found else ()
+        return tuple(dict.fromkeys(each.vendor for each in served if each is not None))
+
     def book(self, name: str) -> tuple[BookVersion, ...]:
         return tuple(version for version in self.versions if version.book == name)
 

@@ -125,10 +125,10 @@ def _version(version: BookVersion) -> list[str]:
 
 
 def _row(row: PriceRow) -> str:
-    return value(_row_facts(row))
+    return value(row_facts(row))
 
 
-def _row_facts(row: PriceRow) -> dict[str, object]:
+def row_facts(row: PriceRow) -> dict[str, object]:
     """A row of a book or of a contract, field by field as the file has it."""
     if row.period is not None:
         return _by_period(row.product, row.period)
@@ -188,7 +188,7 @@ def _contract(contract: Contract) -> dict[str, object]:
         facts["notice_days"] = contract.notice_days
     instants = {"from": contract.starts_at, "until": contract.ends_at}
     facts |= {name: to_datetime(at) for name, at in instants.items() if at}
-    return {**facts, **({"prices": [_row_facts(row) for row in contract.rows]} if contract.rows else {})}
+    return {**facts, **({"prices": [row_facts(row) for row in contract.rows]} if contract.rows else {})}
 
 
 def _deployment(deployment: Deployment) -> dict[str, object]:

@@ -32,7 +32,8 @@ class _Prices:
         for each in (*existing.versions, *file.catalog.versions):
             self.books.setdefault(each.book, []).append(each)
         self.models = {**existing.models, **file.catalog.models}
-        self.upstreams = {**existing.upstreams, **file.catalog.upstreams}
+        upstreams = {**existing.upstreams, **file.catalog.upstreams}
+        self.house = replace(existing, models=self.models, upstreams=upstreams)
         self.customers = {**existing.customers, **file.catalog.customers}
         self.costs = {each[0].buys_from: each for each in self.books.values() if each[0].buys_from}
 
@@ -112,11 +113,7 @@ class _Prices:
 
     def _served(self) -> list[tuple[Model, str]]:
         """Each model with each vendor that serves it."""
-        found = []
-        for model in self.models.values():
-            served = (self.upstreams.get(upstream) for upstream, _ in model.routes)
-            found += [(model, vendor) for vendor in dict.fromkeys(each.vendor for each in served if each is not None)]
-        return found
+        return [(model, vendor) for model in self.models.values() for vendor in self.house.vendors_of(model.id)]
 
     def _two_currencies(self, book: Sequence[BookVersion], model: Model, vendor: str) -> tuple[str, ...]:
         """Why a price of the model on its vendor's cannot be worked out; () if it can."""

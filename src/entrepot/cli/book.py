@@ -142,8 +142,12 @@ def _show(b: dict[str, Any]) -> str:
         Column("per", "count"),
         Column("version", "count"),
         Column("when"),
+        Column("note"),
     ]
-    rows = [(p["model"], p["bucket"], p["price"], count(p["per"]), str(p["version"]), p["when"]) for p in b["in_force"]]
+    rows = [
+        (p["model"], p["bucket"], p["price"], count(p["per"]), str(p["version"]), p["when"], p["note"])
+        for p in b["in_force"]
+    ]
     versions = [
         f"  version {v['version']}   from {v['valid_from']}   published {v['published_at'][:19]}Z"
         for v in b["published"]

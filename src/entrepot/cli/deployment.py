@@ -52,6 +52,11 @@ def show(customer: str, name: str, project: str) -> None:
     show_or_json(facts, _show)
 
 
+def _price(p: dict[str, Any], currency: str) -> str:
+    per = f" per {p['per']:,}" if p["per"] > 1 else ""
+    return f"{p['bucket']} {p['price']} {currency}{per}" + (f"   {p['note']}" if p["note"] else "")
+
+
 def _show(d: dict[str, Any]) -> str:
     version = f" {d['version']}" if d["version"] else ""
     follows = {"expired": "pinned until it retires", "never": "pinned", "": "follows the default version"}
@@ -66,5 +71,5 @@ def _show(d: dict[str, Any]) -> str:
     limits = ", ".join(f"{name} {value:,}" for name, value in d["limits"].items() if value and name != "window")
     rows += [("limits", limits)] if limits else []
     rows += [("route", f"{route['upstream']}/{route['vendor_model']}") for route in d["routes"]]
-    rows += [("price", f"{p['bucket']} {p['price']} {d['currency']} per {p['per']:,}") for p in d["prices"]]
+    rows += [("price", _price(p, d["currency"])) for p in d["prices"]]
     return "\n".join([*lines, *(f"  {name:<10} {value}" for name, value in rows)])

@@ -121,11 +121,12 @@ def _bill(a: dict[str, Any]) -> list[str]:
 
 
 def _version(a: dict[str, Any]) -> str:
-    book, _, number = a["price_version"].partition("/")
+    names = [each.rpartition("/") for each in a["price_version"].split("+")]
     since = f", valid from {a['valid_from'][:10]}" if a.get("valid_from") else ""
     tier = f", tier {a['service_tier']}" if a.get("service_tier") not in (None, "", "default") else ""
     over = f", requests over {count(int(a['bracket']))}" if a.get("bracket") else ""
-    return f"price list {book}, version {number}{since}{tier}{over}"
+    on = ", on ".join(f"{book}, version {number}" for book, _, number in names)
+    return f"price list {on}{since}{tier}{over}"
 
 
 def _said(usage: dict[str, Any] | None) -> str:
@@ -165,7 +166,10 @@ def _price(facts: dict[str, Any]) -> str:
     book, _, number = facts["price_version"].partition("/")
     head = f"price list {book}, version {number}: {who}, {facts['currency']}, valid from {facts['valid_from']}"
     columns = [Column("model"), Column("bucket"), Column("price", "amount"), Column("per", "count"), Column("when")]
-    rows = [(row["model"], row["bucket"], row["price"], count(row["per"]), row["when"]) for row in facts["prices"]]
+    rows = [
+        (row["model"], row["bucket"], row["price"], count(row["per"]) if row["per"] else "", row["when"])
+        for row in facts["prices"]
+    ]
     end = f"published {facts['published_at'][:19]}Z and never changed; a later version that names the same ends it"
     return f"{head}\n\n{lay_out(columns, rows)}\n\n{end}"
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from entrepot.catalog.contents import MOST_OPERATIONS, Model
-from entrepot.catalog.prices import BookVersion
+from entrepot.catalog.contents import Catalog, Contract, Model
 from entrepot.catalog.standing import models_of
 from entrepot.kernel.instants import Instant, clock, show
-from entrepot.pricing.book import not_for_sale, prices_at
+from entrepot.pricing.book import not_for_sale
+from entrepot.pricing.offered import why_not_for_sale
 
 LEAST_FREE = 1 << 30  # of disk: 32 segments ahead of the journal
 _CREDENTIAL = {401, 403}
@@ -64,15 +64,13 @@ def retiring(models: Mapping[str, Model], now: Instant) -> list[dict[str, str]]:
 
 
 def missing_prices(
-    versions: Sequence[BookVersion], models: Mapping[str, Model], now: Instant
+    catalog: Catalog, now: Instant
 ) -> dict[str, dict[str, str]]:
     """Model → {"book", "reason"} for models that a list book names and cannot sell now."""
     found = {}
-    for book in sorted({each.book for each in versions if not each.buys_from}):
-        of_book = [each for each in versions if each.book == book]
-        for model in models_of(of_book):
-            operations = models[model].operations if model in models else MOST_OPERATIONS
-            reason = not_for_sale(prices_at(of_book, model, now), now, operations)
+    for book in sorted({each.book for each in catalog.versions if not each.buys_from}):
+        for model in models_of(catalog.book(book), catalog.models):
+            reason = why_not_for_sale(catalog, Contract(book=book), model, now)
             if reason:
                 found[model] = {"book": book, "reason": reason}
     return found

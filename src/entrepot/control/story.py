@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from entrepot.catalog.prices import REQUEST
 from entrepot.control.amount import exact, line_amount, per_million
 from entrepot.kernel.buckets import BUCKETS, INPUT_SIDE, OUTPUT_SIDE
 from entrepot.kernel.ids import AttemptId
@@ -121,6 +122,11 @@ def _ended(ending: Ending, place: Place | None) -> dict[str, Any]:
 
 def _lines(ending: Ending) -> list[dict[str, Any]]:
     terms = ending.terms
+    once = terms.request_rate if any(ending.charged) else 0
+    request = {
+        "bucket": REQUEST, "quantity": 1, "price": line_amount(1, once, terms.den, terms.currency),
+        "amount": line_amount(1, once, terms.den, terms.currency),
+    }  # fmt: skip
     return [
         {
             "bucket": bucket,
@@ -130,7 +136,7 @@ def _lines(ending: Ending) -> list[dict[str, Any]]:
         }
         for bucket, quantity, rate in zip(BUCKETS, ending.charged, terms.rates, strict=True)
         if quantity
-    ]
+    ] + ([request] if once else [])
 
 
 def _hold_is(record: Intent | Ending, terms: Terms) -> dict[str, Any] | None:
@@ -141,7 +147,7 @@ def _hold_is(record: Intent | Ending, terms: Terms) -> dict[str, Any] | None:
     rates = [0] * len(BUCKETS)
     quantities[0], rates[0] = record.input_bound, max(0, dearest_in)
     quantities[3], rates[3] = record.output_cap, max(0, dearest_out)
-    if charge(tuple(quantities), terms.den, tuple(rates)) != record.hold:  # type: ignore[arg-type]
+    if charge(tuple(quantities), terms.den, tuple(rates), terms.request_rate) != record.hold:  # type: ignore[arg-type]
         return None
     facts: dict[str, Any] = {"input": record.input_bound, "output": record.output_cap}
     facts["input_price"] = per_million(max(0, dearest_in), terms.den, terms.currency)

@@ -87,7 +87,7 @@ def ending_of(row: dict[str, Any]) -> Ending:
         cost_rates=_eight(row["cost_rates"]),
         budgets=tuple(row["budgets"].split(",")) if row["budgets"] else (),
         watched=tuple(row["watched"].split(",")) if row["watched"] else (),
-        bracket=row["bracket"],
+        bracket=row["bracket"], request_rate=row["request_rate"], cost_request_rate=row["cost_request_rate"],
     )  # fmt: skip
     same = (
         "request", "attempt", "admitted_at", "sent_at", "first_at", "ended_at", "operation", "stream", "state",

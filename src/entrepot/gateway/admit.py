@@ -50,8 +50,8 @@ def admit(offer: Offer, call: Call) -> Plan | Need | Problem:
     elif cap > offer.output_max:
         cap = offer.output_max
     cap *= call.n
-    given, made = offer.held(call.service_tier, input_bound)
-    hold = -(-(input_bound * given + cap * made) // offer.den)
+    given, made, once = offer.held(call.service_tier, input_bound)
+    hold = -(-(input_bound * given + cap * made + once) // offer.den)
     if take_all(offer.leases, hold):
         return Plan(offer, hold, input_bound, cap)
     return Need(offer, hold, input_bound, cap)

@@ -30,7 +30,6 @@ from entrepot.snapshot import (
     KeyEntry,
     LimitEntry,
     ModelEntry,
-    PriceEntry,
     PriceVersion,
     Snapshot,
     UpstreamEntry,
@@ -49,8 +48,8 @@ class Offer:
 
     __slots__ = (
         "allowance", "builtin", "cap_field", "context", "customer", "den", "deployment", "input_rate", "key", "leases",
-        "model", "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "routes", "tariff",
-        "terms", "upstream", "valid_from", "valid_until", "vendor_model", "write_cap",
+        "model", "notice", "output_cap", "output_max", "output_priced", "output_rate", "raw_terms", "request_rate",
+        "routes", "tariff", "terms", "upstream", "valid_from", "valid_until", "vendor_model", "write_cap",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 the one place that puts an offer together
@@ -85,6 +84,7 @@ class Offer:
         self.den = terms.den
         self.input_rate = max(terms.rates[b] for b in INPUT_SIDE)
         self.output_rate = max(terms.rates[b] for b in OUTPUT_SIDE)
+        self.request_rate = terms.request_rate
         self.output_priced = terms.rates[OUTPUT] >= 0
         self.context = model.context
         self.output_max = model.output_max
@@ -93,10 +93,10 @@ class Offer:
         self.write_cap = bool(deployment.output_cap) or upstream.dialect == "builtin"
         self.cap_field = "max_tokens" if upstream.dialect == "builtin" else "max_completion_tokens"
 
-    def held(self, tier: str, input_bound: int) -> tuple[int, int]:
-        """(input, output) rates to hold by: the dearest that such a call can come to."""
+    def held(self, tier: str, input_bound: int) -> tuple[int, int, int]:
+        """(input, output, request) rates to hold by: the dearest that such a call can come to."""
         if self.tariff is None:
-            return self.input_rate, self.output_rate
+            return self.input_rate, self.output_rate, self.request_rate
         return self.tariff.held(tier, input_bound)
 
 
@@ -230,12 +230,11 @@ class Desk:
         upstream_id, vendor_model = served.routes[route]
         upstream = snapshot.upstream(upstream_id)
         prices = snapshot.prices(customer.book, model.id)
-        version, since, until = _in_force(prices, at)
+        version, since, until = _in_force(prices.of(upstream.vendor) if prices and upstream else (), at)
         if upstream is None or version is None or not version.sells(model.operations):
             return problem.not_priced(name, "")
-        cost, cost_since, cost_until = _in_force(
-            snapshot.prices(upstream.cost_book, model.id) if upstream.cost_book else None, at
-        )
+        costs = snapshot.prices(upstream.cost_book, model.id) if upstream.cost_book else None
+        cost, cost_since, cost_until = _in_force(costs.versions if costs else (), at)
         since = max(since, cost_since, served_since)
         until = min(until, cost_until, served.retires_at or _FOREVER)
         hard: list[str] = []
@@ -250,9 +249,11 @@ class Desk:
         terms = Terms(
             key=key.id, customer=customer.id, project=key.project, deployment=deployment.name, model=model.id,
             upstream=upstream.id, vendor=upstream.vendor, zone=upstream.zone, balance=customer.balance,
-            currency=version.currency, price_version=version.id, den=version.den, rates=price_book.at("", 0),
+            currency=version.currency, price_version=version.id, den=version.den,
+            rates=price_book.at("", 0).per_bucket, request_rate=price_book.at("", 0).request,
             cost_version=cost.id if cost else "", cost_currency=cost.currency if cost else "",
-            cost_den=cost.den if cost else 1, cost_rates=cost_book.at("", 0) if cost_book else (-1,) * 8,
+            cost_den=cost.den if cost else 1, cost_rates=cost_book.at("", 0).per_bucket if cost_book else (-1,) * 8,
+            cost_request_rate=cost_book.at("", 0).request if cost_book else 0,
             budgets=tuple(hard), watched=tuple(soft),
         )  # fmt: skip
         offer = Offer(
@@ -302,11 +303,11 @@ def limits_of(
     return found
 
 
-def _in_force(prices: PriceEntry | None, at: Instant) -> tuple[PriceVersion | None, Instant, Instant]:
+def _in_force(versions: tuple[PriceVersion, ...], at: Instant) -> tuple[PriceVersion | None, Instant, Instant]:
     """The version valid at `at`, since when, and the instant at which another one takes over."""
     found: PriceVersion | None = None
     since = 0
-    for version in prices.versions if prices else ():
+    for version in versions:
         if version.valid_from > at:
             return found, since, version.valid_from
         found, since = version, version.valid_from

@@ -44,10 +44,12 @@ def bill(verdict: Verdict, terms: Terms, hold: int) -> Bill:
     quantities = verdict.quantities
     if quantities is NOTHING or quantities == NOTHING:
         return _FREE if terms.cost_version else _FREE_UNKNOWN_COST
-    cost = charge(quantities, terms.cost_den, terms.cost_rates) if terms.cost_version else -1
+    cost = -1
+    if terms.cost_version:
+        cost = charge(quantities, terms.cost_den, terms.cost_rates, terms.cost_request_rate)
     if not verdict.billed:
         return Bill(0, cost, 0, ())
-    amount = charge(quantities, terms.den, terms.rates)
+    amount = charge(quantities, terms.den, terms.rates, terms.request_rate)
     missing = unrated(quantities, terms.rates)
     if amount > hold:
         return Bill(hold, cost, amount - hold, missing)

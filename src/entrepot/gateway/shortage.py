@@ -43,8 +43,8 @@ def _cap_name(offer: Offer, call: Call) -> str:
 
 def _fitting(need: Need, call: Call, left: int) -> int:
     """The largest output cap whose hold is `left` or less; 0: none."""
-    given, made = need.offer.held(call.service_tier, need.input_bound)
-    return max(0, (left * need.offer.den - need.input_bound * given) // (made * call.n)) if made > 0 else 0
+    given, made, once = need.offer.held(call.service_tier, need.input_bound)
+    return max(0, (left * need.offer.den - need.input_bound * given - once) // (made * call.n)) if made > 0 else 0
 
 
 def _source(offer: Offer, lease: str) -> str:

@@ -25,6 +25,7 @@ from entrepot.keeper.connection import Connection
 from entrepot.keeper.first_start import DEMO, first_start, make_secrets
 from entrepot.keeper.grants import ANSWER_S, Grants
 from entrepot.keeper.ingest import Ingester
+from entrepot.keeper.prices import PriceLists
 from entrepot.keeper.rates import Rates
 from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.sharefile import ShareFile, boot_of
@@ -133,6 +134,7 @@ class Keeper:
         self._began = time.monotonic()
         self._looked_at: Instant = 0
         self._compiled_at: Instant = 0
+        self._price_lists = PriceLists()
         self.version = 0
 
     def found(self) -> dict[str, Any]:
@@ -308,7 +310,7 @@ class Keeper:
 
         def job() -> int:
             with read(self._engine) as conn:
-                tables = compile.compile(conn, _now())
+                tables = compile.compile(conn, _now(), self._price_lists)
             return publish(self._folder.snapshot, tables)
 
         version = await self._job(Rank.COMMAND, job)

@@ -15,7 +15,7 @@ from entrepot.keeper.arguments import CommandRefused, Facts
 from entrepot.keeper.commands import execute
 from entrepot.keeper.secrets import CredentialMissing
 from entrepot.kernel.instants import Instant
-from entrepot.pricing import book as books
+from entrepot.pricing.offered import why_not_for_sale
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder
 
@@ -104,11 +104,10 @@ def _model(engine: Engine, now: Instant) -> str:
         standing = state.standing(connection)
     demo = standing.customers[DEMO]
     names = [(each.name, each.model) for each in demo.deployments] or [(each, each) for each in standing.models]
-    versions = standing.book(demo.contract(now).book)
     priced = [
         name
         for name, model in names
         if "chat" in standing.models[model].operations
-        and not books.not_for_sale(books.prices_at(versions, model, now), now)
-    ]  # fmt: skip
+        and not why_not_for_sale(standing, demo.contract(now), model, now)
+    ]
     return next(iter(priced), "")

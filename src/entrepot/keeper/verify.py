@@ -159,7 +159,7 @@ class Verification:
             self._differ("journal", f"{name} ends without being open: it has two endings, or no intent", "", "")
         elif (intent.request, intent.hold) != (e.request, e.hold) or not _pinned(intent.terms, e.terms):
             self._differ("journal", f"{name}: request, hold or terms are not those of its intent", e.hold, intent.hold)
-        due = min(charge(e.charged, e.terms.den, e.terms.rates), e.hold)
+        due = min(charge(e.charged, e.terms.den, e.terms.rates, e.terms.request_rate), e.hold)
         if e.charge != due:
             self._differ("journal", f"{name}: charge, in {e.terms.currency} units", e.charge, due)
 
@@ -282,8 +282,8 @@ def _pinned(intent: Terms, ending: Terms) -> bool:
     bracket choose the rates; which version, and everything else, was pinned before."""
     if intent == ending:
         return True
-    rates, costs = ending.rates, ending.cost_rates
-    return msgspec.structs.replace(intent, rates=rates, cost_rates=costs, bracket=ending.bracket) == ending
+    chosen = ("rates", "cost_rates", "request_rate", "cost_request_rate", "bracket")
+    return msgspec.structs.replace(intent, **{name: getattr(ending, name) for name in chosen}) == ending
 
 
 def verify(engine: Engine, folder: Folder) -> Report:

@@ -26,8 +26,8 @@ from entrepot.metering.record import (
     to_bytes,
 )
 
-#: (quantities, den, rates) → ledger units: `pricing.charge.charge`.
-ChargeFunction = Callable[[Quantities, int, Quantities], int]
+#: (quantities, den, rates, request rate) → ledger units: `pricing.charge.charge`.
+ChargeFunction = Callable[[Quantities, int, Quantities, int], int]
 
 _CARRY_BYTES = 1024 * 1024
 _KNOWN_OTHERS = frozenset({Kind.TALLY, Kind.CLOCK, Kind.SEAL})
@@ -187,7 +187,8 @@ def ending_after_crash(
     else:
         quantities = _tokens(intent.input_bound, checkpoint.tokens)
         charged = _tokens(0, checkpoint.tokens) if intent.stream else NOTHING
-    price = charge(charged, terms.den, terms.rates)
+    price = charge(charged, terms.den, terms.rates, terms.request_rate)
+    cost = charge(quantities, terms.cost_den, terms.cost_rates, terms.cost_request_rate)
     return Ending(
         attempt_seq=seq,
         request=intent.request,
@@ -205,7 +206,7 @@ def ending_after_crash(
         quantities=quantities,
         charged=charged,
         charge=min(price, intent.hold),
-        cost=charge(quantities, terms.cost_den, terms.cost_rates) if terms.cost_version else -1,
+        cost=cost if terms.cost_version else -1,
         hold=intent.hold,
         overrun=max(0, price - intent.hold),
         unrated=tuple(i for i, (q, r) in enumerate(zip(quantities, terms.rates, strict=True)) if q and r < 0),

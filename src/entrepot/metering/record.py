@@ -36,7 +36,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What the intent pins for the whole attempt: who, what, where, and the prices of that instant.
 
     `rates` and `cost_rates` are integers per bucket, -1 where the book has no price; an amount in the ledger unit of
-    the currency is Σ quantity × rate / den, rounded up once (`pricing.charge`).
+    the currency is (Σ quantity × rate + request_rate) / den, rounded up once (`pricing.charge`).
     """
 
     key: str
@@ -59,6 +59,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     budgets: tuple[str, ...] = ()  # hard ones, by the lease id of their period: drawn on like the balance
     watched: tuple[str, ...] = ()  # soft ones, by the same kind of id: no lease, only summed
     bracket: str = ""  # "200000": the prices are those of requests with more input tokens than that
+    request_rate: int = 0  # over `den`, for a call that has used anything
+    cost_request_rate: int = 0  # over `cost_den`
 
     @property
     def drawn_on(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ the unit price → included → steps, whose rank rating knows. The gateway's ra
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, Inexact
+from fractions import Fraction
 
 import msgspec
 from msgspec.structs import replace
@@ -87,6 +88,11 @@ class AgreedPrice(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     when: When = ALWAYS
     basis: str = ""
+
+    @property
+    def exact(self) -> Fraction:
+        """Currency units for one."""
+        return Fraction(self.price) / self.per
 
 
 def agreed(

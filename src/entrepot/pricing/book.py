@@ -217,7 +217,15 @@ def _on(theirs: PriceInForce, plus: CostPlus, per: int) -> tuple[Decimal, int]:
 
 
 def _percent(price: Decimal, percent: Decimal) -> Decimal:
-    return price if percent == 100 else EXACT.multiply(price, percent).scaleb(-2, EXACT)
+    """Exact, with as many places as it needs and at least those of the price: half of 2.50 is 1.25, of 10.00 5.00."""
+    if percent == 100:
+        return price
+    found = EXACT.multiply(price, percent).scaleb(-2, EXACT).normalize(EXACT)
+    return found.quantize(price, context=EXACT) if _places(found) < _places(price) else found
+
+
+def _places(number: Decimal) -> int:
+    return -int(number.as_tuple().exponent)
 
 
 def _scaled(steps: Steps | None, percent: Decimal) -> Steps | None:

@@ -117,7 +117,7 @@ class _Publication:
         seen: set[str] = set()
         for at in instants:
             for model in models_of([version], self.catalog.models):
-                for vendor in self._vendors(model):
+                for vendor in self.catalog.vendors_of(model) or ("",):
                     for when in conditions_of(books, model):
                         old, new = (agreed(each, model, at, when, vendor) for each in (was, will_be))
                         for change in _prices_changed(model, when, old, new):
@@ -126,13 +126,6 @@ class _Publication:
                                 yield change
             if not version.buys_from:
                 yield from self._by_period(was, will_be, at, seen)
-
-    def _vendors(self, model: str) -> list[str]:
-        """Those who serve it: a price may stand on theirs."""
-        found = self.catalog.models.get(model)
-        upstreams = {upstream for upstream, _ in found.routes} if found else set()
-        known = self.catalog.upstreams
-        return sorted({known[each].vendor for each in upstreams if each in known}) or [""]
 
     def _by_period(self, was: Agreement, will_be: Agreement, at: Instant, seen: set[str]) -> Iterator[_Change]:
         old, new = (everything(each.book, at) for each in (was, will_be))

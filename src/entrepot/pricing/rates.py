@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil, lcm
+from typing import Protocol
 
 from entrepot.catalog.prices import REQUEST
 from entrepot.kernel.buckets import BUCKETS, INHERITS, Quantities
 from entrepot.kernel.money import scale_of
-from entrepot.pricing.book import PriceInForce
 from entrepot.pricing.charge import UNPRICED, Rates
 
 #: Rates travel as 64-bit integers: a denominator that would need more is cut, and the rates over it are rounded up, so
@@ -16,7 +16,16 @@ _DENOMINATOR_MOST = 10**12
 _RATE_MOST = 1 << 62
 
 
-def rates(prices: Mapping[str, PriceInForce], currency: str) -> Rates:
+class Exact(Protocol):
+    """A price of a book, or of an agreement."""
+
+    @property
+    def exact(self) -> Fraction:
+        """Currency units for one."""
+        ...
+
+
+def rates(prices: Mapping[str, Exact], currency: str) -> Rates:
     """Integer rates over the smallest common denominator, in ledger units of the currency per token and per request.
 
     A bucket without a price takes the rate of the one it is a part of (`buckets.INHERITS`), else it is unpriced; a
@@ -26,7 +35,7 @@ def rates(prices: Mapping[str, PriceInForce], currency: str) -> Rates:
     return found
 
 
-def rates_together(several: Sequence[Mapping[str, PriceInForce]], currency: str) -> list[Rates]:
+def rates_together(several: Sequence[Mapping[str, Exact]], currency: str) -> list[Rates]:
     """As `rates`, for the prices of several conditions over one denominator, so that they can be compared."""
     exact = [_exact_rates(prices, currency) for prices in several]
     numbers = [each for row in exact for each in row if each is not None]
@@ -38,7 +47,7 @@ def rates_together(several: Sequence[Mapping[str, PriceInForce]], currency: str)
     return [Rates(den, _eight(row[:-1]), max(row[-1], 0)) for row in whole]
 
 
-def _exact_rates(prices: Mapping[str, PriceInForce], currency: str) -> list[Fraction | None]:
+def _exact_rates(prices: Mapping[str, Exact], currency: str) -> list[Fraction | None]:
     """Of each bucket, then of a request."""
     scale = 10 ** scale_of(currency)
     names = (*BUCKETS, REQUEST)

@@ -1,5 +1,6 @@
 """Entries of the snapshot's tables: small structs, on disk as msgpack arrays. Fields are only ever appended."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -57,7 +58,7 @@ class CustomerEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     id: str
     state: Literal["active", "suspended"]
-    book: str  # list book that prices its calls
+    book: str  # its price list: a book, or what its contract makes of one
     balance: str  # id of the balance its calls draw on
     currency: str
     open: bool  # no declared deployments: every priced model is one, under the model's name
@@ -130,6 +131,7 @@ class Variant(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     zone: str
     over: int  # a request with more input tokens than this, 0: any
     rates: Quantities
+    request: int = 0  # for a call that has used anything
 
 
 class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -141,6 +143,7 @@ class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     den: int
     rates: Quantities  # without any condition
     variants: tuple[Variant, ...] = ()  # every combination that the book tells apart, if it tells any
+    request: int = 0
 
     def sells(self, operations: tuple[str, ...]) -> bool:
         """Whether it has the prices that at least one of the operations needs: embeddings have no output."""
@@ -148,18 +151,29 @@ class PriceVersion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class PriceEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Table `price`, by "book/model": versions in force and to come, oldest first."""
+    """Table `price`, by "list/model": versions in force and to come, oldest first. `by_vendor` has those of further
+    vendors where prices are on the vendor's own."""
 
     versions: tuple[PriceVersion, ...]
+    by_vendor: dict[str, tuple[PriceVersion, ...]] = {}
+
+    def of(self, vendor: str) -> tuple[PriceVersion, ...]:
+        """The versions for calls that this vendor serves."""
+        return self.by_vendor.get(vendor, self.versions)
 
     def at(self, moment: Instant) -> PriceVersion | None:
         """The version in force at `moment`; None before the first."""
-        found = None
-        for version in self.versions:
-            if version.valid_from > moment:
-                break
-            found = version
-        return found
+        return version_at(self.versions, moment)
+
+
+def version_at(versions: Sequence[PriceVersion], moment: Instant) -> PriceVersion | None:
+    """Of versions, oldest first, the one in force."""
+    found = None
+    for version in versions:
+        if version.valid_from > moment:
+            break
+        found = version
+    return found
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {

@@ -15,6 +15,7 @@ from entrepot.snapshot.entries import (
     ModelEntry,
     PriceEntry,
     UpstreamEntry,
+    version_at,
 )
 from entrepot.snapshot.files import Base, Changes, SnapshotBroken, apply_changes, listing, open_latest, read_delta
 
@@ -119,9 +120,11 @@ class Snapshot:
         entry = self.prices(book, model.id)
         if entry is None:
             return False
-        version = entry.at(at) if at is not None else None
-        versions = entry.versions if at is None else () if version is None else (version,)
-        return any(each.sells(model.operations) for each in versions)
+        lists = (entry.versions, *entry.by_vendor.values())
+        if at is None:
+            return any(each.sells(model.operations) for versions in lists for each in versions)
+        in_force = (version_at(versions, at) for versions in lists)
+        return any(each is not None and each.sells(model.operations) for each in in_force)
 
     def _find(self, table: str, key: str, _entry: type[_Entry]) -> _Entry | None:
         cached = self._cache.get((table, key), _UNSEEN)

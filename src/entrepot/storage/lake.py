@@ -40,6 +40,7 @@ _TERMS = {
     "upstream": "VARCHAR", "vendor": "VARCHAR", "zone": "VARCHAR", "balance": "VARCHAR", "currency": "VARCHAR",
     "price_version": "VARCHAR", "den": _MONEY, "rates": "VARCHAR", "cost_version": "VARCHAR",
     "cost_currency": "VARCHAR", "cost_den": _MONEY, "cost_rates": "VARCHAR", "bracket": "VARCHAR",
+    "request_rate": "BIGINT", "cost_request_rate": "BIGINT",
     "budgets": "VARCHAR", "watched": "VARCHAR",  # ids with commas between
 }  # fmt: skip
 _BILLED = tuple(f"billed_{name}" for name in BUCKETS)

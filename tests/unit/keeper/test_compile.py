@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.catalog.prices import BookVersion, PriceRow
-from entrepot.keeper.compile import AHEAD, BEHIND, price_entry
+from entrepot.keeper.prices import AHEAD, BEHIND, price_entry
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import HOUR
 from entrepot.pricing import book as books

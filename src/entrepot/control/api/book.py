@@ -2,12 +2,16 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from entrepot.catalog.prices import BookVersion
+from entrepot.catalog.contents import Catalog, Contract
+from entrepot.catalog.export import row_facts
+from entrepot.catalog.prices import BookVersion, OnCost, When
 from entrepot.catalog.standing import models_of
 from entrepot.catalog.vendor_prices import propose, read_data
 from entrepot.control import effect
@@ -15,8 +19,8 @@ from entrepot.control.house import House, house
 from entrepot.control.problem import Mistaken, NotFound
 from entrepot.keeper.state import standing
 from entrepot.kernel.instants import Instant, show
-from entrepot.pricing.book import conditions_of, prices_at
-from entrepot.pricing.tables import read_versions
+from entrepot.pricing.book import conditions_of
+from entrepot.pricing.offered import offered, shown
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["book"])
@@ -26,30 +30,30 @@ router = APIRouter(tags=["book"])
 def list_books(where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """Every book with its versions."""
     with read(where.engine) as connection:
-        versions = read_versions(connection)
+        catalog = standing(connection)
     now = where.now()
-    names = sorted({each.book for each in versions})
-    return {"books": [_head([each for each in versions if each.book == name], now) for name in names]}
+    names = sorted({each.book for each in catalog.versions})
+    return {"books": [_head(catalog, name, now) for name in names]}
 
 
 @router.get("/books/{book}", name="book.show")
 def show_book(book: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
-    """One book: the prices in force now, and every version as published."""
+    """One book: the prices in force now, and every version as published. Prices on a vendor's are those of the vendor
+    that the model's first route leads to."""
     with read(where.engine) as connection:
-        versions = [each for each in read_versions(connection) if each.book == book]
+        catalog = standing(connection)
+    versions = catalog.book(book)
     if not versions:
         raise NotFound(f"there is no book {book!r}; entrepot book list shows them")
     now = where.now()
     in_force = [
-        {
-            "model": model, "bucket": bucket, "when": str(when), "price": f"{p.price:f}",
-            "per": p.per, "version": p.version,
-        }
-        for model in models_of(versions)
-        for when in conditions_of(versions, model)
-        for bucket, p in prices_at(versions, model, now, when).items()
-    ]  # fmt: skip
-    return {**_head(versions, now), "in_force": in_force, "published": [_published(each) for each in versions]}
+        {"model": model, "when": str(when), **price}
+        for model in models_of(versions, catalog.models)
+        for when in _conditions(catalog, versions, model)
+        for price in shown(offered(catalog, Contract(book=book), model, now, when))
+    ]
+    published = [_published(each) for each in versions]
+    return {**_head(catalog, book, now), "in_force": in_force, "published": published}
 
 
 class Preview(BaseModel):
@@ -106,14 +110,22 @@ def _import(where: House, body: Import) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _head(versions: list[BookVersion], now: Instant) -> dict[str, Any]:
+def _conditions(catalog: Catalog, versions: Sequence[BookVersion], model: str) -> list[When]:
+    """Those that the book tells apart, and where a price is on the vendor's those of the vendor's book."""
+    on_cost = any(isinstance(said, OnCost) for each in versions for _, said in each.of(model))
+    vendors = catalog.vendors_of(model)[:1] if on_cost else ()
+    return conditions_of([*versions, *(each for each in catalog.versions if each.buys_from in vendors)], model)
+
+
+def _head(catalog: Catalog, book: str, now: Instant) -> dict[str, Any]:
+    versions = catalog.book(book)
     last = versions[-1]
     return {
         "book": last.book,
         "buys_from": last.buys_from,
         "currency": last.currency,
         "versions": len(versions),
-        "models": models_of(versions),
+        "models": models_of(versions, catalog.models),
         "to_come": [show(each.valid_from) for each in versions if each.valid_from > now],
     }
 
@@ -124,13 +136,16 @@ def _published(version: BookVersion) -> dict[str, Any]:
         "valid_from": show(version.valid_from),
         "published_at": show(version.published_at),
         "prices": [
-            {
-                "model": row.model,
-                "per": row.per,
-                "when": str(row.when),
-                **{bucket: f"{price:f}" for bucket, price in row.prices.items()},
-                **({} if row.percent is None else {"percent_of_matching_standard": f"{row.percent:f}"}),
-            }
+            {"model": row.model, "per": row.per, "when": str(row.when), **_digits(row_facts(row))}
             for row in version.rows
         ],
     }
+
+
+def _digits(value: Any) -> Any:
+    """Decimals as texts, in lists and tables too."""
+    if isinstance(value, dict):
+        return {name: _digits(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_digits(each) for each in value]
+    return f"{value:f}" if isinstance(value, Decimal) else value

@@ -11,7 +11,7 @@ from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
 from entrepot.keeper.state import standing
 from entrepot.kernel.instants import show
-from entrepot.pricing.book import not_for_sale, prices_at
+from entrepot.pricing.offered import offered, shown, why_not_for_sale
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["deployment"])
@@ -29,12 +29,13 @@ def list_deployments(
     rows = []
     for each in catalog.customers.values():
         if customer in ("", each.id):
-            book = catalog.book(each.contract(now).book)
+            contract = each.contract(now)
             declared = [(d.project, d.name, d.model, d.output_max) for d in each.deployments]
             if not declared:
-                declared = [("*", model, model, 0) for model in models_of(book) if model in catalog.models]
+                book = models_of(catalog.book(contract.book), catalog.models)
+                declared = [("*", model, model, 0) for model in book if model in catalog.models]
             for project, name, model, cap in declared:
-                missing = not_for_sale(prices_at(book, model, now), now, catalog.models[model].operations)
+                missing = why_not_for_sale(catalog, contract, model, now)
                 rows.append(_row(each.id, project, name, model, cap or catalog.models[model].output_max, missing))
     return {"deployments": rows}
 
@@ -57,8 +58,9 @@ def show_deployment(
         raise NotFound(f"{customer} has no deployment {name!r} in project {project!r}")
     model = catalog.models[found.model]
     version, _ = version_in_use(model.versions, model.default, found.version, found.upgrade, now)
-    prices = prices_at(catalog.book(owner.contract(now).book), model.id, now)
-    missing = not_for_sale(prices, now, model.operations)
+    contract = owner.contract(now)
+    prices = offered(catalog, contract, model.id, now)
+    missing = why_not_for_sale(catalog, contract, model.id, now)
     if not version.serves(now):
         missing = f"{model.id} {version.name} is retired".replace("  ", " ")
     return {
@@ -67,7 +69,7 @@ def show_deployment(
         "lifecycle": version.lifecycle, "retires_at": show(version.retires_at) if version.retires_at else None,
         "replaced_by": version.replaced_by, "operations": list(model.operations), "context": model.context,
         "routes": [{"upstream": upstream, "vendor_model": named} for upstream, named in version.routes],
-        "prices": [{"bucket": bucket, "price": f"{each.price:f}", "per": each.per} for bucket, each in prices.items()],
+        "prices": shown(prices),
         "currency": next((each.currency for each in catalog.book(owner.contract(now).book)), ""),
         "limits": {field: getattr(found.rates, field) for field in found.rates.__struct_fields__},
     }  # fmt: skip

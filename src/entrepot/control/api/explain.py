@@ -56,7 +56,7 @@ def _recorded(where: House, request: str) -> dict[str, Any] | None:
     if facts is not None:
         since = _valid_from(where)
         for attempt in facts["attempts"]:
-            attempt["valid_from"] = since.get(attempt["price_version"])
+            attempt["valid_from"] = since.get(attempt["price_version"].split("+")[0])
     return facts
 
 

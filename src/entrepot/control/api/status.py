@@ -9,17 +9,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 import entrepot
-from entrepot.catalog.tables import read_models
 from entrepot.control import needs
 from entrepot.control.amount import exact
 from entrepot.control.house import House, house
 from entrepot.journal.files import RealDisk, segments, streams
+from entrepot.keeper.state import standing
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, SECOND, day_of, show
 from entrepot.ledger.tables import all_balances, all_funds
 from entrepot.limits import event_tables
 from entrepot.metering import tables as metering
-from entrepot.pricing.tables import read_versions
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["status"])
@@ -72,7 +71,7 @@ def _database(where: House) -> dict[str, Any]:
 
 def _kept(connection: Connection, where: House) -> dict[str, Any]:
     last, funds = metering.last_ended(connection), all_funds(connection)
-    models = read_models(connection)
+    catalog = standing(connection)
     counts = metering.state_counts(connection, day_of(where.now()))
     return {
         "last_ended": show(last) if last else None,
@@ -95,8 +94,8 @@ def _kept(connection: Connection, where: House) -> dict[str, Any]:
             }
             for row in event_tables.backlog(connection)
         ],
-        "missing_prices": needs.missing_prices(read_versions(connection), models, where.now()),
-        "retiring": needs.retiring(models, where.now()),
+        "missing_prices": needs.missing_prices(catalog, where.now()),
+        "retiring": needs.retiring(catalog.models, where.now()),
     }
 
 
