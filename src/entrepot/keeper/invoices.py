@@ -33,6 +33,7 @@ from entrepot.catalog import parties
 from entrepot.keeper import burning, state
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
 from entrepot.keeper.changing import changing
+from entrepot.keeper.corrections import came_since
 from entrepot.keeper.money import customer_of
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, parse, show, to_datetime
@@ -161,18 +162,25 @@ def _ready(connection: Connection, found: Draft, now: Instant, *, early: bool) -
         reasons = [each for each in blocked(inputs, now) if not (early and "--early" in each)]
         if reasons:
             raise InvoiceNotReady(f"{found.id} cannot be issued: {'; '.join(reasons)}")
+        newer = came_since(connection, found.customer, parse(inputs.rated.until), found.made_at)
+        if newer:
+            raise _drafted_before(found, newer)
         again: Inputs = _inputs(connection, inputs.rated, inputs.document_rate)
         if inputs.burned is not None and isinstance(again, UsageInputs) and again.burned is not None:
             inputs = replace(inputs, burned=replace(inputs.burned, advances=again.burned.advances))
     else:
         again = _advance_inputs(connection, inputs.purchase)
     if again != inputs:
-        named = [name for name in inputs.__struct_fields__ if getattr(again, name) != getattr(inputs, name)]
-        raise InvoiceNotReady(
-            f"{found.id} was drafted at {show(found.made_at)[:19]}Z, and since then {' and '.join(named)} changed: "
-            f"draft it again (entrepot invoice draft --month {found.month} --customer {found.customer}), then issue it"
-        )
+        changed = [name for name in inputs.__struct_fields__ if getattr(again, name) != getattr(inputs, name)]
+        raise _drafted_before(found, changed)
     return inputs
+
+
+def _drafted_before(found: Draft, changed: list[str]) -> InvoiceNotReady:
+    return InvoiceNotReady(
+        f"{found.id} was drafted at {show(found.made_at)[:19]}Z, and since then {' and '.join(changed)} changed: "
+        f"draft it again (entrepot invoice draft --month {found.month} --customer {found.customer}), then issue it"
+    )
 
 
 def _inputs(connection: Connection, rated: Rated, rate: DocumentRate | None) -> UsageInputs:

@@ -18,6 +18,7 @@ from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.customers.tables import read_contracts
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import segments, stream_directory
+from entrepot.keeper.corrections import corrected, own_inputs
 from entrepot.keeper.lake import entries_of, name_of
 from entrepot.keeper.sealed import (
     RERATINGS,
@@ -208,15 +209,26 @@ def rated(
     engine: Engine, folder: Folder, customer: str, name: str, *,
     sealed: Mapping[str, str] | None = None, proposed: Sequence[Rerating] = (),
 ) -> Rated:  # fmt: skip
-    """One customer's month. With `sealed`, the inputs of a bill by name: of exactly those, as the bill was made. With
-    `proposed`: as it would be if these re-ratings were approved."""
-    [found] = Month(engine, folder, name, customer, sealed=sealed, proposed=proposed).rated()
-    return found
+    """One customer's month, with what of its earlier ones was billed otherwise than it is right now. With `sealed`, the
+    inputs of a bill by name: of exactly those, as the bill was made. With `proposed`: as it would be if these
+    re-ratings were approved."""
+
+    def again(month: str, inputs: Mapping[str, str] | None) -> Rated:
+        [right] = Month(engine, folder, month, customer, sealed=inputs, proposed=proposed).rated()
+        return right
+
+    return corrected(engine, again(name, own_inputs(sealed)), again, sealed)
 
 
 def rated_all(engine: Engine, folder: Folder, name: str) -> Iterator[Rated]:
-    """Everybody's month, from one look at the lake."""
-    return Month(engine, folder, name).rated()
+    """Everybody's month, from one look at the lake, and of each the corrections of earlier ones."""
+    for found in Month(engine, folder, name).rated():
+
+        def again(month: str, inputs: Mapping[str, str] | None, customer: str = found.customer) -> Rated:
+            [right] = Month(engine, folder, month, customer, sealed=inputs).rated()
+            return right
+
+        yield corrected(engine, found, again)
 
 
 def compare(ours: Mapping[StretchKey, StretchSums], theirs: Mapping[StretchKey, StretchSums]) -> None:
@@ -242,8 +254,8 @@ def main(argv: Sequence[str]) -> int:
     folder = Folder(Path(argv[1]))
     engine = open_database(folder.database)
     try:
-        months = [Month(engine, folder, argv[2], each) for each in argv[3:]] or [Month(engine, folder, argv[2])]
-        for found in (each for one in months for each in one.rated()):
+        named = (rated(engine, folder, each, argv[2]) for each in argv[3:])
+        for found in named if argv[3:] else rated_all(engine, folder, argv[2]):
             sys.stdout.buffer.write(to_bytes(found) + b"\n")
     except EntrepotError as error:
         sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}) + b"\n")

@@ -90,5 +90,13 @@ def reratings(conn: Connection, customer: str) -> tuple[Rerating, ...]:
     return tuple(Rerating(row.version, row.starts_at, row.ends_at) for row in conn.execute(query))
 
 
+def decided_since(conn: Connection, customer: str, since: Instant) -> bool:
+    """Whether anything was approved for a customer after this instant."""
+    return any(
+        conn.execute(select(table.c.at).where(table.c.customer == customer, table.c.at > since).limit(1)).first()
+        for table in (carried_table, rerating_table)
+    )
+
+
 def _said(approved_by: str, reason: str) -> str:
     return f"{approved_by}: {reason}"

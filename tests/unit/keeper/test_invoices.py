@@ -119,12 +119,11 @@ def test_usage_without_a_price_blocks_issuing_and_says_what_to_do(desk: Desk) ->
 
 
 def test_a_month_that_is_not_over_is_issued_early_only_by_name(desk: Desk) -> None:
-    rated = desk.use("kontor", USAGE)
-    desk.now = at("2026-11-22T12:00:00Z")
-    assert "2026-11 is not over" in desk.draft(rated)["blocked"][0]
-    with pytest.raises(InvoiceNotReady, match="issue it on 2026-12-01 or later"):
-        desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
-    assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor", early=True)["number"] == "R-2026-00001"
+    rated = desk.use("kontor", USAGE, month="2026-12")
+    assert "2026-12 is not over" in desk.draft(rated)["blocked"][0]
+    with pytest.raises(InvoiceNotReady, match="issue it on 2027-01-01 or later"):
+        desk.do("invoice.issue", draft="kontor:2026-12", customer="kontor")
+    assert desk.do("invoice.issue", draft="kontor:2026-12", customer="kontor", early=True)["number"] == "R-2026-00001"
 
 
 def test_a_draft_of_older_facts_is_not_issued(desk: Desk) -> None:

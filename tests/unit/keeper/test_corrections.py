@@ -1,0 +1,152 @@
+"""What came after a month was billed stands on the next bill, once: late usage, first prices, re-ratings."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from endings import AT
+from entrepot.billing.tables import billed
+from entrepot.keeper.commands import execute
+from entrepot.keeper.first_start import make_secrets
+from entrepot.keeper.invoices import InvoiceNotReady
+from entrepot.kernel.instants import DAY, parse
+from entrepot.ledger.check import check_ledger
+from entrepot.pricing.tables import publish_version
+from entrepot.rating.line import Rated, RatedLine, to_bytes
+from entrepot.storage.database import read, write
+from rated_house import CALLS, House, version
+
+PARTIES = """\
+format = 1
+[operator]
+name = "Harbour AI Ltd"
+address = { street = "1 Quay Street", postcode = "20457", city = "Hamburg", country = "DE" }
+tax = { vat_id = "DE123456788" }
+[customer.demo]
+about = { name = "Demo GmbH", vat_id = "DE812345673" }
+address = { street = "Am Wall 1", postcode = "28195", city = "Bremen", country = "DE" }
+contract = { id = "demo-1", book = "list" }
+pays = { by = "invoice", credit_limit = 1_000.00 }
+[customer.acme]
+contract = { id = "acme-1", book = "list" }
+pays = { by = "invoice", credit_limit = 1_000.00 }
+"""
+DECEMBER_1 = (parse("2026-12-01T00:00:00Z") - AT) // (3600 * 10**6) + 1  # hours after AT
+PRICE = Decimal("0.90")
+THEN = parse("2026-12-03T09:00:00Z")
+
+
+class Desk(House):
+    """A house that bills."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        make_secrets(self.folder)
+        self.now = AT
+        self.do("apply", text=PARTIES)
+
+    def do(self, command: str, /, **args: object) -> dict[str, Any]:
+        return dict(execute(self.engine, self.folder, command, args, self.now))
+
+    def draft(self, month: str) -> dict[str, Any]:
+        text = to_bytes(self.rated(month=month)).decode()
+        return self.do("invoice.draft", customer="demo", month=month, rated=text)
+
+    def issue(self, month: str) -> dict[str, Any]:
+        self.draft(month)
+        return self.do("invoice.issue", draft=f"demo:{month}", customer="demo")
+
+    def bill(self, month: str) -> list[RatedLine]:
+        """What is billed for a month, on whichever invoice."""
+        with read(self.engine) as connection:
+            assert check_ledger(connection).differences == []
+            return [msgspec.json.decode(each.rated, type=RatedLine) for each in billed(connection, "demo", month)]
+
+    def rerate(self, version: str, id: str = "RR-1") -> None:
+        self.do("invoice.rerate", customer="demo", version=version, until="2026-11-30T00:00:00Z", by="maria", id=id,
+                reason="a slip of the pen", **{"from": "2026-11-01T00:00:00Z"})  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """November is billed, and in December something was used."""
+    desk = Desk(tmp_path / "data")
+    desk.serve(CALLS)
+    desk.ingest()
+    desk.now = THEN
+    desk.issue("2026-11")
+    desk.now += DAY
+    desk.serve([("demo", DECEMBER_1, 5000, 700)])
+    desk.ingest()
+    return desk
+
+
+def corrections(found: Rated) -> list[RatedLine]:
+    return [line for line in found.lines if line.kind == "correction"]
+
+
+def minor(lines: list[RatedLine]) -> int:
+    return sum(line.net_minor("USD") for line in lines)
+
+
+def test_where_nothing_came_since_there_is_nothing_to_correct(desk: Desk) -> None:
+    assert corrections(desk.rated(month="2026-12")) == []
+
+
+def test_late_usage_of_a_billed_month_stands_on_the_next_bill_and_only_once(desk: Desk) -> None:
+    desk.serve([("demo", 5, 3_000_000, 0)])
+    desk.ingest()
+    found = desk.rated(month="2026-12")
+    (line,) = corrections(found)
+    assert (line.month, line.meter, line.quantity) == ("2026-11", "input", 3_000_000)
+    desk.now = parse("2027-01-03T09:00:00Z")
+    desk.issue("2026-12")
+    right = desk.rated(month="2026-11")
+    assert minor(desk.bill("2026-11")) == minor(list(right.lines))
+    desk.now += DAY
+    assert corrections(desk.rated(month="2027-01")) == []
+
+
+def test_a_rerating_is_a_delta_of_two_signs_on_the_next_bill(desk: Desk) -> None:
+    before = desk.bill("2026-11")
+    with write(desk.engine) as conn:
+        later = publish_version(conn, version(AT + 300 * DAY, output=PRICE), desk.now)
+    desk.rerate(later.id)
+    found = desk.rated(month="2026-12")
+    changed = corrections(found)
+    assert {line.meter for line in changed} == {"output", "reasoning"} & {line.meter for line in before}
+    assert {line.quantity > 0 for line in changed} == {True, False}, "taken back at the old price, billed at the new"
+    assert sum(line.quantity for line in changed) == 0
+    desk.now = parse("2027-01-03T09:00:00Z")
+    desk.issue("2026-12")
+    assert minor(desk.bill("2026-11")) == minor(list(desk.rated(month="2026-11").lines))
+    assert minor(desk.bill("2026-11")) > minor(before)
+    desk.now += DAY
+    assert corrections(desk.rated(month="2027-01")) == []
+
+
+def test_a_bill_with_corrections_is_made_again_of_its_inputs(desk: Desk) -> None:
+    desk.serve([("demo", 5, 3_000_000, 0)])
+    desk.ingest()
+    first = desk.rated(month="2026-12")
+    assert any(name.startswith("2026-11: billed R-") for name, _ in first.inputs)
+    desk.now = parse("2027-01-03T09:00:00Z")
+    desk.issue("2026-12")
+    with write(desk.engine) as conn:
+        publish_version(conn, version(AT + 300 * DAY, output=PRICE), desk.now)
+    desk.rerate("list/2")
+    desk.serve([("demo", 6, 9_000_000, 0)])
+    desk.ingest()
+    assert to_bytes(desk.rated(month="2026-12", sealed=dict(first.inputs))) == to_bytes(first)
+
+
+def test_a_draft_of_before_a_decision_is_not_issued(desk: Desk) -> None:
+    desk.now = parse("2027-01-03T09:00:00Z")
+    desk.draft("2026-12")
+    desk.now += DAY
+    desk.rerate("list/1")
+    with pytest.raises(InvoiceNotReady, match="since then decisions changed: draft it again"):
+        desk.do("invoice.issue", draft="demo:2026-12", customer="demo")
