@@ -10,6 +10,7 @@ import msgspec
 from entrepot.gateway import problem
 from entrepot.gateway.admit import Need, admit
 from entrepot.gateway.attempt import Attempt
+from entrepot.gateway.caller import caller_of, credential
 from entrepot.gateway.clients import Server
 from entrepot.gateway.count import Counter
 from entrepot.gateway.desk import Desk, Offer
@@ -34,7 +35,7 @@ from entrepot.kernel.buckets import NOTHING
 from entrepot.kernel.ids import RequestIds
 from entrepot.limits.message import Granted
 from entrepot.metering.record import Tally, to_bytes
-from entrepot.snapshot import CustomerEntry, KeyEntry, UpstreamEntry
+from entrepot.snapshot import KeyEntry, UpstreamEntry
 from entrepot.upstream.client import Pool
 from entrepot.wire.builtin import check_builtin
 from entrepot.wire.http1 import RequestHead
@@ -42,7 +43,6 @@ from entrepot.wire.openai import BadField, Call, read_call
 
 DRAINING_LIMIT = 1_000  # answers read to their end for clients that have gone
 INFLATED_LIMIT = 16 * 1024 * 1024
-_CREDENTIALS = (b"api-key", b"x-api-key")  # beside the Authorization header
 Append = Callable[[bytes, Callable[[], None] | None], int]
 
 
@@ -68,7 +68,7 @@ class Gateway:
         self.loop = loop
         self.desk = desk
         self.rates = desk.rates
-        self.overload = Overload(time.monotonic, time.thread_time, loop.call_soon, lambda: self.calls)
+        self.overload = Overload(time.monotonic, time.thread_time, loop.call_soon)
         self.leases = leases
         self.slot, self.epoch = stream
         self.append = append
@@ -95,9 +95,9 @@ class Gateway:
         return self._room(len(self.open))
 
     def under_way(self) -> bool:
-        """Whether a call is not at its end: one without its durable ending, or one that waits for a share or for money
-        and may begin any moment."""
-        waiting = self.leases.waiting or (self.rates is not None and self.rates.waiting)
+        """Whether a call is not at its end: one without its durable ending, or one that waits for its turn, for a share
+        or for money and may begin any moment."""
+        waiting = self.overload.waiting or self.leases.waiting or (self.rates is not None and self.rates.waiting)
         return bool(self.open or self.ending or waiting)
 
     # the server's questions
@@ -112,20 +112,9 @@ class Gateway:
         if route.public:
             return None
         headers = head.headers
-        sent = {value for name in _CREDENTIALS if (value := headers.get(name)) is not None}
-        bearer = headers.get(b"authorization")
-        if bearer is not None:
-            if bearer[:7].lower() != b"bearer ":
-                return problem.bad_key("The Authorization header has to read: Bearer YOUR_API_KEY.")
-            sent.add(bearer[7:].strip())
-        if not sent:
-            return problem.bad_key(
-                "No API key came with this request. Send it as 'Authorization: Bearer YOUR_API_KEY' or as 'api-key'.",
-                code="missing_api_key",
-            )
-        if len(sent) > 1:
-            return problem.bad_request("Two different credentials came with this request: send one.", status=400)
-        presented = sent.pop()
+        presented = credential(headers)
+        if isinstance(presented, Problem):
+            return presented
         found = self.desk.authenticate(presented, self.now())
         if isinstance(found, Problem):
             return found
@@ -190,14 +179,32 @@ class Gateway:
     # the operations
 
     def _call(self, connection: Connection, route: Route, body: bytes) -> None:
+        if self.overload.at_once():
+            self._start(connection, route, body)
+            return
+        key, customer = caller_of(connection)
+        generation = self.desk.generation
+
+        def start() -> None:
+            connection.answering = None
+            trouble = self.desk.turned_away(key, customer) if self.desk.generation != generation else None
+            if trouble is not None:
+                self._refuse_counted(connection, route, trouble, self.request_id())
+            else:
+                self._start(connection, route, body)
+
+        place = self.overload.queue(customer.id, lambda: connection.guard(start))
+        if place is not None:
+            connection.answering = place
+            return
+        self._count_refusal(key.id, "overloaded")  # no more is kept of it: it has to cost little
+        connection.refuse(_OVERLOADED, route.dialect, self.request_id())
+        rest(self.loop, connection)
+
+    def _start(self, connection: Connection, route: Route, body: bytes) -> None:
         now = self.now()
         request_id = self.request_id(now)
-        key, customer = _caller(connection)
-        if not self.overload.admits(customer.id):
-            self._count_refusal(key.id, "overloaded")  # no more is kept of it: it has to cost little
-            connection.refuse(_OVERLOADED, route.dialect, request_id)
-            rest(self.loop, connection)
-            return
+        key, customer = caller_of(connection)
         try:
             call = read_call(route.operation, body, model_required=not route.deployment)
         except BadField as bad:
@@ -281,7 +288,7 @@ class Gateway:
 
     def _models(self, connection: Connection, route: Route) -> None:
         """The list, or the one that the path names."""
-        key, _ = _caller(connection)
+        key, _ = caller_of(connection)
         request_id = self.request_id()
         name, now = route.deployment, self.now()
         answer = one_model(self.desk, key, name, now) if name else usable_models(self.desk, key, now)
@@ -303,7 +310,7 @@ class Gateway:
         self._refuse(connection, route, trouble, request_id, model)
 
     def _count_refused(self, connection: Connection) -> None:
-        allowance = self.desk.allowance(*_caller(connection))
+        allowance = self.desk.allowance(*caller_of(connection))
         if allowance is not None and self.rates is not None:
             self.rates.count_refused(allowance, self.rates.clock())
 
@@ -386,11 +393,3 @@ class Gateway:
             "draining": self.server.draining,
             **self.refusals.summary(),
         }
-
-
-def _caller(connection: Connection) -> tuple[KeyEntry, CustomerEntry]:
-    """Who `allow` found behind the credential; every route that is not public has one."""
-    caller = connection.caller
-    if not isinstance(caller, tuple):
-        raise TypeError("a route was handled before its caller was known")
-    return caller

@@ -1,35 +1,32 @@
 """When does this worker refuse calls because it has too much to do, and whose?
 
-The one queue that refusing shortens is that of the event loop: requests that lie in socket buffers while callbacks of
-others run. How long a request lay there is measured: the loop looks at its sockets, then works off all that it found,
-then looks again; from the first request of such a turn to this one is what this one has waited since the look, and
-before it, on the mean, as long again. The time is that of the thread, not of the wall: 20 ms are 20 ms of our own work.
-What others on the machine take does not get less by refusing, and neither does the wait for the journal's disk.
-(uvloop's own clock is of no use here: it is brought up to date at each question.)
+A turn of the loop starts calls for 3 ms of its own work; what else has come waits in a queue for the next turn. So
+nothing, reading and refusing included, ever waits long for the processor, and how long calls wait is what this queue
+says. It has a line for each customer and takes from them in turn: who asks for little is not kept waiting by a flood.
 
-Above 20 ms on the mean the calls let in are cut down until the wait is short again, and each customer gets its
-fair share of them: what others do not need goes to who needs more, so who asks for little is not refused at all.
+Above 20 ms on the mean, for half a second, calls are refused: whose line is longer than its share of what can be
+started in 20 ms. What others do not need goes to who needs more, and the queue is never empty, so nothing is lost by
+refusing. The time is that of the thread, not of the wall: 20 ms are 20 ms of our own work. What others on the machine
+take does not get less by refusing, and neither does the wait for the journal's disk.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from entrepot.gateway.server import Connection
 
-TOO_LONG_S: Final = 0.020  # mean wait above which calls are refused
-SHORT_S: Final = 0.005  # and below which more are let in again
-_TURN_S: Final = 0.020  # shares are dealt anew so often
+TOO_LONG_S: Final = 0.020  # mean wait above which calls are refused, and to which it is held then
+SHORT_S: Final = 0.005  # mean wait below which it is over
+SLICE_S: Final = 0.003  # of one turn of the loop, for starting calls
 _JUDGED_S: Final = 0.100  # the mean is over this long
 _FEWEST: Final = 20  # requests in it: below there is no queue, only a slow machine
 _SUSTAINED: Final = 5  # judgements in a row: a burst that is over before is served
-_SMOOTHED_S: Final = 0.5
-_LULL_S: Final = 2.0  # nobody came for so long: what ended meanwhile says nothing
-_FLOOR: Final = 0.95  # of the best of late: where the wait is another's doing (a machine that is short of processors,
-_FORGET: Final = 0.998  # a slow disk) refusing more would not shorten it
+_SHORTEST: Final = 8  # calls that may wait in any case
+WAITING_LIMIT: Final = 10_000
 RETRY_MS: Final = 1_000
-_CUSTOMERS_LIMIT: Final = 10_000
 
 
 def rest(loop: asyncio.AbstractEventLoop, connection: "Connection") -> None:
@@ -46,105 +43,120 @@ def rest(loop: asyncio.AbstractEventLoop, connection: "Connection") -> None:
     loop.call_later(RETRY_MS / 1000, listen)
 
 
+class Place:
+    """A call that waits for its turn; it stands for the call at its client's connection."""
+
+    __slots__ = ("gone", "since", "start")
+
+    def __init__(self, start: Callable[[], None], since: float) -> None:
+        self.start = start
+        self.since = since
+        self.gone = False
+
+    def client_gone(self) -> None:
+        """Nothing has begun, and nothing will."""
+        self.gone = True
+
+    def pause(self) -> None:
+        """Nothing is sent yet."""
+
+    def resume(self) -> None:
+        """Nothing was paused."""
+
+
 class Overload:
-    """The judgement of one worker. `now` and `worked` (of this thread) in seconds; `soon` calls back when the loop has
-    worked off what it found; `done` is how many calls have ended since its start."""
+    """The queue and the judgement of one worker. `now` and `worked` (of this thread) in seconds; `soon` calls back when
+    the loop has worked off what it found."""
 
     def __init__(
-        self, now: Callable[[], float], worked: Callable[[], float], soon: Callable[[Callable[[], None]], object],
-        done: Callable[[], int],
-    ) -> None:  # fmt: skip
+        self, now: Callable[[], float], worked: Callable[[], float], soon: Callable[[Callable[[], None]], object]
+    ) -> None:
         self._now = now
         self._worked = worked
-        self._done = done
-        self._done_before = 0
-        self._pace = self._best = 0.0  # calls ended a second: smoothed, and the best of late
         self._soon = soon
+        self._lines: dict[str, deque[Place]] = {}  # by customer, in the order of their turns; none is empty
+        self.waiting = 0
         self._began = 0.0  # the turn of the loop; 0: it looks
+        self._draining = False
         self.refusing = False
         self.refused = 0
         self.mean_s = 0.0
-        self._judge_at = self._deal_at = 0.0
-        self._count = 0
+        self._longest = float(WAITING_LIMIT)  # the queue that is worked off in 20 ms
+        self._judge_at = self._judged_at_work = 0.0
+        self._count = 0  # started since the last judgement
         self._waited = 0.0
         self._strikes = 0
-        self._each = 0.0  # calls a turn that are let in, while refusing
-        self._level = 0.0  # of one customer
-        self._even = 0.0  # what each would have if all had the same
-        self._given = 0  # in this turn
-        self._asked: dict[str, int] = {}  # in this turn, by customer
-        self._let_in = 0  # since the last judgement
         self._turned_away = 0
 
-    def admits(self, payer: str) -> bool:
-        """A request of this customer is whole: may it go on?"""
-        now = self._now()
+    def at_once(self) -> bool:
+        """A request is whole: may it start now? Otherwise `queue` it."""
         worked = self._worked()
-        if self._began:
-            self._waited += worked - self._began
-        else:
+        if not self._began:
             self._began = worked
-            self._soon(self._looks)
-        self._count += 1
-        if now >= self._judge_at:
-            self._judge(now)
-        if not self.refusing:
-            self._let_in += 1
-            return True
-        if now >= self._deal_at:
-            self._deal(now)
-        asked = self._asked.get(payer, 0) + 1
-        if asked > 1 or len(self._asked) < _CUSTOMERS_LIMIT:
-            self._asked[payer] = asked
-        if asked > self._level or (self._given >= self._each and asked > self._even):
-            self._turned_away += 1
-            self.refused += 1
+            self._soon(self._look)
+        if self._now() >= self._judge_at:
+            self._judge(worked)
+        if self.waiting or worked - self._began >= SLICE_S:
             return False
-        self._given += 1
-        self._let_in += 1
+        self._count += 1
         return True
 
-    def _looks(self) -> None:
+    def queue(self, payer: str, start: Callable[[], None]) -> Place | None:
+        """A place in this customer's line, from which `start` is called; None: refused."""
+        line = self._lines.get(payer)
+        length = len(line) if line is not None else 0
+        if length and length >= max(1.0, self._longest / len(self._lines)):
+            self._turned_away += 1
+            self.refused += 1
+            return None
+        if line is None:
+            line = self._lines[payer] = deque()
+        place = Place(start, self._worked())
+        line.append(place)
+        self.waiting += 1
+        if not self._draining:
+            self._draining = True
+            self._soon(self._start)
+        return place
+
+    def _look(self) -> None:
         self._began = 0.0
 
-    def _judge(self, now: float) -> None:
-        since = now - self._judge_at + _JUDGED_S  # since the last judgement
-        self.mean_s = 2 * self._waited / self._count
-        done = self._done()
-        if since < _LULL_S:
-            self._pace += ((done - self._done_before) / since - self._pace) * min(1.0, since / _SMOOTHED_S)
-        self._best = max(self._pace, self._best * _FORGET)
-        self._done_before = done
+    def _start(self) -> None:
+        """Start those whose turn it is, one of each line after the other."""
+        self._draining = False
+        worked = self._worked()
+        until = worked + SLICE_S
+        while self._lines and worked < until:
+            payer, line = next(iter(self._lines.items()))
+            place = line.popleft()
+            self.waiting -= 1
+            del self._lines[payer]
+            if line:
+                self._lines[payer] = line  # behind the others
+            if not place.gone:
+                self._waited += worked - place.since
+                self._count += 1
+                place.start()
+                worked = self._worked()
+        if self._lines:
+            self._draining = True
+            self._soon(self._start)
+
+    def _judge(self, worked: float) -> None:
+        self.mean_s = self._waited / self._count if self._count else 0.0
         long = self.mean_s > TOO_LONG_S and self._count >= _FEWEST
         self._strikes = self._strikes + 1 if long else 0
+        if self._strikes >= _SUSTAINED:
+            self.refusing = True
+        elif self.refusing and self.mean_s < SHORT_S and not self._turned_away:
+            self.refusing = False
         if not self.refusing:
-            if self._strikes >= _SUSTAINED:
-                self.refusing = True
-                self._each = max(1.0, self._best * _TURN_S)
-                self._deal(now)
-        elif long:
-            self._each = max(1.0, self._each * 0.9, _FLOOR * self._best * _TURN_S)
-        elif self.mean_s < SHORT_S:
-            if not self._turned_away:
-                self.refusing = False
-            self._each *= 1.05
-        self._count = self._let_in = self._turned_away = 0
+            self._longest = float(WAITING_LIMIT)
+        elif worked > self._judged_at_work and self._count:
+            pace = self._count / (worked - self._judged_at_work)
+            self._longest = max(_SHORTEST, pace * TOO_LONG_S)
+        self._count = self._turned_away = 0
         self._waited = 0.0
-        self._judge_at = now + _JUDGED_S
-
-    def _deal(self, now: float) -> None:
-        """The level up to which each customer's calls are let in, by what they asked for in the turn before."""
-        left, asked = self._each, sorted(self._asked.values())
-        level = left
-        for number, one in enumerate(asked):
-            level = left / (len(asked) - number)
-            if one > level:
-                break
-            left -= one
-        else:
-            level = max(level, left)
-        self._level = max(1.0, level)
-        self._even = self._each / max(1, len(asked))
-        self._asked.clear()
-        self._given = 0
-        self._deal_at = now + _TURN_S
+        self._judged_at_work = worked
+        self._judge_at = self._now() + _JUDGED_S

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from entrepot.gateway import problem
 from entrepot.gateway.bodies import BODIES_SHARE
@@ -251,12 +252,17 @@ class Connection(asyncio.Protocol):
             if trouble is not None:
                 self._refuse_early(trouble)
                 return
+        self.guard(lambda: app.handle(self, route, head, body))
+
+    def guard(self, work: Callable[[], None]) -> None:
+        """The request boundary: a fault of ours is one call's 500, and is logged."""
         try:
-            app.handle(self, route, head, body)
-        except Exception:  # noqa: BLE001 the request boundary: a fault of ours is one call's 500, and is logged
+            work()
+        except Exception:  # noqa: BLE001 - that is what it is for
             _log.exception("a request could not be handled")
             self._keep = False
-            self.refuse(problem.internal(), route.dialect, app.request_id())
+            route = self._route
+            self.refuse(problem.internal(), route.dialect if route else Dialect.OPENAI, self.server.app.request_id())
 
     def _refuse_early(self, trouble: Problem) -> None:
         """Refuse before the body was taken: what follows on this connection cannot be trusted, so it closes."""

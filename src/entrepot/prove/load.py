@@ -23,6 +23,7 @@ from entrepot.prove.meter import cpu_ns
 
 _length = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 _retry_after = re.compile(rb"\r\nretry-after-ms: *(\d+)").search
+_code = re.compile(rb'"code": ?"(\w+)"').search
 _now = time.perf_counter
 #: A generator that is later than this against its own schedule starts the clock at the schedule, not at the send.
 _LATE_S = 0.002
@@ -62,8 +63,10 @@ class Report(msgspec.Struct, kw_only=True):
     p90_us: float = 0.0
     p99_us: float = 0.0
     max_us: float = 0.0
-    refused_p99_us: float = 0.0  # from the sending of a call to its refusal
+    refused_p50_us: float = 0.0  # from the sending of a call to its refusal
+    refused_p99_us: float = 0.0
     statuses: dict[str, int] = {}
+    refusals: dict[str, int] = {}  # by code
     first_failure: str = ""
 
 
@@ -136,6 +139,11 @@ class Caller(asyncio.Protocol):
         found = _retry_after(self._head)
         return int(found[1]) / 1000 if found else 0.0
 
+    def code(self) -> bytes:
+        """Why the last answer is a refusal, if that came with its head."""
+        found = _code(self._head)
+        return found[1] if found else b"other"
+
     def shown(self) -> str:
         """The start of the answer, for the first one that failed."""
         return self._head[:1000].decode("utf-8", "replace")
@@ -157,6 +165,7 @@ class Run:
         self._latencies: list[float] = []
         self._refusals: list[float] = []
         self._statuses: dict[bytes, int] = {}
+        self._codes: dict[bytes, int] = {}
         self._idle: list[Caller] = []
         self._waiting: deque[float] = deque()
         self._callers: list[Caller] = []
@@ -199,6 +208,7 @@ class Run:
         self._counting_from = _now()
         self.report.calls = self.report.received = 0
         self._statuses.clear()
+        self._codes.clear()
 
     async def _connect(self) -> Caller:
         _, caller = await self._loop.create_connection(lambda: Caller(self), self.order.host, self.order.port)
@@ -214,6 +224,8 @@ class Run:
         if status != b"200":
             if caller.sent >= self._counting_from:
                 self._refusals.append(now - caller.sent)
+            code = caller.code()
+            self._codes[code] = self._codes.get(code, 0) + 1
             if not self.report.first_failure:
                 self.report.first_failure = caller.shown()
         if start >= self._counting_from:
@@ -289,9 +301,11 @@ class Run:
         found = sorted(self._latencies)
         refused = sorted(self._refusals)
         if refused:
+            report.refused_p50_us = refused[len(refused) // 2] * 1e6
             report.refused_p99_us = refused[min(len(refused) - 1, int(len(refused) * 0.99))] * 1e6
         report.seconds = seconds
         report.statuses = {name.decode("latin-1"): n for name, n in sorted(self._statuses.items())}
+        report.refusals = {name.decode(): n for name, n in sorted(self._codes.items())}
         report.failed += sum(n for name, n in self._statuses.items() if name != b"200")
         if found:
             pick = [found[min(len(found) - 1, int(len(found) * q))] * 1e6 for q in (0.5, 0.9, 0.99, 1.0)]

@@ -28,7 +28,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     times: int
     offered: float  # a second
     goodput: float  # answered with 200, a second
-    refused: int
+    refused: dict[str, int]  # by code
+    refused_p50_ms: float
     refused_p99_ms: float
     p99_ms: float
 
@@ -44,9 +45,11 @@ class Overloads(msgspec.Struct, frozen=True, kw_only=True):
         found = []
         if last.goodput < GOODPUT * self.peak:
             found.append(f"at {last.times} x load {last.goodput:,.0f} calls a second of {self.peak:,.0f}")
-        worst = max((each.refused_p99_ms for each in self.loads), default=0.0)
+        # The median: worker, keeper and the others share one processor here, and the generator and the vendor another,
+        # so the slowest hundredth is the scheduler's.
+        worst = max((each.refused_p50_ms for each in self.loads), default=0.0)
         if worst > REFUSED_MS:
-            found.append(f"refusals took {worst:.1f} ms (p99)")
+            found.append(f"refusals took {worst:.1f} ms (median)")
         return found
 
 
@@ -66,8 +69,9 @@ def run_overload(*, seconds: float, say: Say, keep: bool = False) -> Overloads:
             report = load(_order(house.port, request, seconds, rate=peak * times, connections=_CONNECTIONS), core=1)
             loads.append(Load(
                 times=times, offered=peak * times, goodput=_good(report),
-                refused=sum(n for status, n in report.statuses.items() if status != "200"),
-                refused_p99_ms=report.refused_p99_us / 1000, p99_ms=report.p99_us / 1000,
+                refused=report.refusals,
+                refused_p50_ms=report.refused_p50_us / 1000, refused_p99_ms=report.refused_p99_us / 1000,
+                p99_ms=report.p99_us / 1000,
             ))  # fmt: skip
         return Overloads(peak=peak, loads=tuple(loads))
     finally:
@@ -78,9 +82,10 @@ def run_overload(*, seconds: float, say: Say, keep: bool = False) -> Overloads:
 def show_overload(found: Overloads, say: Say) -> None:
     for each in found.loads:
         share = each.goodput / found.peak
+        refused = ", ".join(f"{code} {number:,}" for code, number in each.refused.items()) or "none"
         say(
             f"  {each.times} x  {each.offered:>8,.0f} offered  {each.goodput:>8,.0f} served ({share:.0%} of the peak)  "
-            f"{each.refused:>8,} refused, p99 {each.refused_p99_ms:.1f} ms"
+            f"refused: {refused}; after {each.refused_p50_ms:.1f} ms, p99 {each.refused_p99_ms:.1f} ms"
         )
 
 
