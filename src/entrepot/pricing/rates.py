@@ -10,10 +10,9 @@ from entrepot.kernel.buckets import BUCKETS, INHERITS, Quantities
 from entrepot.kernel.money import scale_of
 from entrepot.pricing.charge import UNPRICED, Rates
 
-#: Rates travel as 64-bit integers: a denominator that would need more is cut, and the rates over it are rounded up, so
-#: that a call is charged at the least what its line will say.
-_DENOMINATOR_MOST = 10**12
-_RATE_MOST = 1 << 62
+#: Rates travel as 64-bit integers. Prices that would need more are taken over a power of ten and rounded up, so that a
+#: call is charged at the least what its line will say. 12 places are exact up to 4.6 M USD per million tokens.
+_MOST = 1 << 62
 
 
 class Exact(Protocol):
@@ -39,10 +38,11 @@ def rates_together(several: Sequence[Mapping[str, Exact]], currency: str) -> lis
     """As `rates`, for the prices of several conditions over one denominator, so that they can be compared."""
     exact = [_exact_rates(prices, currency) for prices in several]
     numbers = [each for row in exact for each in row if each is not None]
-    den = min(lcm(*(each.denominator for each in numbers)), _DENOMINATOR_MOST)
-    while den > 1 and any(ceil(each * den) >= _RATE_MOST for each in numbers):
-        den //= 10
-    den = max(den, 1)
+    den, largest = lcm(*(each.denominator for each in numbers)), max(numbers, default=Fraction(1))
+    if max(den, ceil(largest * den)) >= _MOST:
+        den = 10**18
+        while den > 1 and ceil(largest * den) >= _MOST:
+            den //= 10
     whole = [[UNPRICED if each is None else ceil(each * den) for each in row] for row in exact]
     return [Rates(den, _eight(row[:-1]), max(row[-1], 0)) for row in whole]
 
