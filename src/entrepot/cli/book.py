@@ -10,7 +10,7 @@ import click
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.catalog_file import ask_of_catalog, text_of
 from entrepot.cli.command import noun
-from entrepot.cli.effect_text import effect_text
+from entrepot.cli.effect_text import effect_text, rerating_text
 from entrepot.cli.session import admin
 from entrepot.cli.table import Column, count, lay_out
 from entrepot.cli.terminal import MISUSED, Stop, note, program
@@ -51,6 +51,29 @@ def preview(what: str, version: int, lines: int) -> None:
     with admin() as api:
         facts = ask_of_catalog(api, ("books", "preview"), body)
     show_or_json(facts, lambda facts: effect_text(facts, lines=lines))
+
+
+@command.command("rerate", short_help="price past usage as by another version, after approval")
+@click.argument("book")
+@click.argument("version", type=int)
+@click.option("--from", "from_", required=True, metavar="WHEN", help="First hour of the usage, UTC.")
+@click.option("--until", required=True, metavar="WHEN", help="The hour at which it ends.")
+@click.option("--customer", "customers", multiple=True, help="Only this one; may be repeated.")
+@click.option("--id", "id_", default="", help="Approve it under this id, once however often it is repeated.")
+@click.option("--by", default="", help="Who approves it.")
+@click.option("--reason", default="", help="Why; it stands with the decision.")
+@click.option("--lines", default=5, show_default=True, help="Prices that are shown of each customer.")
+@click.option("--dry-run", is_flag=True, help="Show what it comes to only.")
+def rerate(lines: int, **given: Any) -> None:
+    """Price usage that there was as if VERSION of BOOK had been in force: by customer and month, what it comes to.
+
+    Without --id nothing is approved. With it the decision is kept, and what is billed already is corrected by lines on
+    the next invoice; months that are not billed yet are billed at these prices.
+    """
+    named = {"from": given.pop("from_"), "id": given.pop("id_"), "customers": list(given.pop("customers"))}
+    with admin() as api:
+        facts = api.post("books", "rerate", body={**given, **named})
+    show_or_json(facts, lambda facts: rerating_text(facts, lines=lines))
 
 
 @command.command("import", short_help="cost books as vendors' price lists have them, to review and apply")

@@ -16,6 +16,29 @@ def effect_text(facts: dict[str, Any], *, lines: int) -> str:
     if not found:
         return f"on {usage}: nobody would have paid anything else"
     head = f"on {usage}, at the prices of {_instant(facts['prices_of'])}, before tax:"
+    more = [f"and {len(found) - NAMES_SHOWN} more; --json has them all"] if len(found) > NAMES_SHOWN else []
+    unpriced = [each for each in found if each["unpriced"]]
+    gone = [f"{each['name']} used what has no price then: {', '.join(each['unpriced'])}" for each in unpriced]
+    return "\n".join([head, _table(found, lines), *more, *gone])
+
+
+def rerating_text(facts: dict[str, Any], *, lines: int) -> str:
+    """`lines` prices of each customer and month."""
+    found = facts["effects"]
+    time = f"from {_instant(facts['from'])} until {_instant(facts['until'])}"
+    if not found:
+        return f"usage {time} comes to the same as by {facts['version']}; nothing to approve"
+    named = [{**each, "name": f"{each['name']} {each['month']}"} for each in found]
+    billed = [f"{each['name']} {each['month']}: {', '.join(each['billed'])}" for each in found if each["billed"]]
+    text = [f"usage {time} as by {facts['version']}, before tax:", _table(named, lines)]
+    text += ["", "billed already, corrected on the next invoice:", *(f"  {each}" for each in billed)] if billed else []
+    if facts["approved"]:
+        return "\n".join([*text, "", f"approved as {facts['id']}"])
+    way = "the same with --id ID --by NAME --reason TEXT approves it"
+    return "\n".join([*text, "", f"nothing was changed\n  do    {way}"])
+
+
+def _table(found: list[dict[str, Any]], lines: int) -> str:
     columns = [
         Column(""), Column("before", "amount"), Column("after", "amount"), Column("change", "amount"),
         Column("", "count"), Column(""),
@@ -29,11 +52,7 @@ def effect_text(facts: dict[str, Any], *, lines: int) -> str:
             (f"  {line['name']}", _price(line["before"]), _price(line["after"]), _signed(line["change"]), "", "")
             for line in each["lines"][:lines]
         ]
-    text = lay_out(columns, rows)
-    more = [f"and {len(found) - NAMES_SHOWN} more; --json has them all"] if len(found) > NAMES_SHOWN else []
-    unpriced = [each for each in found if each["unpriced"]]
-    gone = [f"{each['name']} used what has no price then: {', '.join(each['unpriced'])}" for each in unpriced]
-    return "\n".join([head, text, *more, *gone])
+    return lay_out(columns, rows)
 
 
 _SAMPLE = "1,000 calls of each model, 1,000 tokens in, 250 out"

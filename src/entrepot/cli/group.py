@@ -35,7 +35,7 @@ NOUNS = {
     "customer": "list  show  suspend  resume",
     "deployment": "list  show",
     "upstream": "list  test",
-    "book": "list  show  preview  import",
+    "book": "list  show  preview  rerate  import",
     "limit": "list",
     "budget": "list",
     "balance": "list  show  top-up  grant  refund",

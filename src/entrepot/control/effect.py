@@ -75,7 +75,7 @@ def _effect(connection: Connection, before: Catalog, after: Catalog, at: Instant
         "month": basis.period.name,
         "sample": basis.sample,
         "prices_of": show(at),
-        "effects": [_shown(each) for each in found],
+        "effects": [effect_facts(each) for each in found],
         "customers_looked_at": len(basis.usage),
     }
 
@@ -110,7 +110,8 @@ def _by(dimension: str, found: Stretches) -> dict[str, list[Used]]:
     return {name: used(groups[name].items()) for name in sorted(groups) if name}
 
 
-def _shown(effect: Effect) -> dict[str, Any]:
+def effect_facts(effect: Effect) -> dict[str, Any]:
+    """Money as plain digits, the lines that do most."""
     amounts = {"before": effect.before_minor, "after": effect.after_minor, "change": effect.change_minor}
     return {
         "kind": effect.kind,

@@ -20,7 +20,7 @@ OPERATOR = frozenset({
     "deployment.list", "deployment.show", "upstream.list", "upstream.test", "book.list", "book.show", "balance.list",
     "balance.show", "balance.top-up", "balance.grant", "balance.refund", "customer.suspend", "customer.resume",
     "limit.list", "budget.list", "event.list", "ledger.balance", "ledger.entries", "ledger.export", "book.preview",
-    "book.import", "invoice.list", "invoice.show", "invoice.draft", "invoice.issue", "invoice.discard",
+    "book.rerate", "book.import", "invoice.list", "invoice.show", "invoice.draft", "invoice.issue", "invoice.discard",
     "invoice.carry-over",
     "invoice.credit-note", "invoice.write-off", "invoice.dispute", "invoice.export", "payment.list", "payment.record",
 })  # fmt: skip

@@ -14,11 +14,12 @@ from entrepot.catalog.export import row_facts
 from entrepot.catalog.prices import BookVersion, OnCost, When
 from entrepot.catalog.standing import models_of
 from entrepot.catalog.vendor_prices import propose, read_data
-from entrepot.control import effect
+from entrepot.control import effect, rerating
 from entrepot.control.house import House, house
 from entrepot.control.problem import Mistaken, NotFound
+from entrepot.control.rerating import Asked
 from entrepot.keeper.state import standing
-from entrepot.kernel.instants import Instant, show
+from entrepot.kernel.instants import Instant, parse, show
 from entrepot.pricing.book import conditions_of
 from entrepot.pricing.offered import offered, shown
 from entrepot.storage.database import read
@@ -66,6 +67,22 @@ class Preview(BaseModel):
     version: Annotated[int, Field(ge=0)] = 0
 
 
+class Rerate(BaseModel):
+    """A published version, and the past usage that is to be priced as by it. Nobody named: everybody who pays by the
+    book. With an `id` it is approved, once however often it is sent."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    book: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Annotated[int, Field(ge=1)]
+    customers: Annotated[list[str], Field(max_length=1000)] = []
+    from_: Annotated[str, Field(alias="from", max_length=40)]
+    until: Annotated[str, Field(max_length=40)]
+    by: Annotated[str, Field(max_length=200)] = ""
+    reason: Annotated[str, Field(max_length=500)] = ""
+    id: Annotated[str, Field(max_length=60)] = ""
+    dry_run: bool = False
+
+
 class Import(BaseModel):
     """The data of genai-prices (`data.json`, v2), and which vendor of ours is which provider there."""
 
@@ -83,6 +100,40 @@ async def preview(body: Preview, where: Annotated[House, Depends(house)]) -> dic
         raise Mistaken("give either a catalog file's text, or a book and its version")
     await where.freshen()
     return await asyncio.to_thread(_preview, where, body)
+
+
+@router.post("/books/rerate", name="book.rerate")
+async def rerate(body: Rerate, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
+    """Price past usage as by another version: what it comes to, and with an id and not as a dry run, approved. What is
+    billed already is corrected in the next invoice."""
+    asked = Asked(body.book, body.version, tuple(body.customers), _instant(body.from_), _instant(body.until))
+    await where.freshen()
+    found = await asyncio.to_thread(_rerated, where, asked)
+    approves = bool(body.id) and not body.dry_run
+    if approves and not (body.by and body.reason):
+        raise Mistaken("whoever approves a re-rating says by whom and why: by and reason")
+    known = []
+    for customer in dict.fromkeys(each["name"] for each in found) if approves else ():
+        change = {"customer": customer, "version": asked.change.version, "from": show(asked.starts_at),
+                  "until": show(asked.ends_at), "by": body.by, "reason": body.reason}  # fmt: skip
+        done = await where.keeper.execute("invoice.rerate", {**change, "id": f"{body.id}/{customer}"})
+        known += [customer] if done["known"] else []
+    return {
+        "version": asked.change.version, "from": show(asked.starts_at), "until": show(asked.ends_at), "id": body.id,
+        "effects": found, "approved": approves, "known": known, "dry_run": body.dry_run,
+    }  # fmt: skip
+
+
+def _rerated(where: House, asked: Asked) -> list[dict[str, Any]]:
+    with read(where.engine) as connection:
+        return rerating.effect(connection, asked, where.now())
+
+
+def _instant(text: str) -> Instant:
+    try:
+        return parse(text)
+    except ValueError:
+        raise Mistaken(f"{text!r} is not a date or instant like 2026-11-01 or 2026-11-01T10:00:00Z") from None
 
 
 @router.post("/books/import", name="book.import")
