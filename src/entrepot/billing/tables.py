@@ -273,6 +273,12 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
     ]  # fmt: skip
 
 
+def rated_line(conn: Connection, number: str, line: str) -> bytes:
+    """JSON of what stands behind a line: a rated line, of a credit note what it is about; b"" where nothing does."""
+    query = select(lines.c.rated).where(lines.c.number == number, lines.c.line == line)
+    return bytes(conn.execute(query).scalar() or b"")
+
+
 def credited_lines(conn: Connection, number: str) -> dict[str, CreditedLine]:
     """Of a credit note: line → which line of its invoice it is about."""
     rows = conn.execute(select(lines.c.line, lines.c.rated).where(lines.c.number == number))

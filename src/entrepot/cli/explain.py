@@ -20,11 +20,11 @@ _BLANK = " " * 12
 _MARGIN = " " * 16
 
 
-@verb("why: a request, refusal, price, posting")
+@verb("why: a request, refusal, price, invoice line, posting")
 @click.argument("id_", metavar="ID")
 def command(id_: str) -> None:
     """Why did this request cost that, or why was it refused? ID is a request's id (req_…), as every answer bears it; or
-    a price version (list/3), or a posting of the ledger (top-up/PAY-7).
+    a price version (list/3), a line of an invoice (R-2026-00001/3), or a posting of the ledger (top-up/PAY-7).
     """
     with admin() as api:
         facts = api.get("explain", id_)
@@ -34,7 +34,8 @@ def command(id_: str) -> None:
 def explain_text(facts: dict[str, Any]) -> str:
     """The screen of one request, of all its attempts, or of a refusal."""
     if facts["kind"] != "request":
-        return {"refusal": _refusal, "price": _price, "posting": _posting}[facts["kind"]](facts)
+        tell = {"refusal": _refusal, "price": _price, "posting": _posting, "invoice line": _invoice_line}
+        return tell[facts["kind"]](facts)
     first = "first token" if facts["stream"] else "answer"
     attempts = facts["attempts"]
     return "\n\n".join([_headline(facts), *(_attempt(each, len(attempts), first) for each in attempts)])
@@ -180,6 +181,28 @@ def _posting(facts: dict[str, Any]) -> str:
     rows = [(row["debit"], row["credit"], grouped(row["amount"]), row["currency"]) for row in facts["transfers"]]
     end = f"entry {count(facts['seq'])} of the chain, hash {facts['hash'][:16]}…"
     return f"{facts['posting']}, {facts['at'][:19]}Z{about}\n\n{lay_out(columns, rows)}\n\n{end}"
+
+
+def _invoice_line(facts: dict[str, Any]) -> str:
+    head = f"{facts['number']}, line {facts['line']}: {facts['name']}"
+    lines = [head, f"{facts['customer']}, {facts['starts_on']} until {facts['until']}", ""]
+    lines += [f"  {name:<12}  {words}" for name, words in facts["steps"]]
+    records = facts["records"]
+    if records is None:
+        return "\n".join(lines)
+    columns = [Column("day"), Column("project"), Column("deployment"), Column("records", "count"),
+               Column(f"{facts['unit']}s", "count")]  # fmt: skip
+    rows = [
+        (each["day"], each["project"], each["deployment"], count(each["records"]), count(each["quantity"]))
+        for each in records["uses"]
+    ]
+    total = ("", "", "", count(records["records"]), count(records["quantity"]))
+    lines += ["", *(f"  {line}" for line in lay_out(columns, rows, total).splitlines()), ""]
+    lines.append(f"  records       {count(records['records'])}, each with entrepot explain ID")
+    lines += [f"    {each}" for each in records["requests"]]
+    if records["records"] > len(records["requests"]):
+        lines.append(f"    … and {count(records['records'] - len(records['requests']))} more")
+    return "\n".join(lines)
 
 
 def _clock(instant: str) -> str:

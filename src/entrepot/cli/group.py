@@ -20,7 +20,7 @@ VERBS = {
     "apply": "load the catalog: difference first, then all or nothing",
     "export": "the catalog as it is now; apply of an export changes nothing",
     "usage": "requests, tokens by kind, charge",
-    "explain": "why: a request, refusal, price, posting",
+    "explain": "why: a request, refusal, price, invoice line, posting",
     "check": "explain a catalog file without a server",
     "close": "checklist and gate of the month's end",
     "verify": "journal = lake = rollup = ledger; chains whole",

@@ -1,4 +1,4 @@
-"""What this worker says about itself: a read-only answer over a local socket, which may be lost."""
+"""What this worker says about itself over a local socket: answers that may be lost and change nothing for calls."""
 
 import asyncio
 from collections import OrderedDict

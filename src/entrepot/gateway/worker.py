@@ -141,7 +141,11 @@ class _Worker:
         self.leases.on_publish = lambda _version: self._refresh()
         self.leases.version = snapshot.version
         status_path = self.folder.socket(f"gateway-w{slot.number}.sock")
-        status = await serve_status(status_path, questions(gateway))
+        def segment(_: dict[str, Any]) -> dict[str, Any]:
+            """Begin a new one, so that the lake gets the old one: what bills a month asks for it."""
+            return {"slot": slot.number, "epoch": epoch, "segment": self.journal.rotate_used()}
+
+        status = await serve_status(status_path, {**questions(gateway), "segment": segment})
         loop.add_signal_handler(signal.SIGTERM, self._leave, "drain_seconds")
         loop.add_signal_handler(signal.SIGUSR1, self._leave, "reload_drain_seconds")
 

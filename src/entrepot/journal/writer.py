@@ -167,6 +167,12 @@ class Journal:
         self._rotate()
         return True
 
+    def rotate_used(self) -> int:
+        """Begin a new segment if this one holds an ending, whatever its age; the number of the one that grows now."""
+        if self._has_ending and self._prepared > self._rotations and self._left >= 0:
+            self._rotate()
+        return self._rotations + 1
+
     def close(self, seal: bytes, patience: float = 5.0) -> None:
         """Drain, seal, cut; returns when the stream is sealed. Callbacks of the last records are still to run in the
         loop. Raises JournalFailed if it cannot within `patience` seconds: then the slot's next owner seals."""

@@ -143,8 +143,8 @@ def blocked(inputs: UsageInputs, now: Instant) -> list[str]:
     ]
     if rated.open:
         found.append(
-            f"the journal of this period may still grow ({', '.join(rated.open[:3])}); entrepot reload closes it, then "
-            "draft again"
+            f"the journal of this period may still grow ({', '.join(rated.open[:3])}): a running server closes it in "
+            "seconds; draft again"
         )
     if now < parse(rated.until):
         found.append(

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from entrepot.catalog.prices import BookVersion, Said, Unit
 from entrepot.control import story, trace
 from entrepot.control.amount import exact
+from entrepot.control.bill_line import explain_line
 from entrepot.control.house import House, house
 from entrepot.control.problem import Mistaken, NotFound
 from entrepot.journal.disk import JournalDamaged
@@ -26,11 +27,15 @@ router = APIRouter(tags=["explain"])
 @router.get("/explain/{id_:path}", name="explain.read")
 async def explain(id_: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """A request by its id: its attempts from the journal (else the lake), or its refusal from the gateway's memory; a
-    price version (`list/3`); a posting (`top-up/PAY-7`)."""
+    price version (`list/3`); a line of an invoice (`R-2026-00001/3`); a posting (`top-up/PAY-7`)."""
     if "/" in id_:
-        told = await asyncio.to_thread(_kept, where, id_)
+        number, _, line = id_.rpartition("/")
+        told = await explain_line(where, number, line) or await asyncio.to_thread(_kept, where, id_)
         if told is None:
-            raise NotFound(f"no price version and no posting is called {id_!r}; entrepot book and balance show them")
+            raise NotFound(
+                f"no price version, invoice line or posting is called {id_!r}; entrepot book, invoice and balance show "
+                "them"
+            )
         return told
     try:
         at_ms, _slot, _epoch, _counter = RequestIds(where.folder.secret("request-ids")).read(id_)

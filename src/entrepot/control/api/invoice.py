@@ -12,7 +12,7 @@ from entrepot.control import papers
 from entrepot.control.bills import document_facts, documents, to_be_drafted
 from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
-from entrepot.control.rating import rated
+from entrepot.control.rating import closed, rated
 from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.database import read
 
@@ -125,6 +125,7 @@ async def draft(body: Drafting, where: Annotated[House, Depends(house)]) -> dict
     skipped: list[dict[str, str]] = []
     given = body.model_dump(exclude_none=True)
     customer = body.customer or ""
+    await closed(where)
     for args in await to_be_drafted(where, await rated(where, body.month, customer), body.month, customer):
         command = "invoice.draft" if "rated" in args else "invoice.draft_top_up"
         try:
