@@ -15,7 +15,7 @@ AZURE_HOURS = $(sort $(wildcard $(or $(SHARED),../shared)/data/traces/azure_llm_
 
 unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
 
-.PHONY: serve check lint types unit test prove bench bench-peers lock reference clean python
+.PHONY: serve check lint types unit test prove bench bench-peers bench-billing lock reference clean python
 .DEFAULT_GOAL := serve
 
 serve: .venv/serve.stamp
@@ -48,6 +48,9 @@ bench: .venv/dev.stamp            ## side by side with nginx: docs in bench/
 
 bench-peers: .venv/dev.stamp
 	$(BIN)/python -m bench --peers
+
+bench-billing: .venv/dev.stamp    ## ingestion, and rating of 1, 10 and 100 million records; about 10 GB below TMPDIR
+	$(BIN)/python -m bench.billing --records $(or $(RECORDS),1e6 1e7 1e8)
 
 reference: .venv/dev.stamp        ## print docs/reference from the code
 	$(BIN)/python docs/reference/print.py

@@ -5,6 +5,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ import entrepot.metering.tables  # noqa: F401
 from entrepot.journal.files import RealDisk, segments, streams
 from entrepot.keeper import lake
 from entrepot.keeper.ingest import Ingester
+from entrepot.ledger import grant_tables
 from entrepot.storage.database import open_database, prepare, write
 from entrepot.storage.folder import Folder
 
@@ -31,15 +33,17 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     lake_per_s: float
 
 
-def measure(data: Path) -> Speed:
-    """Ingest the whole journal below `data` into a new database, then write its segments as new files."""
+def measure(data: Path, customers: Sequence[str] = ("demo",)) -> Speed:
+    """Ingest the whole journal below `data`, of these customers, into a new database, then write its segments as new
+    files."""
     folder = Folder(data)
     with tempfile.TemporaryDirectory(prefix="bench-ingestion-") as scratch:
         engine = open_database(Path(scratch) / "entrepot.sqlite")
         prepare(engine)
         with write(engine) as conn:
-            ledger.open_balance(conn, "demo", "USD")
-            ledger.top_up(conn, "demo", _FUNDS, "USD", "bench", 1)
+            for name in customers:
+                ledger.open_balance(conn, name, "USD")
+                grant_tables.top_up(conn, name, _FUNDS, "USD", f"bench-{name}", 1)
         ingester = Ingester(engine, folder.journal, RealDisk())
         wall, cpu = time.perf_counter(), time.process_time()
         ingester.drain(time.time_ns() // 1000)

@@ -9,6 +9,7 @@ with one of those a draft can be made, and nothing be issued. Reads only; works 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -100,12 +101,15 @@ class Month:
             self._listed = {(file.slot, file.epoch, file.segment) for file in listed}
             self._files = named_files(listed, sealed) if sealed else [each for each in listed if self._overlaps(each)]
             self._inputs = files_of(listed, self._files)
-            self._rollup = {} if sealed else stretches.from_rollup(conn, self._cut, customer)
+            with ThreadPoolExecutor(1) as beside:  # the lake is read while the database still sums up
+                summing = beside.submit(stretches.from_rollup, conn, self._cut, customer) if not sealed else None
+                self._found = self._lake()
+                self._rollup = summing.result() if summing else {}
         self._open: dict[str, set[str]] = {}
 
     def rated(self) -> Iterator[Rated]:
         """Customer by customer, in their order. Raises BooksDisagree, UsageBroken, LakeBroken."""
-        found = self._lake()
+        found = self._found
         if not self._sealed:
             stretches.add(found, self._tails().items())
             compare(found, self._rollup)
@@ -131,24 +135,24 @@ class Month:
     def _decided(self, conn: Connection, name: str, versions: Sequence[BookVersion]) -> dict[str, Decided]:
         """Versions that begin later say nothing, unless something was re-rated as by one of them."""
         contracts = read_contracts(conn)
+        groups, decided = carried(conn, name), reratings(conn)
         if self._customer and self._customer not in contracts:
             raise CustomerUnknown(f"there is no customer {self._customer!r}; entrepot customer list")
         found: dict[str, Decided] = {}
         for customer, signed in contracts.items():
             if self._customer in ("", customer):
-                decided = (*self._proposed, *self._reratings(conn, customer))
-                named = {each.version for each in decided}
+                own = (*self._proposed, *self._reratings(decided.get(customer, ())))
+                named = {each.version for each in own}
                 books = [each for each in versions if each.valid_from < self.period.ends_at or each.id in named]
                 found[customer] = Decided(
                     agreements=tuple(agreement_of(each, books) for each in signed),
-                    contract=contract_bytes(signed, self.period), carried=carried(conn, customer, name),
-                    reratings=decided,
+                    contract=contract_bytes(signed, self.period), carried=groups.get(customer, {}), reratings=own,
                 )  # fmt: skip
         return found
 
-    def _reratings(self, conn: Connection, customer: str) -> tuple[Rerating, ...]:
+    def _reratings(self, approved: Iterable[Rerating]) -> tuple[Rerating, ...]:
         """Those that touch the month; for a bill that was made, those that it was made of: later ones came since."""
-        ours = [each for each in reratings(conn, customer)
+        ours = [each for each in approved
                 if each.starts_at < self.period.ends_at and self.period.starts_at < each.ends_at]  # fmt: skip
         if self._sealed is None:
             return tuple(ours)

@@ -114,13 +114,14 @@ class PriceList:
         if pinned and not {each.book for each in agreement.book} & {*pins_of(pinned)}:
             return Priced(place, (), tuple((meter, _OTHER_BOOK) for meter in METERS), "")
         moment = max(hour, min(agreement.starts_at, hour + HOUR - 1))
-        now = agreed(agreement, row.model, moment, row.when, row.vendor)
+        current = version_name(agreement, row.model, moment, row.vendor)
+        # a version that names nothing newer says the same now as when it was pinned
+        now = at_pinned if current == pinned else agreed(agreement, row.model, moment, row.when, row.vendor)
         late = {meter: replace(each, basis=f"{each.basis}, {LATE}") for meter, each in now.items()
                 if meter not in at_pinned}  # fmt: skip
         missing = tuple((meter, NO_PRICE) for meter in METERS if meter not in at_pinned and meter not in now)
         newer = ""
         if not rerated and any(_differ(each, now.get(meter)) for meter, each in at_pinned.items()):
-            current = version_name(agreement, row.model, moment, row.vendor)
             known, standing = pins_of(pinned), pins_of(current)
             if any(known.get(book, 0) < number for book, number in standing.items()):
                 newer = current

@@ -48,7 +48,7 @@ def carry_over(
 ) -> bool:
     """Carry over one unrated group of (customer, month, its name); False: it was. Raises DecisionTaken."""
     customer, month, name = where
-    before = carried(conn, customer, month).get(name)
+    before = carried(conn, month).get(customer, {}).get(name)
     if before is not None:
         if before != _said(approved_by, reason):
             raise DecisionTaken(f"{name} of {customer} in {month} is carried over already: {before}")
@@ -59,11 +59,12 @@ def carry_over(
     return True
 
 
-def carried(conn: Connection, customer: str, month: str) -> dict[str, str]:
-    """Name of the group → who carried it over, and why."""
-    column = carried_table.c
-    rows = conn.execute(select(carried_table).where(column.customer == customer, column.month == month))
-    return {row.name: _said(row.approved_by, row.reason) for row in rows}
+def carried(conn: Connection, month: str) -> dict[str, dict[str, str]]:
+    """By customer: name of the group → who carried it over, and why."""
+    found: dict[str, dict[str, str]] = {}
+    for row in conn.execute(select(carried_table).where(carried_table.c.month == month)):
+        found.setdefault(row.customer, {})[row.name] = _said(row.approved_by, row.reason)
+    return found
 
 
 def rerate(
@@ -83,11 +84,13 @@ def rerate(
     return True
 
 
-def reratings(conn: Connection, customer: str) -> tuple[Rerating, ...]:
-    """Approved for a customer, the latest decision first: it counts where two overlap."""
+def reratings(conn: Connection) -> dict[str, tuple[Rerating, ...]]:
+    """Approved, by customer, the latest decision first: it counts where two overlap."""
     column = rerating_table.c
-    query = select(rerating_table).where(column.customer == customer).order_by(column.at.desc(), column.id.desc())
-    return tuple(Rerating(row.version, row.starts_at, row.ends_at) for row in conn.execute(query))
+    found: dict[str, tuple[Rerating, ...]] = {}
+    for row in conn.execute(select(rerating_table).order_by(column.at.desc(), column.id.desc())):
+        found[row.customer] = (*found.get(row.customer, ()), Rerating(row.version, row.starts_at, row.ends_at))
+    return found
 
 
 def decided_since(conn: Connection, customer: str, since: Instant) -> bool:

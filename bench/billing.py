@@ -1,0 +1,144 @@
+"""`make bench-billing`: how fast usage becomes rollup and ledger, and how fast a month of everybody becomes lines.
+
+    .venv/bin/python -m bench.billing [--records 1e6 1e7 1e8] [--customers 1000] [--ingest 200000]
+
+Files like those of real segments are made below TMPDIR and deleted at the end: about 75 bytes a record. Rating is the
+process that a real house runs, `python -m entrepot.keeper.rating`: wall, CPU and peak memory are those of that process,
+and what it says is compared with sums of DuckDB alone.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from bench.billing_journal import write_journal
+from bench.billing_month import MONTH, expected, fill_rollup, found_house, list_files, write_lake
+from bench.ingestion import Speed, measure
+from entrepot.rating.line import Rated, from_bytes
+from entrepot.serve import schema  # every table
+from entrepot.storage.database import open_database, prepare
+from entrepot.storage.folder import Folder
+
+_RESULTS = Path(__file__).parent / "results"
+_SECONDS, _MEMORY_GIB, _INGESTED = 30.0, 4.0, 100_000
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One size."""
+
+    records: int
+    customers: int
+    files: int
+    size: int
+    groups: int  # of the rollup that the lake is compared with
+    lines: int
+    made_s: float
+    wall_s: float
+    cpu_s: float
+    peak_gib: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="ingestion and rating")
+    parser.add_argument("--records", type=float, nargs="*", default=[1e6, 1e7, 1e8])
+    parser.add_argument("--customers", type=int, default=1000)
+    parser.add_argument("--ingest", type=int, default=200_000, help="endings in the journal that is ingested; 0: none")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="to make the files with")
+    chosen = parser.parse_args()
+    print(f"bench-billing: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    busy = os.getloadavg()[0]
+    if busy > 1:
+        print(f"the machine is busy with other things (load {busy:.1f}): figures are worse than they would be")
+    speed = _ingestion(chosen.ingest, chosen.customers) if chosen.ingest else None
+    rows = [_rating(int(records), chosen.customers, chosen.threads) for records in chosen.records]
+    _RESULTS.mkdir(exist_ok=True)
+    with (_RESULTS / "billing.jsonl").open("a") as file:
+        facts = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count(), "load_before": busy,
+                 "ingestion": msgspec.to_builtins(speed), "rating": msgspec.to_builtins(rows)}  # fmt: skip
+        file.write(json.dumps(facts) + "\n")
+
+
+def _ingestion(endings: int, customers: int) -> Speed:
+    with tempfile.TemporaryDirectory(prefix="bench-billing-") as root:
+        names = write_journal(Folder(Path(root)), endings, customers)
+        speed = measure(Path(root), names)
+    for what, figure in (("rollup and ledger", speed.rollup_per_cpu_s), ("lake", speed.lake_per_cpu_s)):
+        _line(f"{endings:,} endings of {customers:,} customers → {what}", f"{figure:,.0f}/s a core",
+              f"≥ {_INGESTED:,}/s", met=figure >= _INGESTED)  # fmt: skip
+    return speed
+
+
+def _rating(records: int, customers: int, threads: int) -> Row:
+    with tempfile.TemporaryDirectory(prefix="bench-billing-") as root:
+        folder = Folder(Path(root))
+        folder.create()
+        engine = open_database(folder.database)
+        assert schema.metadata.tables
+        prepare(engine)
+        found_house(engine, customers)
+        started = time.perf_counter()
+        paths = write_lake(folder, records, customers, threads)
+        size = list_files(engine, folder, paths)
+        engine.dispose()
+        groups = fill_rollup(folder, paths, threads)
+        made_s = time.perf_counter() - started
+        print(f"{records:,} records made in {made_s:.0f} s: {len(paths):,} files of {size / 2**30:.2f} GiB, "
+              f"{groups:,} groups in the rollup")  # fmt: skip
+        found, usage = _run(folder)
+        _compare(found, paths)
+        row = Row(
+            records=records, customers=len(found), files=len(paths), size=size, groups=groups,
+            lines=sum(len(each.lines) for each in found), made_s=made_s, **usage,
+        )  # fmt: skip
+    what = f"{records:,} records, {row.customers:,} customers → {row.lines:,} lines"
+    _line(f"{what}: wall", f"{row.wall_s:.1f} s", f"≤ {_SECONDS:g} s", met=row.wall_s <= _SECONDS)
+    _line(f"{what}: peak memory", f"{row.peak_gib:.2f} GiB", f"≤ {_MEMORY_GIB:g} GiB", met=row.peak_gib <= _MEMORY_GIB)
+    print(f"{what}: CPU {row.cpu_s:.1f} s")
+    return row
+
+
+def _run(folder: Folder) -> tuple[list[Rated], dict[str, float]]:
+    """The process of a house; what it printed, and what it took."""
+    out = folder.root / "rated.jsonl"
+    started = time.perf_counter()
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "entrepot.keeper.rating", str(folder.root), MONTH], stdout=file
+        )
+        _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"rating failed: {out.read_text()[-2000:]}")
+    cpu = used.ru_utime + used.ru_stime
+    rated = [from_bytes(line) for line in out.read_bytes().splitlines()]
+    return rated, {"wall_s": wall, "cpu_s": cpu, "peak_gib": used.ru_maxrss / 2**20}
+
+
+def _compare(found: list[Rated], paths: list[Path]) -> None:
+    """Every token is on a line, and every charge in a sum."""
+    ours = [
+        (each.customer, sum(int(line.quantity) for line in each.lines if line.kind == "usage"), each.charged)
+        for each in found
+        if each.lines
+    ]
+    theirs = list(expected(paths))
+    if ours != theirs:
+        parted = next(pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1])
+        raise SystemExit(f"rated {parted[0]}, used {parted[1]}")
+
+
+def _line(what: str, figure: str, target: str, *, met: bool) -> None:
+    print(f"{what:74} {figure:>18}   {target:>12}   {'met' if met else 'missed'}")
+
+
+if __name__ == "__main__":
+    main()
