@@ -124,18 +124,20 @@ def _overrun(model: str, amount: int, covered: Covered) -> RatedLine:
 
 def step_facts(steps: Steps, step: int) -> tuple[str, ...]:
     """("step", number, first, last or "", what counts, period)."""
-    before = sum(first or 0 for first, _ in steps.rows[:step])
-    size = steps.rows[step][0]
-    last = "" if size is None else str(before + size)
-    return "step", str(step + 1), str(before + 1), last, " ".join(steps.counts), steps.period
+    before, end = _ends(steps, step)
+    return "step", str(step + 1), str(before + 1), str(end or ""), " ".join(steps.counts), steps.period
 
 
 def step_words(steps: Steps, step: int) -> str:
     """`step 2: above 500,000,000 of input a month (customer)`."""
-    before = sum(first or 0 for first, _ in steps.rows[:step])
-    size = steps.rows[step][0]
-    which = f"above {before:,}" if size is None else f"{before + 1:,} to {before + size:,}"
+    before, end = _ends(steps, step)
+    which = f"above {before:,}" if end is None else f"{before + 1:,} to {end:,}"
     return f"step {step + 1}: {which} of {' and '.join(steps.counts)} a {steps.period} ({steps.scope})"
+
+
+def _ends(steps: Steps, step: int) -> tuple[int, int | None]:
+    """The rank at which the step before ends, and at which this one does."""
+    return (steps.rows[step - 1][0] or 0) if step else 0, steps.rows[step][0]
 
 
 def _listed(key: PileKey, price: Decimal) -> Decimal | None:

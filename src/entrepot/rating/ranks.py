@@ -44,14 +44,13 @@ def by_step(piles: Mapping[PileKey, Pile]) -> dict[PileKey, list[int]]:
 
 
 def parts(steps: Steps, rank: int, quantity: int) -> list[int]:
-    """How much of `quantity` after the first `rank` falls into each step."""
-    found, reached = [], 0
-    for first, _ in steps.rows:
-        if first is None:
+    """How much of `quantity` after the first `rank` falls into each step: each ends at so many from the beginning."""
+    found = []
+    for end, _ in steps.rows:
+        if end is None:
             found.append(quantity)
             break
-        reached += first
-        part = min(max(reached - rank, 0), quantity)
+        part = min(max(end - rank, 0), quantity)
         found.append(part)
         rank, quantity = rank + part, quantity - part
     return found

@@ -28,8 +28,8 @@ def row(model: str = "m", when: When = ALWAYS, **prices: str) -> PriceRow:
 
 def stepped(first: int, *prices: str, scope: Any = "customer", period: Any = "month", model: str = "m") -> PriceRow:
     """Input in steps of `first` each, the last without end."""
-    sizes = [*([first] * (len(prices) - 1)), None]
-    rows = tuple((size, Decimal(price)) for size, price in zip(sizes, prices, strict=True))
+    ends = [*(first * number for number in range(1, len(prices))), None]
+    rows = tuple((end, Decimal(price)) for end, price in zip(ends, prices, strict=True))
     return PriceRow(model=model, steps={"input": Steps(scope=scope, period=period, rows=rows)})
 
 

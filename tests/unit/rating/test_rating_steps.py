@@ -1,6 +1,7 @@
 """Ranks follow time, over versions, months and tiers; months, quarters and contract years begin where they should."""
 
 from decimal import Decimal
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -93,11 +94,33 @@ def test_two_steps_of_one_price_are_one_line() -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_parts_of_a_quantity_are_those_of_its_two_halves(sizes: list[int], rank: int, one: int, other: int) -> None:
-    steps = Steps(rows=(*((size, Decimal(1)) for size in sizes), (None, Decimal(1))))
+    steps = Steps(rows=(*((end, Decimal(1)) for end in accumulate(sizes)), (None, Decimal(1))))
     whole = parts(steps, rank, one + other)
     assert [a + b for a, b in zip(parts(steps, rank, one), parts(steps, rank + one, other), strict=True)] == whole
     units = [sum(unit >= sum(sizes[: place + 1]) for place in range(len(sizes))) for unit in range(rank, rank + one)]
     assert parts(steps, rank, one) == [units.count(step) for step in range(len(sizes) + 1)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=4), st.integers(0, 9),
+       st.integers(0, 40), st.integers(0, 40))  # fmt: skip
+def test_what_more_usage_costs_is_the_price_of_each_of_its_units(
+    given_steps: list[tuple[int, int]], last: int, before: int, more: int
+) -> None:
+    """f(a + b) - f(a) is the sum of the prices of units a + 1 to a + b, by the file's words: the first so many."""
+    ends = list(accumulate(size for size, _ in given_steps))
+    rows = (*((end, Decimal(price)) for end, (_, price) in zip(ends, given_steps, strict=True)), (None, Decimal(last)))
+    steps = Steps(rows=rows)
+
+    def of_unit(number: int) -> Decimal:
+        return next(price for end, price in rows if end is None or number <= end)
+
+    def costs(quantity: int) -> Decimal:
+        split = parts(steps, 0, quantity)
+        return sum((n * price for n, (_, price) in zip(split, rows, strict=True)), Decimal(0))
+
+    units = sum((of_unit(number) for number in range(before + 1, before + more + 1)), Decimal(0))
+    assert costs(before + more) - costs(before) == units
+    assert costs(more) <= more * steps.dearest
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), min_size=1, max_size=9))
