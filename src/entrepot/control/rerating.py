@@ -102,7 +102,7 @@ def _effect(connection: Connection, catalog: Catalog, customer: Customer, change
     by_hour = any(map(hours_matter, agreements))
     cut = Cut(starts=(since,), until=month.ends_at, hourly=frozenset({customer.id}), by_hour=by_hour)
     rows = used(from_rollup(connection, cut, customer.id).items())
-    before = reratings(connection, customer.id)
+    before = reratings(connection).get(customer.id, ())
     changes: tuple[Sequence[Rerating], ...] = (before, (change, *before))
     old, new = (rate(customer.id, rows, agreements, month, reratings=each) for each in changes)
     return difference_of("customer", old, new)
