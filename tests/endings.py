@@ -26,13 +26,14 @@ def ending(seq: int, tokens: tuple[int, int] = (41, 23), **changes: Any) -> Endi
     used = changes.pop("quantities", (tokens[0], 0, 0, tokens[1], 0, 0, 0, 0))
     pays = changes.pop("charged", used)
     what = changes.pop("terms", None) or terms()
-    price = charge(pays, what.den, what.rates)
+    price = charge(pays, what.den, what.rates, what.request_rate)
     at = changes.pop("admitted_at", AT + seq)
     fields: dict[str, Any] = {
         "attempt_seq": seq, "request": f"req_{seq:026d}", "attempt": 1, "admitted_at": at, "sent_at": at + 2,
         "first_at": at + 300, "ended_at": at + 612, "operation": "chat", "stream": False, "state": "final",
         "source": "vendor", "status": 200, "reason": "", "quantities": used, "charged": pays, "charge": price,
-        "cost": charge(used, what.cost_den, what.cost_rates), "hold": price + 1000, "overrun": 0, "unrated": (),
+        "cost": charge(used, what.cost_den, what.cost_rates, what.cost_request_rate),
+        "hold": price + 1000, "overrun": 0, "unrated": (),
         "input_bound": 100, "output_cap": 100, "service_tier": "", "vendor_model": "small-2026",
         "vendor_request": "chatcmpl-1", "usage": b'{"prompt_tokens":41}', "events": 1, "size": 800, "terms": what,
     }  # fmt: skip

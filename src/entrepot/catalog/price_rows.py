@@ -160,7 +160,7 @@ class PriceRows:
         said = fields.raw("steps")
         place = fields.at("steps") if fields.has("steps") else fields.path
         if isinstance(said, Mapping):
-            why = "Steps count what is bought at the price of their row: for more the order of calls would be needed, "
+            why = "Steps count one meter of a model: to count several together the order of calls would be needed, "
             self.report.add(place, f'{why}and usage is kept as sums. Write steps = "customer, month".')
             return "customer", "month"
         scope, _, period = said.partition(", ") if isinstance(said, str) else ("", "", "")

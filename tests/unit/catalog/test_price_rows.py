@@ -159,7 +159,7 @@ STEPS = '{{ model = "m", output = 1.0, input = [{}], steps = "customer, month" }
         ('{ model = "m", input = [{ first = 5, price = 2.0 }, { price = 1.0 }], steps = "user, week" }', 14,
          "Known are customer, contract, project; month, quarter, contract year."),
         ('{ model = "m", input = [{ first = 5, price = 2.0 }, { price = 1.0 }], steps = { counts = ["input"] } }', 14,
-         "for more the order of calls would be needed, and usage is kept as sums"),
+         "the order of calls would be needed, and usage is kept as sums"),
         ('{ model = "m", input = 1.0, steps = "customer, month" }', 14, "the price is a list of them"),
         ('{ model = "a*b", input = 1.0 }', 14, "is no pattern: the star is its last letter"),
         ('{ model = "**", input = 1.0 }', 14, "is no pattern"),

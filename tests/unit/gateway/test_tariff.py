@@ -159,6 +159,53 @@ def test_a_route_that_is_not_sold_in_the_tier_of_a_call_is_none_for_it(tmp_path:
     run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
 
 
+#: 2.50 and 10 a million, and 0.000005 a request; in batch half of that.
+EACH = PriceVersion(
+    id="list/1", valid_from=0, currency="USD", den=1, rates=RATES, request=5000,
+    variants=(
+        msgspec.structs.replace(variant("", "", 0, *PLAIN), request=5000),
+        msgspec.structs.replace(variant("batch", "", 0, 1250, 5000), request=2500),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "said", "due"),
+    [
+        (msgspec.structs.replace(EACH, variants=()), b"", "default", 10 * 2500 + 20 * 10_000 + 5000),
+        (EACH, b"", "default", 10 * 2500 + 20 * 10_000 + 5000),
+        (EACH, b',"service_tier":"batch"', "batch", 10 * 1250 + 20 * 5000 + 2500),
+    ],
+)
+def test_a_price_per_request_is_held_and_charged_once_a_call(
+    tmp_path: Path, version: PriceVersion, asked: bytes, said: str, due: int
+) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = bench.call(b'"max_tokens":20' + asked)
+        assert exchange.hold == exchange.bounds[0] * 2500 + 20 * 10_000 + 5000
+        bench.disk()
+        body = answer(said)
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        (ending,) = bench.endings
+        assert (ending.charge, ending.overrun, ending.terms.request_rate) == (due, 0, 5000 if said != "batch" else 2500)
+
+    run(tmp_path, work, versions=(version,))
+
+
+def test_a_call_that_used_nothing_pays_nothing_for_being_one(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = bench.call(b'"max_tokens":20')
+        bench.disk()
+        body = answer("default", 0).replace(b'"completion_tokens":20,"total_tokens":20', b'"completion_tokens":0')
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        (ending,) = bench.endings
+        assert (ending.state, ending.quantities, ending.charge) == ("final", (0,) * 8, 0)
+
+    run(tmp_path, work, versions=(msgspec.structs.replace(EACH, variants=()),))
+
+
 def test_without_conditions_there_is_no_tariff(tmp_path: Path) -> None:
     found: Any = desk(tmp_path)[0]
     key, customer = found.authenticate(KEY.encode(), 1)

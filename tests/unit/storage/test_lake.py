@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
                 0: {"usage": '{"a":"ü\\u0000\n\\"}'.encode() + b"\xff", "vendor_request": 'he said "hi", twice\t;'},
                 1: {"state": "aborted", "source": "counted", "charged": (1, 2, 3, 4, 5, 0, 0, 0), "charge": 2275},
                 2: {"cost": -1, "terms": terms(zone="", cost_version="", cost_rates=(-1,) * 8, den=10**19)},
+                6: {"terms": terms(request_rate=5_000_000, cost_request_rate=3_000_000)},
                 3: {"unrated": (5, 7), "service_tier": "flex", "attempt": 2},
                 4: {"charge": 7, "hold": 7, "overrun": 10**10 + n},
                 5: {"state": "estimated", "source": "estimate", "charged": (0,) * 8, "charge": 0},
