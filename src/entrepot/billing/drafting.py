@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-import msgspec
+from msgspec.structs import replace
 
 from entrepot.billing import vat
 from entrepot.billing.document.language import Language, language
@@ -56,8 +56,8 @@ def draft(inputs: UsageInputs, on: date, number: str = "") -> Invoice:
             "correct first (entrepot invoice credit-note), or wait for a month with more usage"
         )
     if not made.totals.payable_minor and made.totals.with_tax_minor:
-        terms = msgspec.structs.replace(facts.payment, terms=speech.words["terms_paid"])
-        facts = msgspec.structs.replace(facts, payment=terms)
+        terms = replace(facts.payment, terms=speech.words["terms_paid"])
+        facts = replace(facts, payment=terms)
         made = make(facts, rows, allowances, paid_minor=paid, accounting=own)
     refuse_format(made, buyer, rated.customer)
     return made
@@ -100,11 +100,15 @@ def tax_of(inputs: UsageInputs, on: date) -> Tax:
 
 
 def _sealed(inputs: UsageInputs) -> tuple[Input, ...]:
+    """What it was made of, and not where that lay: the files of the lake are named in the inputs that are kept beside
+    the document, so that the same usage gives the same bytes however its records came."""
+    where = {name for name, _ in inputs.rated.inputs if "lake " in name}
     parts = {
-        "rated lines": inputs.rated, "seller": inputs.seller, "buyer": inputs.buyer, "tax rates": inputs.rates,
-        "burned credit": inputs.burned, "document rate": inputs.document_rate,
+        "rated lines": replace(inputs.rated, inputs=(), open=()), "seller": inputs.seller, "buyer": inputs.buyer,
+        "tax rates": inputs.rates, "burned credit": inputs.burned, "document rate": inputs.document_rate,
     }  # fmt: skip
-    return sealed(parts, {**dict(inputs.rated.inputs), "usage": inputs.usage})
+    named = {name: sha256 for name, sha256 in inputs.rated.inputs if name not in where}
+    return sealed(parts, {**named, "usage": inputs.usage})
 
 
 def minor_of(units: int, currency: str) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from entrepot.billing import tables
 from entrepot.billing.inputs import usage_from_bytes
 from entrepot.catalog.prices import METERS
+from entrepot.keeper.corrections import own_inputs
 from entrepot.keeper.rating import Month
 from entrepot.keeper.sealed import named_files
 from entrepot.kernel.buckets import BUCKETS
@@ -53,11 +54,11 @@ def line_records(engine: Engine, folder: Folder, number: str, line: str) -> dict
     with read(engine) as connection:
         inputs = usage_from_bytes(tables.inputs_of(connection, number))
         rated = msgspec.json.decode(tables.rated_line(connection, number, line), type=RatedLine)
-        listed = named_files(manifest(connection), dict(inputs.rated.inputs))
+        listed = named_files(manifest(connection), own_inputs(dict(inputs.rated.inputs)) or {})
     if rated.kind != "usage":
         return {"records": 0, "quantity": 0, "uses": [], "requests": []}
     customer = inputs.rated.customer
-    month = Month(engine, folder, inputs.month, customer, sealed=dict(inputs.rated.inputs))
+    month = Month(engine, folder, inputs.month, customer, sealed=own_inputs(dict(inputs.rated.inputs)))
     decided = month.decided[customer]
     prices = PriceList(decided.agreements, month.period.ends_at, decided.reratings)
     uses: dict[tuple[str, str, str], list[int]] = {}
