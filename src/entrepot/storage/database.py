@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -134,13 +135,19 @@ def execute_rows(connection: Connection, statement: Executable, rows: Sequence[d
     compiled = statement.compile(dialect=connection.dialect, column_keys=names)  # type: ignore[attr-defined]
     assert isinstance(compiled, SQLCompiler)
     amounts = {name for name, bind in compiled.binds.items() if isinstance(bind.type, Amount)}
-    convert = [(name, _plain if name in amounts else None) for name in compiled.positiontup or names]
+    order = list(compiled.positiontup or names)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(str(compiled), rows)  # psycopg writes integers of any size as they are
+    elif places := [place for place, name in enumerate(order) if name in amounts]:
+        connection.exec_driver_sql(str(compiled), [_converted([row[name] for name in order], places) for row in rows])
     else:
-        connection.exec_driver_sql(
-            str(compiled), [tuple(turn(row[name]) if turn else row[name] for name, turn in convert) for row in rows]
-        )
+        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*order), rows)))
+
+
+def _converted(row: list[Any], places: list[int]) -> tuple[Any, ...]:
+    for place in places:
+        row[place] = _plain(row[place])
+    return tuple(row)
 
 
 def _plain(value: int) -> str:
