@@ -6,13 +6,14 @@ subject to VAT (O). A seller below the threshold of small enterprises sells exem
 table's date; an operator may replace any of them, and the table in use is a sealed input of each invoice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
 import msgspec
 
 from entrepot.billing.invoice import InvoiceBroken, Tax
+from entrepot.catalog.parties import TaxRate
 from entrepot.catalog.tax_ids import packed, vat_id_fault
 from entrepot.kernel.countries import EU
 
@@ -57,12 +58,17 @@ class Buyer(msgspec.Struct, frozen=True, kw_only=True):
     vat_id: str = ""
 
 
-def rates() -> tuple[Rate, ...]:
-    """The table that ships with this version."""
-    return tuple(
-        Rate(country=country, starts_on=date.fromisoformat(starts_on), percent=Decimal(percent))
+def rates(own: Iterable[TaxRate] = ()) -> tuple[Rate, ...]:
+    """The table that ships with this version, with what the operator says of some rates in its place."""
+    found = {
+        (country, date.fromisoformat(starts_on)): Decimal(percent)
         for country, steps in sorted(_SINCE.items())
         for starts_on, percent in steps
+    }
+    found |= {(each.country, each.starts_on): each.percent for each in own}
+    return tuple(
+        Rate(country=country, starts_on=starts_on, percent=percent)
+        for (country, starts_on), percent in sorted(found.items())
     )
 
 
@@ -70,7 +76,10 @@ def rate_of(table: tuple[Rate, ...], country: str, on: date) -> Decimal:
     """The standard rate in force; raises InvoiceBroken where the table has none."""
     found = [each for each in table if each.country == country and each.starts_on <= on]
     if not found:
-        raise InvoiceBroken(f"no standard rate of VAT is known for {country} on {on}; give one under [tax]")
+        raise InvoiceBroken(
+            f"no standard rate of VAT is known for {country} on {on}; give it under [operator]: tax.rates = "
+            f'[{{ country = "{country}", from = {on}, percent = … }}]'
+        )
     return max(found, key=lambda each: each.starts_on).percent
 
 

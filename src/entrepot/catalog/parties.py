@@ -5,6 +5,8 @@ cannot do without is asked for here, by the section where it is missing.
 """
 
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from typing import cast
 
 import msgspec
@@ -59,6 +61,14 @@ class InvoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     bic: str = ""
 
 
+class TaxRate(msgspec.Struct, frozen=True, kw_only=True):
+    """A standard rate that the operator knows better than the table of this version."""
+
+    country: str
+    starts_on: date
+    percent: Decimal
+
+
 class Seller(msgspec.Struct, frozen=True, kw_only=True):
     """The operator. `registered` are countries; `small`: below the threshold of small enterprises, sells exempt."""
 
@@ -68,6 +78,7 @@ class Seller(msgspec.Struct, frozen=True, kw_only=True):
     small_reason: str = ""
     currency: str = ""  # of its own books; "": that of each invoice
     invoice: InvoiceSettings
+    rates: tuple[TaxRate, ...] = ()
 
 
 class Buyer(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +116,7 @@ def seller(catalog: Catalog) -> Seller:
     return Seller(
         party=party, registered=tuple(registered or ([] if small else [country])),
         small=small, small_reason=_text(tax, "small_reason"), currency=_text(books, "currency"),
-        invoice=_settings(_table(facts, "invoice")),
+        invoice=_settings(_table(facts, "invoice")), rates=_rates(tax),
     )  # fmt: skip
 
 
@@ -130,6 +141,16 @@ def buyer(customer: Customer) -> Buyer:
         party=party, buyer_reference=_text(about, "buyer_reference"), order=_text(about, "order"),
         due_days=pays.due_days, format=pays.format, language=pays.language, currency=pays.currency,
     )  # fmt: skip
+
+
+def _rates(tax: Mapping[str, object]) -> tuple[TaxRate, ...]:
+    rows = cast("list[Mapping[str, object]]", tax.get("rates") or [])
+    return tuple(
+        TaxRate(
+            country=_text(each, "country"), starts_on=cast("date", each["from"]), percent=Decimal(str(each["percent"]))
+        )
+        for each in rows
+    )
 
 
 def _settings(invoice: Mapping[str, object]) -> InvoiceSettings:

@@ -5,9 +5,10 @@ A slip in the name of a field would put a wrong tax or no address on a document,
 
 import re
 from collections.abc import Mapping
+from datetime import date, datetime
 
 from entrepot.catalog.books import read_currency
-from entrepot.catalog.fields import Fields
+from entrepot.catalog.fields import Fields, exact
 from entrepot.catalog.issues import did_you_mean
 from entrepot.catalog.tax_ids import iban_fault, vat_id_fault
 from entrepot.catalog.webhooks import check_webhooks
@@ -85,12 +86,31 @@ def _tax(tax: Fields, operator: Fields) -> None:
     for path, country in tax.texts("registered"):
         if country not in COUNTRIES:
             tax.report.add(path, _no_country(country))
+    _rates(tax)
     tax.choice("rounding", "half-away-from-zero", ("half-away-from-zero",))
     small, reason = tax.flag("small", False), tax.text("small_reason")
     if small and not reason:
         why = 'small_reason is missing: the words that the law asks for, for example "§ 19 UStG".'
         tax.report.add(tax.at("small"), why)
     tax.done()
+
+
+def _rates(tax: Fields) -> None:
+    """`rates = [{ country, from, percent }]`: standard rates in the place of those that ship with a version."""
+    seen: set[tuple[object, object]] = set()
+    for each in tax.rows("rates"):
+        _country(each, "country")
+        starts_on, percent = each.raw("from"), exact(each.raw("percent"))
+        if not isinstance(starts_on, date) or isinstance(starts_on, datetime):
+            each.report.add(each.path, "from is missing or no day: the first on which the rate holds, 2027-01-01.")
+        if percent is None or percent > 100:
+            each.report.add(each.path, "percent is missing or no number from 0 to 100.")
+        if (each.table.get("country"), starts_on) in seen:
+            each.report.add(each.path, "Another rate of this country begins on this day.")
+        seen.add((each.table.get("country"), starts_on))
+        if not each.has("country"):
+            each.report.add(each.path, "country is missing: whose standard rate it is.")
+        each.done()
 
 
 def _books(books: Fields) -> None:

@@ -192,9 +192,11 @@ def _inputs(connection: Connection, rated: Rated, rate: DocumentRate | None) -> 
     if customer.pays.by == "prepaid":
         charged, costs = _owed(connection, rated)
         burned = burning.of_month(connection, rated.customer, month, sum(charged.values()) - sum(costs.values()))
+    seller = parties.seller(catalog)
     return UsageInputs(
-        rated=rated, seller=parties.seller(catalog), buyer=parties.buyer(customer),
-        contract=customer.contract(parse(rated.starts_on)).id, rates=vat.rates(), burned=burned, document_rate=rate,
+        rated=rated, seller=seller, buyer=parties.buyer(customer),
+        contract=customer.contract(parse(rated.starts_on)).id, rates=vat.rates(seller.rates), burned=burned,
+        document_rate=rate,
         usage=usage_digest(connection, rated.customer, parse(rated.until)),
     )  # fmt: skip
 

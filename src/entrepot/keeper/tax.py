@@ -21,7 +21,7 @@ def tax_of(catalog: Catalog, customer: str, on: date) -> tuple[str, Tax]:
     sells, buys = seller(catalog), buyer(catalog.customers[customer])
     home, country = sells.party.address.country, buys.party.address.country
     tax = vat.decide(
-        vat.rates(),
+        vat.rates(sells.rates),
         vat.Seller(country=home, registered=sells.registered, small=sells.small, small_reason=sells.small_reason),
         vat.Buyer(country=country, vat_id=buys.party.vat_id),
         on,

@@ -1,11 +1,13 @@
 """Which tax stands on a line."""
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from entrepot.billing.invoice import InvoiceBroken
 from entrepot.billing.vat import Buyer, Seller, check_vat_id, decide, rate_of, rates
+from entrepot.catalog.parties import TaxRate
 
 GERMAN = Seller(country="DE", registered=("DE",))
 TODAY = date(2026, 11, 30)
@@ -36,6 +38,14 @@ def test_rates_are_those_of_the_day() -> None:
         rate_of(rates(), "US", TODAY)
     with pytest.raises(InvoiceBroken, match="no standard rate of VAT is known for DE on 1999"):
         rate_of(rates(), "DE", date(1999, 1, 1))
+
+
+def test_what_the_operator_says_of_a_rate_goes_before_the_table() -> None:
+    own = [TaxRate(country="DE", starts_on=date(2021, 1, 1), percent=Decimal("19.5")),
+           TaxRate(country="US", starts_on=date(2026, 1, 1), percent=Decimal(7))]  # fmt: skip
+    assert str(rate_of(rates(own), "DE", TODAY)) == "19.5"
+    assert str(rate_of(rates(own), "US", TODAY)) == "7"
+    assert rate_of(rates(own), "AT", TODAY) == rate_of(rates(), "AT", TODAY)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,12 @@ def test_a_seller_is_registered_at_home_unless_it_says_so_itself_or_sells_exempt
     assert seller(catalog(small)).registered == ()
 
 
+def test_a_standard_rate_may_be_replaced_from_a_day_on() -> None:
+    text = WHOLE.replace("rounding =", 'rates = [{ country = "DE", from = 2027-01-01, percent = 20.5 }], rounding =')
+    (rate,) = seller(catalog(text)).rates
+    assert (rate.country, str(rate.starts_on), str(rate.percent)) == ("DE", "2027-01-01", "20.5")
+
+
 def test_the_buyer_is_what_its_customer_says() -> None:
     found = buyer(catalog(WHOLE).customers["kontor"])
     assert found.party.address.city == "Bremen"
@@ -125,6 +131,10 @@ def test_every_language_of_documents_may_be_asked_for() -> None:
         ('vat_id = "DE812345673"', 'vatid = "DE812345673"', 'Nothing here is called "vatid". Did you mean "vat_id"?'),
         ('postcode = "28195"', "postcode = 28195", "postcode is a text."),
         ("rechnung@nordlicht.example", "rechnung", "email is an address with one @."),
+        ("rounding =", 'rates = [{ country = "DE", from = 2027-01-01, percent = 101 }], rounding =',
+         "percent is missing or no number from 0 to 100."),
+        ("rounding =", 'rates = [{ country = "DE", from = 2027-01-01T00:00:00Z, percent = 20 }], rounding =',
+         "from is missing or no day"),
         ('"half-away-from-zero"', '"half-even"', 'rounding is one of "half-away-from-zero".'),
         ("rounding =", "small = true, rounding =", "small_reason is missing: the words that the law asks for"),
         ('"07-01"', '"1 July"', "fiscal_year_starts is a month and day"),
