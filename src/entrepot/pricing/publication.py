@@ -21,7 +21,7 @@ from entrepot.catalog.standing import BY_PERIOD, everything, models_of
 from entrepot.kernel.buckets import BUCKETS, INHERITS
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, Instant, show
-from entrepot.pricing.agreement import AgreedPrice, Agreement, agreed, agreement_of
+from entrepot.pricing.agreement import AgreedPrice, Agreement, Quote, agreement_of
 from entrepot.pricing.book import conditions_of
 
 _NOBODY: Used = {}
@@ -79,7 +79,7 @@ class _Publication:
         soon = self.now + NOTICE
         if version.valid_from >= soon:
             return False
-        found = list(self._changes(Contract(book=version.book), version, soon))
+        found = list(self._changes(None, version, soon))
         if found:
             self.report.add(
                 (*path, "valid_from"),
@@ -106,21 +106,24 @@ class _Publication:
                     )
                     return
 
-    def _changes(self, contract: Contract, version: BookVersion, until: Instant) -> Iterator[_Change]:
-        """What would be another price for calls under the contract between the version's start and `until`."""
+    def _changes(self, contract: Contract | None, version: BookVersion, until: Instant) -> Iterator[_Change]:
+        """What would be another price for calls between the version's start and `until`: under a contract, or (None) in
+        the version's book itself."""
         books = [*self.existing.versions, version]
-        was, will_be = (agreement_of(contract, each) for each in (self.existing.versions, books))
+        was, will_be = (_by(contract, version, each) for each in (self.existing.versions, books))
+        if not was.book:
+            return
         instants = sorted({
-            at for each in books for at in (each.valid_from, contract.starts_at)
-            if version.valid_from <= at < until and (not contract.ends_at or at < contract.ends_at)
+            at for each in books for at in (each.valid_from, was.starts_at)
+            if version.valid_from <= at < until and was.in_term(at)
         })  # fmt: skip
         seen: set[str] = set()
         for at in instants:
             for model in models_of([version], self.catalog.models):
                 for vendor in self.catalog.vendors_of(model) or ("",):
+                    old, new = (Quote(each, model, at, vendor) for each in (was, will_be))
                     for when in conditions_of(books, model):
-                        old, new = (agreed(each, model, at, when, vendor) for each in (was, will_be))
-                        for change in _prices_changed(model, when, old, new):
+                        for change in _prices_changed(model, when, old.prices(when), new.prices(when)):
                             if change.name not in seen:
                                 seen.add(change.name)
                                 yield change
@@ -134,6 +137,14 @@ class _Publication:
                 seen.add(str(thing))
                 version = f"{was.book[0].book}/{number}"
                 yield _Change(name=str(thing), version=version, old=str(said), new=str(new[thing].said), dearer=True)
+
+
+def _by(contract: Contract | None, version: BookVersion, books: Sequence[BookVersion]) -> Agreement:
+    """What is paid under the contract; without one, by the version's own book, a vendor's too."""
+    if contract is not None:
+        return agreement_of(contract, books)
+    whole = agreement_of(Contract(book=version.book), books)
+    return msgspec.structs.replace(whole, book=tuple(each for each in books if each.book == version.book))
 
 
 def _prices_changed(

@@ -136,12 +136,12 @@ def difference_of(kind: Kind, old: Rated | None, now: Rated) -> Effect:
     """Between two bills of the same usage."""
     return Effect(
         kind=kind, name=now.customer, currency=now.currency, before_minor=_sum(old), after_minor=_sum(now),
-        lines=tuple(_lines(old, now)), unpriced=tuple(sorted(_unpriced(now) - _unpriced(old))),
+        lines=tuple(_lines(old, now)), unpriced=() if old is None else tuple(sorted(_unpriced(now) - _unpriced(old))),
     )  # fmt: skip
 
 
-def _unpriced(rated: Rated | None) -> set[str]:
-    return {f"{group.model} {group.meter}" for group in rated.unrated} if rated is not None else set()
+def _unpriced(rated: Rated) -> set[str]:
+    return {f"{group.model} {group.meter}" for group in rated.unrated}
 
 
 def _sum(rated: Rated | None) -> int:

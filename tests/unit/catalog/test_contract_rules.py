@@ -5,6 +5,7 @@ import pytest
 
 from entrepot.catalog.contents import Catalog
 from entrepot.catalog.contract_rules import Used
+from entrepot.catalog.difference import merged
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.kernel import instants
@@ -181,3 +182,30 @@ def test_a_row_that_calls_already_pay_otherwise_is_a_change_too(rows: str, what:
 
 def test_what_nothing_was_sold_at_may_have_its_first_price_in_the_past() -> None:
     assert said(version("2026-06-01T00:00:00Z", '{ model = "m", cached = 0.25 }')) == ""
+
+
+def cost(valid_from: str, prices: str) -> str:
+    row = f'{{ model = "m", {prices} }}'
+    return f'[[book.cost]]\nbuys_from = "maker"\ncurrency = "USD"\nvalid_from = {valid_from}\nprices = [{row}]\n'
+
+
+def test_what_a_vendor_charges_is_not_changed_for_the_past_either() -> None:
+    first = read("format = 1\n" + cost("2026-01-01T00:00:00Z", "input = 1.00"), "cost.toml").catalog.versions
+    standing = house(SIGNED)
+    existing = msgspec.structs.replace(
+        standing, versions=(*standing.versions, msgspec.structs.replace(first[0], number=1, published_at=1))
+    )
+    text = said(cost("2026-06-01T00:00:00Z", "input = 1.10"), existing)
+    assert "This changes m input, in force since 2026-01-01 (cost/1)." in text
+    assert said(cost("2026-11-21T12:15:00Z", "input = 1.10"), existing) == ""
+
+
+def test_a_dearer_price_of_a_vendor_is_dearer_for_who_pays_on_it() -> None:
+    first = cost("2026-01-01T00:00:00Z", "input = 1.00, output = 4.00")
+    on_cost = HOUSE.replace("input = 2.50, output = 10.00", "cost_plus_percent = 20") + first
+    file = read(on_cost + f"[customer.acme]\ncontract = {SIGNED}\n", "house.toml")
+    check(file, Catalog(), NOW)
+    existing = merged(Catalog(), file.catalog, NOW)
+    text = said(cost("2026-12-01T00:00:00Z", "output = 5.00"), existing)
+    assert "acme has 30 days' notice of a dearer price (K-1): m output 4.416 → 5.52." in text
+    assert said(cost("2026-12-01T00:00:00Z", "output = 3.00"), existing) == ""
