@@ -137,7 +137,8 @@ def changes(agreements: Sequence[Agreement], until: Instant, reratings: Sequence
     for each in agreements:
         found.update((each.starts_at, each.ends_at))
         found.update(version.valid_from for version in _versions(each))
-        found.update(anniversaries(each.starts_at, 0, until))
+        if any(steps.period == "contract year" for row in _all_rows(each) for steps in row.steps.values()):
+            found.update(anniversaries(each.starts_at, 0, until))
     for rerating in reratings:
         found.update((rerating.starts_at, rerating.ends_at))
     return {change for change in found if change < until}

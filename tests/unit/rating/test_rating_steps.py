@@ -14,6 +14,7 @@ from entrepot.kernel.money import split
 from entrepot.rating.line import Rated
 from entrepot.rating.order import rate
 from entrepot.rating.period import NoMonth, counted_from, month
+from entrepot.rating.prices import changes
 from entrepot.rating.ranks import parts
 
 HALF = (MIDDLE - START) // HOUR
@@ -48,6 +49,13 @@ def test_a_contract_year_that_begins_within_the_month_counts_anew() -> None:
     book = agreement(version(1, 0, stepped(100, "0.50", "0.40", period="contract year")), starts_at=parse("2025-10-15"))
     usage = [sold(0, input=150), sold(HALF, input=60)]
     assert by_price(rate("acme", usage, [book], OCTOBER)) == {"0.5": 160, "0.4": 50}
+
+
+def test_only_a_count_by_contract_year_cuts_the_time_at_its_anniversaries() -> None:
+    began = parse("2025-10-15")
+    for period, expected in (("month", {began}), ("contract year", {began, MIDDLE})):
+        book = agreement(version(1, 0, stepped(100, "0.50", "0.40", period=period)), starts_at=began)
+        assert changes([book], OCTOBER.ends_at) - {0} == expected
 
 
 def test_steps_count_by_project_where_they_say_so() -> None:
