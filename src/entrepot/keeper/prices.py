@@ -25,6 +25,7 @@ AHEAD = 48 * HOUR
 BEHIND = HOUR
 #: Price lists by what they were made of, kept from one compilation to the next: most do not change.
 _KEPT = 200_000
+_FOREVER: Instant = 1 << 62
 
 
 class PriceList(NamedTuple):
@@ -34,11 +35,19 @@ class PriceList(NamedTuple):
     models: frozenset[str] | None
 
 
+class _Known(NamedTuple):
+    """An entry, and for which `now` it is the same."""
+
+    data: bytes
+    since: Instant
+    until: Instant
+
+
 class PriceLists:
     """Compiles price lists; what was compiled before from the same is not compiled again."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], bytes] = {}
+        self._known: dict[tuple[bytes, str, tuple[str, ...]], _Known] = {}
 
     def tables(self, catalog: Catalog, now: Instant) -> dict[str, bytes]:
         """Every price that a gateway may be asked for, by "list/model"."""
@@ -55,29 +64,29 @@ class PriceLists:
         found = {}
         for name, wanted in sorted(lists.items()):
             agreements = [_agreement(each, catalog) for each in wanted.contracts]
-            mark = (tuple(map(_terms, wanted.contracts)), tuple(sorted(digests.items())))
             books = [version for each in agreements for version in _versions(each)]
-            for model in models_of(books, catalog.models):
-                if wanted.models is None or model in wanted.models:
+            made_of = repr((tuple(map(_terms, wanted.contracts)), sorted(digests.items())))
+            mark = hashlib.sha256(made_of.encode()).digest()
+            asked = models_of(books, catalog.models) if wanted.models is None else sorted(wanted.models)
+            for model in asked:
+                if any(each.names(model) for each in books):
                     data = self._entry(mark, agreements, model, catalog.vendors_of(model) or ("",), now)
                     if data:
                         found[f"{name}/{model}"] = data
         return found
 
     def _entry(
-        self, mark: tuple[object, ...], agreements: Sequence[Agreement], model: str, vendors: tuple[str, ...],
-        now: Instant,
-    ) -> bytes:  # fmt: skip
-        instants = tuple(_instants(agreements, model, now))
-        key = (mark, model, vendors, instants)
-        data = self._known.get(key)
-        if data is None:
+        self, mark: bytes, agreements: Sequence[Agreement], model: str, vendors: tuple[str, ...], now: Instant
+    ) -> bytes:
+        known = self._known.get((mark, model, vendors))
+        if known is None or not known.since <= now < known.until:
+            instants, until = _instants(agreements, model, now)
             entry = _compiled(agreements, model, vendors, instants)
-            data = to_bytes(entry) if entry.versions else b""
+            known = _Known(to_bytes(entry) if entry.versions else b"", now, until)
             if len(self._known) >= _KEPT:
                 self._known.clear()
-            self._known[key] = data
-        return data
+            self._known[mark, model, vendors] = known
+        return known.data
 
 
 def price_list_of(customer: Customer, now: Instant) -> tuple[str, tuple[Contract, ...]]:
@@ -98,7 +107,7 @@ def price_list_of(customer: Customer, now: Instant) -> tuple[str, tuple[Contract
 def price_entry(versions: Sequence[BookVersion], model: str, now: Instant) -> PriceEntry:
     """Every version in force between BEHIND `now` and AHEAD of it, of one book and model."""
     agreements = [Agreement(book=tuple(versions))]
-    return _compiled(agreements, model, ("",), list(_instants(agreements, model, now)))
+    return _compiled(agreements, model, ("",), _instants(agreements, model, now)[0])
 
 
 def _terms(contract: Contract) -> tuple[object, ...]:
@@ -123,8 +132,9 @@ def _versions(agreement: Agreement) -> list[BookVersion]:
     return [*agreement.book, *agreement.own]
 
 
-def _instants(agreements: Sequence[Agreement], model: str, now: Instant) -> list[Instant]:
-    """At which a price of the model may begin: the last one BEHIND `now`, and all until AHEAD of it."""
+def _instants(agreements: Sequence[Agreement], model: str, now: Instant) -> tuple[list[Instant], Instant]:
+    """At which a price of the model may begin: the last one BEHIND `now`, and all until AHEAD of it. And the `now` from
+    which on they are others."""
     found: set[Instant] = set()
     for each in agreements:
         books = [*_versions(each), *(version for cost in each.costs.values() for version in cost)]
@@ -135,7 +145,9 @@ def _instants(agreements: Sequence[Agreement], model: str, now: Instant) -> list
             hours = {at for at in _hours(books, model, now) if at > min(begins)}
             found.update(at for at in begins | hours if each.in_term(at))
     past = [at for at in sorted(found) if at <= now - BEHIND]
-    return [*past[-1:], *(at for at in sorted(found) if now - BEHIND < at <= now + AHEAD)]
+    covered = [at for at in sorted(found) if now - BEHIND < at <= now + AHEAD]
+    later = [at - AHEAD for at in found if at > now + AHEAD]
+    return [*past[-1:], *covered], min([*(at + BEHIND for at in covered), *later], default=_FOREVER)
 
 
 def _hours(books: Iterable[BookVersion], model: str, now: Instant) -> set[Instant]:
@@ -145,7 +157,7 @@ def _hours(books: Iterable[BookVersion], model: str, now: Instant) -> set[Instan
     first = (now - BEHIND) // DAY * DAY - DAY
     return {
         first + day * DAY + hour * HOUR
-        for hour in edges for day in range(2 + (AHEAD + BEHIND) // DAY + 1)
+        for hour in edges for day in range((AHEAD + BEHIND) // DAY + 4)
     }  # fmt: skip
 
 

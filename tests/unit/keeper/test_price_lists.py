@@ -223,3 +223,11 @@ def test_what_was_compiled_before_from_the_same_is_the_same_and_what_changed_is_
     later = version([PriceRow(model="m", prices={"input": Decimal(3)})], NOW - HOUR // 2, 2)
     changed = msgspec.structs.replace(house, versions=(*house.versions, later))
     assert lists.tables(changed, NOW) == PriceLists().tables(changed, NOW) != first
+
+
+@settings(deadline=None, max_examples=60)
+@given(houses(), st.lists(st.integers(0, 4 * 24 * 60).map(lambda minutes: NOW + minutes * 60_000_000), max_size=4))
+def test_time_passes_for_what_was_compiled_before(house: Catalog, moments: list[int]) -> None:
+    lists = PriceLists()
+    for now in (NOW, *moments):
+        assert lists.tables(house, now) == PriceLists().tables(house, now)
