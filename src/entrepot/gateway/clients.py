@@ -54,7 +54,8 @@ class Server:
         if self.draining or int(now) % 5 == 0:
             idle_since = now - (IDLE_DRAINING_S if self.draining else IDLE_S)
             for connection in [c for c in self.connections if c.idle_at and c.idle_at <= idle_since]:
-                connection.close()
+                if not connection.unheard():
+                    connection.close()
         for connection in [c for c in self.connections if c.stalled_at and c.stalled_at <= now - WRITE_STALLED_S]:
             connection.abort()
 

@@ -1,7 +1,10 @@
 """HTTP/1.1 towards customers: framing, deadlines, byte budgets. What a request means is the app's."""
 
 import asyncio
+import fcntl
 import logging
+import sys
+import termios
 from collections.abc import Callable
 
 from entrepot.gateway import problem
@@ -356,6 +359,16 @@ class Connection(asyncio.Protocol):
             self.server.loop.call_later(LINGER_S, self.close)
         else:
             self.close()
+
+    def unheard(self) -> bool:
+        """Whether bytes have come that the loop has not looked at: after a time without a processor it sweeps before it
+        reads, and who has just sent a request is not idle (one of 97,194 calls was cut so, at a load of 10)."""
+        transport = self.transport
+        socket = transport.get_extra_info("socket") if transport is not None else None
+        if socket is None or socket.fileno() < 0:
+            return False
+        waiting = fcntl.ioctl(socket.fileno(), termios.FIONREAD, b"\0\0\0\0")
+        return bool(int.from_bytes(waiting, sys.byteorder))
 
     def close(self) -> None:
         """Close once what is written is sent."""

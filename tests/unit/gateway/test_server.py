@@ -1,6 +1,7 @@
 """The customers' side of HTTP with a clock that is moved by hand: slow clients, budgets, keep-alive, drain."""
 
 import json
+import socket
 
 import pytest
 
@@ -333,6 +334,20 @@ def test_too_much_ahead_of_its_turn_is_not_read(rig: Rig) -> None:
     rig.loop.turn()
     assert wire.reading
     assert rig.app.asked[0][1] == body
+
+
+def test_who_has_sent_what_was_not_read_yet_is_not_idle(rig: Rig) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = rig.connect()
+        wire._extra["socket"] = ours  # as asyncio keeps it
+        theirs.send(b"POST /v1/chat")
+        rig.server.drain()
+        rig.second(10)
+        assert not wire.closed
+        assert ours.recv(100) == b"POST /v1/chat"
+        rig.second(1)
+        assert wire.closed
 
 
 def test_a_drain_says_close_on_each_further_answer(rig: Rig) -> None:
