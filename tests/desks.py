@@ -52,6 +52,7 @@ def desk(
     upstreams: tuple[UpstreamEntry, ...] = (),
     life: dict[str, object] | None = None,
     aliases: tuple[AliasEntry, ...] = (),
+    by_vendor: dict[str, tuple[PriceVersion, ...]] | None = None,
 ) -> tuple[Desk, Lease]:
     """A desk over one customer `acme` with model `gpt-4o`, and the lease that its calls draw on."""
     keys = {"id": KEY_ID, "customer": "acme", "project": "default", "models": None, "expires_at": 0}
@@ -81,7 +82,7 @@ def desk(
             each.id: encode(each)
             for each in (*upstreams, *map(upstream, ("openai", "second")[len(upstreams) :]))
         },
-        "price": {"list/gpt-4o": encode(PriceEntry(versions=versions))},
+        "price": {"list/gpt-4o": encode(PriceEntry(versions=versions, by_vendor=by_vendor or {}))},
     }
     publish(where, tables)
     lease = Lease("acme", granted=free)

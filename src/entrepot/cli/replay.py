@@ -90,7 +90,7 @@ def _priced(plan: Plan) -> Plan:
         facts = api.get("customers", customer)
         target = next((d["model"] for d in facts["deployments"] if d["name"] == plan.model), plan.model)
         book = api.get("books", facts["book"])
-    rows = [row for row in book["in_force"] if row["model"] == target]
+    rows = [row for row in book["in_force"] if row["model"] == target and not row["when"]]
     found = {row["bucket"]: Decimal(row["price"]) * 1_000_000 / row["per"] for row in rows}
     if not {"input", "output"} <= found.keys():
         raise Stop(

@@ -181,6 +181,7 @@ STEPS = '{{ model = "m", output = 1.0, input = [{}], steps = "customer, month" }
          'm input has two prices in this version: this one and that of line 14.'),
         ('{ model = "m", request = 0.01, per = 1000 }', 14, "per is of tokens; the price of a request is for one."),
         ('{ model = "m", per = 1, input = 2_500_000.0 }', 14, "is its per missing?"),
+        ('{ model = "m", inputs = 1.0 }', 14, 'Nothing here is called "inputs". Did you mean "input"?'),
         ('{ model = "m", tier = "batch" }', 14, "This row names no price."),
         ('{ model = "m", user = "x", input = 1.0 }', 14, "Usage is summed by service tier, zone, bracket of the "
          "request and hour among others, not by user: a price cannot depend on it."),

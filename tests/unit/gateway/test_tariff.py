@@ -206,6 +206,26 @@ def test_a_call_that_used_nothing_pays_nothing_for_being_one(tmp_path: Path) -> 
     run(tmp_path, work, versions=(msgspec.structs.replace(EACH, variants=()),))
 
 
+def test_on_another_route_the_price_is_on_its_own_vendors(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = bench.call(b'"max_tokens":100')
+        bench.disk()
+        exchange.lost("connect", answered=False, reused=False)
+        bench.disk()
+        body = answer("default")
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        first, second = bench.endings
+        assert (first.terms.price_version, second.terms.price_version) == ("list/1+one/1", "list/1+two/1")
+        assert second.charge == 10 * 5000 + 20 * 20_000
+        assert second.hold == 2 * first.hold
+
+    one = PriceVersion(id="list/1+one/1", valid_from=0, currency="USD", den=1, rates=RATES)
+    two = PriceVersion(id="list/1+two/1", valid_from=0, currency="USD", den=1, rates=rates(5000, 20_000))
+    routes = (upstream("openai", vendor="one"), upstream("second", vendor="two"))
+    run(tmp_path, work, versions=(one,), by_vendor={"two": (two,)}, upstreams=routes)
+
+
 def test_without_conditions_there_is_no_tariff(tmp_path: Path) -> None:
     found: Any = desk(tmp_path)[0]
     key, customer = found.authenticate(KEY.encode(), 1)

@@ -11,10 +11,10 @@ from entrepot.catalog.contents import Catalog, Model, Upstream, Vendor, Version
 from entrepot.catalog.export import export
 from entrepot.catalog.file import read
 from entrepot.catalog.issues import CatalogBroken
-from entrepot.catalog.prices import ALWAYS, BookVersion, PriceRow, When
+from entrepot.catalog.prices import ALWAYS, BookVersion, PriceRow, When, hours_of
 from entrepot.catalog.standing import ties
 from entrepot.kernel.buckets import BUCKETS
-from entrepot.kernel.instants import parse
+from entrepot.kernel.instants import HOUR, parse
 from entrepot.pricing.book import PriceTie, conditions_of, prices_at
 from entrepot.pricing.publication import check
 from entrepot.pricing.rates import rates, rates_together
@@ -105,19 +105,41 @@ def test_two_rows_between_which_no_call_decides_are_named() -> None:
 
 CONDITION = st.builds(
     When, tier=st.sampled_from(["", "flex", "batch"]), zone=st.sampled_from(["", "EU", "US"]),
-    request_over=st.sampled_from([0, 100, 200]),
+    request_over=st.sampled_from([0, 100, 200]), hours=st.sampled_from(["", "", "22-06", "06-08", "04-07"]),
 )  # fmt: skip
+PATTERN = st.sampled_from(["m", "m*", "*"])
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(CONDITION, st.integers(1, 9)), min_size=1, max_size=6, unique_by=lambda each: each[0]))
-def test_without_ties_every_call_has_one_price(conditions: list[tuple[When, int]]) -> None:
-    """What `ties` lets through, no call can find undecided."""
-    rows = [PriceRow(model="m", prices={"input": Decimal(p), "output": Decimal(p)}, when=w) for w, p in conditions]
-    versions = book(row(input="1", output="1"), *(each for each in rows if each.when != ALWAYS))
+@given(
+    st.lists(st.tuples(PATTERN, CONDITION, st.integers(2, 9)), min_size=1, max_size=6, unique_by=lambda each: each[:2])
+)
+def test_without_ties_every_call_has_one_price(conditions: list[tuple[str, When, int]]) -> None:
+    """What `ties` lets through, no call can find undecided: at no hour, under no conditions."""
+    rows = [
+        PriceRow(model=model, prices={"input": Decimal(price), "output": Decimal(price)}, when=when)
+        for model, when, price in conditions if (model, when) != ("*", ALWAYS)
+    ]  # fmt: skip
+    everything = PriceRow(model="*", prices={"input": Decimal(1), "output": Decimal(1)})
+    versions = book(everything, *rows)
     if not ties(versions, AT):
-        for when in conditions_of(versions, "m"):
-            assert set(prices_at(versions, "m", AT, when)) == {"input", "output"}
+        for hour in range(24):
+            for when in conditions_of(versions, "m"):
+                found = prices_at(versions, "m", AT + hour * HOUR, when)
+                assert set(found) == {"input", "output"}
+                assert found["input"].price == most_exact([everything, *rows], when, hour)
+
+
+def most_exact(rows: list[PriceRow], when: When, hour: int) -> Decimal:
+    """By the words of the rule, said once more: names before patterns, then conditions, then the higher bracket."""
+    holding = [
+        each for each in rows
+        if each.when.tier in ("", when.tier) and each.when.zone in ("", when.zone)
+        and each.when.request_over <= when.request_over
+        and (not each.when.hours or hour in hours_of(each.when.hours))
+    ]  # fmt: skip
+    best = max(holding, key=lambda each: (["*", "m*", "m"].index(each.model), each.when.count, each.when.request_over))
+    return best.prices["input"]
 
 
 def test_rates_of_all_conditions_stand_over_one_denominator() -> None:
