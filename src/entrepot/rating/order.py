@@ -21,7 +21,7 @@ from entrepot.rating.line import Rated, RatedLine
 from entrepot.rating.piles import Heap, Pile, PileKey, in_order
 from entrepot.rating.prices import PriceList, Rerating
 from entrepot.rating.ranks import by_step
-from entrepot.rating.usage import Used, check
+from entrepot.rating.usage import UsageBroken, Used, check
 
 _NO_CARRIED: Mapping[str, str] = {}
 
@@ -39,9 +39,12 @@ def rate(
     come in, change nothing. `carried` says by name who carries an unrated group over, and why. Raises UsageBroken."""
     usage = list(rows)
     currency = agreements[0].currency
-    check(usage, currency)
     heap = Heap(PriceList(agreements, period.ends_at, reratings), period)
-    heap.add(usage)
+    try:
+        check(usage, currency)
+        heap.add(usage)
+    except UsageBroken as error:
+        raise UsageBroken(f"{customer}, {error.message}") from None
     heap.spread()
     ranks = by_step(heap.piles)
     lines: list[RatedLine] = []

@@ -212,7 +212,8 @@ def test_a_percentage_has_its_own_least() -> None:
 
 
 def test_a_contract_that_starts_after_its_usage_is_an_error_with_both_instants() -> None:
-    with pytest.raises(UsageBroken, match=r"hour 2026-10-01T05.*2 calls outside.*2026-10-15T00:00:00Z to ever"):
+    said = r"acme, m at list/1, hour 2026-10-01T05.*2 calls outside.*2026-10-15T00:00:00Z to ever"
+    with pytest.raises(UsageBroken, match=said):
         bill(sold(5, input=1, attempts=2), agreed=agreement(starts_at=MIDDLE))
 
 
