@@ -114,6 +114,9 @@ def test_a_price_and_a_posting_can_be_explained(call: Call) -> None:
     assert posting["transfers"][0]["amount"] == "5"
     assert explain_text(posting).startswith("top-up/first-start, 2026-11-21T10:00:00Z: top-up of demo by 5.00 USD")
     assert call("GET", "/admin/explain/list/9")[0] == 404
+    status, refused = call("GET", "/admin/explain/list%2F1%2Bmaker-cost%2F2")
+    assert status == 400
+    assert "explain list/1 and maker-cost/2, one by one" in str(refused)
 
 
 @pytest.mark.parametrize("amount", ["-1", "1e3", "NaN", "", "1.1234567890123456789", " 1"])

@@ -9,6 +9,7 @@ import pytest
 from entrepot.catalog.prices import BookVersion, CostPlus, PeriodPrice, PriceRow, Steps, When
 from entrepot.kernel.instants import HOUR, parse
 from entrepot.pricing.agreement import AgreedPrice, Agreement, agreed, minimums, percentages, version_name
+from entrepot.pricing.offered import note
 
 JANUARY, JULY = parse("2026-01-01"), parse("2026-07-01")
 MORNING, NIGHT = parse("2026-06-01T09:00:00Z"), parse("2026-06-01T23:00:00Z")
@@ -190,3 +191,17 @@ def test_a_change_within_an_hour_is_told_apart_by_the_version() -> None:
     agreement = Agreement(book=book("list", (JANUARY, (row(input="2"),)), (at, (row(input="3"),))))
     assert [price(agreement, "aurora-large", "input", MORNING, pinned=f"list/{n}") for n in (1, 2)] == ["2", "3"]
     assert isinstance(agreed(agreement, "aurora-large", MORNING, When(), "", pinned="list/2")["input"], AgreedPrice)
+
+
+def test_what_a_price_alone_does_not_say_stands_beside_it() -> None:
+    steps = Steps(rows=((500, Decimal("0.50")), (None, Decimal("0.42"))))
+    rows = (
+        row("*", cost_plus=PLUS), row("aurora-small", included="in the base fee", meters=("cached",)),
+        row("aurora-small", steps={"output": steps}), row("aurora-small", input="0.50"),
+    )  # fmt: skip
+    agreement = Agreement(book=book("list", (JANUARY, rows)), costs={"aurora": COST})
+    notes = {meter: note(each) for meter, each in agreed(agreement, "aurora-small", MORNING, When(), "aurora").items()}
+    assert notes["cached"] == "included: in the base fee"
+    assert notes["output"] == "0.50 for the first 500, then 0.42 (per 1,000,000; customer, month)"
+    assert notes["input"] == ""
+    assert note(agreed(HOUSE, "aurora-large", MORNING, When(), "aurora")["input"]) == "on cost/1"

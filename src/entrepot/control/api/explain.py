@@ -31,6 +31,8 @@ async def explain(id_: str, where: Annotated[House, Depends(house)]) -> dict[str
     if "/" in id_:
         number, _, line = id_.rpartition("/")
         told = await explain_line(where, number, line) or await asyncio.to_thread(_kept, where, id_)
+        if told is None and "+" in id_:
+            raise Mistaken(f"{id_!r} is a price on a vendor's: explain {' and '.join(id_.split('+'))}, one by one")
         if told is None:
             raise NotFound(
                 f"no price version, invoice line or posting is called {id_!r}; entrepot book, invoice and balance show "
