@@ -23,7 +23,7 @@ VERBS = {
     "explain": "why: a request, refusal, price, invoice line, posting",
     "check": "explain a catalog file without a server",
     "close": "checklist and gate of the month's end",
-    "verify": "journal = lake = rollup = ledger; chains whole",
+    "verify": "journal = lake = rollup = ledger = invoices; chains whole",
     "env": "export lines that point OPENAI_BASE_URL and friends here",
     "run": "run a program against this server, print its bill",
     "top": "requests, tokens and money per second, live",

@@ -10,15 +10,16 @@ from entrepot.cli.session import admin
 from entrepot.cli.terminal import REFUSED
 from entrepot.kernel.text import plain_lines
 
-PARTS = ("journal", "lake", "rollup", "ledger")
+PARTS = ("journal", "lake", "rollup", "ledger", "invoices")
 _PATIENCE_S = 3700.0
 
 
-@verb("journal = lake = rollup = ledger; chains whole")
+@verb("journal = lake = rollup = ledger = invoices; chains whole")
 @click.argument("part", required=False, type=click.Choice(PARTS), metavar="[PART]")
 def command(part: str | None) -> None:
-    """Compare journal, lake, rollup and ledger to the last digit. A difference names the record, both values and the
-    first place where they part; then the exit code is 1. PART shows one of journal, lake, rollup, ledger.
+    """Compare journal, lake, rollup, ledger and invoices to the last digit. A difference names the record, both values
+    and the first place where they part; then the exit code is 1. PART shows one of journal, lake, rollup, ledger,
+    invoices.
     """
     with admin(patience_s=_PATIENCE_S) as api:
         facts = api.get("verify")

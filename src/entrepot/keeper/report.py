@@ -37,6 +37,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     transfers: int
     differences: tuple[Difference, ...]
     seconds: float
+    documents: int = 0
 
     @property
     def agree(self) -> bool:
@@ -60,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             _line("rollup", charges, _verdict("rollup", bad, f"= lake + {_n(self.unlisted, 'open segment')}")),
             _line("ledger", f"{_n(self.transfers, 'transfer')}, {self.pending:,} pending",
                   _verdict("ledger", bad, "debits = credits, chain whole")),
+            _line("invoices", _n(self.documents, "document"),
+                  _verdict("invoices", bad, "made again the same, no number missing")),
         ]  # fmt: skip
         if self.differences:
             lines += ["", *(difference.to_text() for difference in self.differences), ""]

@@ -1,4 +1,4 @@
-"""Do journal, lake, rollup and ledger agree? Reads only; works beside a running house and without one.
+"""Do journal, lake, rollup, ledger and invoices agree? Reads only; works beside a running house and without one.
 
 The database is read first, in one transaction: everything that its positions have passed must be in it, to the last
 digit; what came to the journals since is counted, not compared.
@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import Entry, JournalDamaged, scan, segments, stream_directory, streams
+from entrepot.keeper.bills import check_bills
 from entrepot.keeper.lake import Segment, SegmentRows, name_of
 from entrepot.keeper.report import Difference, Report
 from entrepot.kernel.buckets import BUCKETS
@@ -55,6 +56,7 @@ class Verification:
             self._ledger = check_ledger(conn)
             self._leases = all_leases(conn)
             self._budgets = budget_charged(conn)
+            self._bills = check_bills(conn)
             self._taken = charged_sums(conn)
             self._cuts = {name: boundaries(mine) for name, mine in all_grants(conn).items()}
         self._expected: dict[RollupKey, RollupSums] = {}
@@ -77,13 +79,15 @@ class Verification:
         self._lake.close()
         self._compare_rollup()
         self._compare_ledger()
+        for what, found, expected in self._bills.differences:
+            self._differ("invoices", what, found, expected)
         charges: dict[str, int] = {}
         for key, sums in self._rollup.items():
             charges[key.currency] = charges.get(key.currency, 0) + sums.charge
         return Report(
             **self._counts, open=len(self._open), files=len(self._manifest), charges=charges,
             transfers=self._ledger.transfers, differences=tuple(self.differences),
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started, documents=self._bills.documents,
         )  # fmt: skip
 
     def _differ(self, part: str, what: str, ours: object, theirs: object) -> None:

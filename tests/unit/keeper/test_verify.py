@@ -95,7 +95,7 @@ def test_everything_agrees_beside_calls_under_way(house: tuple[Engine, Folder]) 
     assert re.fullmatch(r"           163 intents ≠ 162 endings, \d+ others +1 open", lines[1])
     assert lines[2].endswith("each equal to its segment's endings")
     assert lines[4].endswith("debits = credits, chain whole")
-    assert re.fullmatch(r"all agree +\d+\.\d s", lines[5])
+    assert re.fullmatch(r"all agree +\d+\.\d s", lines[6])
 
 
 def test_it_agrees_from_the_lake_alone_where_segments_are_gone(house: tuple[Engine, Folder]) -> None:

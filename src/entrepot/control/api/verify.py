@@ -1,4 +1,4 @@
-"""`/admin/verify`: journal = lake = rollup = ledger, chains whole."""
+"""`/admin/verify`: journal = lake = rollup = ledger = invoices, chains whole."""
 
 import asyncio
 import sys
