@@ -30,7 +30,7 @@ from entrepot.kernel.instants import Instant
 from entrepot.kernel.money import to_scaled
 from entrepot.storage.database import Amount, append_only, metadata
 
-_decode_contracts = msgspec.json.Decoder(tuple[Contract, ...]).decode
+decode_contracts = msgspec.json.Decoder(tuple[Contract, ...]).decode
 CustomerState = Literal["active", "suspended"]
 KeyState = Literal["active", "revoked"]
 #: Secrets of one key that may be alive at once: the new one and the one it follows.
@@ -208,7 +208,7 @@ def read_contracts(connection: Connection, known_at: Instant | None = None) -> d
     if known_at is not None:
         query = query.where(contract_table.c.recorded_at <= known_at)
     latest = {row.customer: row.contracts for row in connection.execute(query)}
-    return {customer: _decode_contracts(text) for customer, text in latest.items()}
+    return {customer: decode_contracts(text) for customer, text in latest.items()}
 
 
 def read_pays(connection: Connection, customer: str) -> StoredPays | None:
@@ -280,7 +280,7 @@ def _put_contracts(connection: Connection, customer: Customer, at: Instant) -> N
     column = contract_table.c
     where = select(column.revision, column.contracts).where(column.customer == customer.id)
     last = connection.execute(where.order_by(column.revision.desc()).limit(1)).first()
-    if last is None or _decode_contracts(last.contracts) != customer.contracts:
+    if last is None or decode_contracts(last.contracts) != customer.contracts:
         text = msgspec.json.encode(customer.contracts).decode()
         number = last.revision + 1 if last else 1
         row = {"customer": customer.id, "revision": number, "recorded_at": at, "contracts": text}

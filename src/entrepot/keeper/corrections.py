@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 
 from entrepot.billing.inputs import usage_from_bytes
 from entrepot.billing.tables import BilledLine, billed, inputs_of, read_issued
-from entrepot.customers.tables import contract_table
+from entrepot.customers.tables import contract_table, decode_contracts
 from entrepot.kernel.instants import Instant
 from entrepot.metering.tables import usage_digest
-from entrepot.pricing.tables import read_versions
+from entrepot.pricing.tables import published_since
 from entrepot.rating.correction import corrections
 from entrepot.rating.line import Rated, RatedLine
 from entrepot.rating.period import month as month_of
@@ -59,35 +59,40 @@ def corrected(engine: Engine, found: Rated, again: Again, sealed: Mapping[str, s
 def came_since(connection: Connection, customer: str, until: Instant, since: Instant) -> list[str]:
     """What a bill of the time before `until` could follow from and was decided after `since`, in words."""
     column = contract_table.c
-    last = select(func.max(column.recorded_at)).where(column.customer == customer)
-    prices = any(each.published_at > since and each.valid_from < until for each in read_versions(connection))
+    last = connection.execute(
+        select(contract_table).where(column.customer == customer).order_by(column.revision.desc()).limit(1)
+    ).one()
+    books = {each.book for each in decode_contracts(last.contracts)}
     found = {
-        "decisions": decided_since(connection, customer, since), "prices": prices,
-        "contract": (connection.execute(last).scalar() or 0) > since,
+        "decisions": decided_since(connection, customer, since),
+        "prices": published_since(connection, since, until, books), "contract": last.recorded_at > since,
     }  # fmt: skip
     return [name for name, is_so in found.items() if is_so]
 
 
 def _changed(connection: Connection, found: Rated) -> list[_Earlier]:
     """Months before this one that are billed and may be right otherwise now."""
-    rows = [each for each in billed(connection, found.customer) if each.month < found.starts_on[:7]]
-    return [
-        earlier
-        for month in sorted({each.month for each in rows})
-        if _may_differ(connection, found.customer, earlier := _earlier(connection, found.customer, month, rows))
-    ]
+    customer = found.customer
+    rows = [each for each in billed(connection, customer) if each.month < found.starts_on[:7]]
+    if not rows:
+        return []
+    issued = read_issued(connection, customer=customer)
+    used_since: dict[str, bool] = {}
+    result = []
+    for month in sorted({each.month for each in rows}):
+        earlier = _earlier(connection, customer, month, rows)
+        last = max((each for each in issued if each.number in earlier.documents), key=lambda each: each.issued_at)
+        if last.number not in used_since:
+            used_since[last.number] = _used_since(connection, customer, last.number)
+        if used_since[last.number] or came_since(connection, customer, month_of(month).ends_at, last.issued_at):
+            result.append(earlier)
+    return result
 
 
-def _may_differ(connection: Connection, customer: str, earlier: _Earlier) -> bool:
-    """Whether anything came after the latest document that bills the month."""
-    last = max(
-        (each for each in read_issued(connection, customer=customer) if each.number in earlier.documents),
-        key=lambda each: each.issued_at,
-    )
-    made_of = usage_from_bytes(inputs_of(connection, last.number))
-    if usage_digest(connection, customer, month_of(made_of.month).ends_at) != made_of.usage:
-        return True
-    return bool(came_since(connection, customer, month_of(earlier.month).ends_at, last.issued_at))
+def _used_since(connection: Connection, customer: str, number: str) -> bool:
+    """Whether usage of the time that a document looked at has come after it."""
+    made_of = usage_from_bytes(inputs_of(connection, number))
+    return usage_digest(connection, customer, month_of(made_of.month).ends_at) != made_of.usage
 
 
 def _sealed(connection: Connection, found: Rated, sealed: Mapping[str, str]) -> list[_Earlier]:

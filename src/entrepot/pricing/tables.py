@@ -1,5 +1,7 @@
 """Book versions in the database: appended, never changed. Takes a connection and opens none."""
 
+from collections.abc import Collection
+
 import msgspec
 from sqlalchemy import (
     BigInteger,
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Text,
     func,
     insert,
+    or_,
     select,
 )
 
@@ -73,6 +76,15 @@ def read_versions(connection: Connection) -> tuple[BookVersion, ...]:
         )
         for row in found
     )  # fmt: skip
+
+
+def published_since(connection: Connection, since: Instant, until: Instant, books: Collection[str]) -> bool:
+    """Whether a version was published after `since` that begins before `until`, of these books or of a vendor's."""
+    column = book_version_table.c
+    query = select(column.number).where(
+        column.published_at > since, column.valid_from < until, or_(column.book.in_(books), column.buys_from != "")
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def publish_version(connection: Connection, version: BookVersion, at: Instant) -> BookVersion:
