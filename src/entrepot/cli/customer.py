@@ -70,7 +70,8 @@ def _list(facts: dict[str, Any]) -> str:
 def _show(c: dict[str, Any]) -> str:
     name = f" ({c['name']})" if c["name"] else ""
     lines = [f"{c['customer']}{name}: {c['state']}, book {c['book']}, balance in {c['currency']}"]
-    lines += [f"  contract {c['contract']}".rstrip() + _interval(c)] if c["contract"] or _interval(c) else []
+    said = [_contract(each) for each in c["contracts"]]
+    lines += [f"  contract{each}" for each in said if each]
     lines += [f"  {_paying(c)}", ""]
     for project in c["projects"]:
         keys = sum(key["project"] == project for key in c["keys"])
@@ -82,6 +83,19 @@ def _show(c: dict[str, Any]) -> str:
     if c["every_priced_model"]:
         lines.append("  every priced model, under its own name")
     return "\n".join(lines)
+
+
+def _contract(c: dict[str, Any]) -> str:
+    """` KN-2026 from 2026-01-01: 8 % off list, 3 prices of its own, 30 days' notice`."""
+    prices = "1 price of its own" if c["prices"] == 1 else f"{c['prices']} prices of its own"
+    terms = [
+        f"{c['discount_percent']} % off {c['book']}" if c["discount_percent"].strip("0.") else "",
+        prices if c["prices"] else "",
+        f"{c['notice_days']} days' notice" if c["notice_days"] else "",
+    ]
+    shown = ", ".join(each for each in terms if each)
+    name = f" {c['contract']}" if c["contract"] else ""
+    return name + _interval(c) + (f": {shown}" if shown else "")
 
 
 def _interval(c: dict[str, Any]) -> str:

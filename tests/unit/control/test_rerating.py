@@ -138,3 +138,11 @@ def test_usage_is_kept_by_the_hour(call: Call, month: Period) -> None:
     publish(call, "9.00")
     half = wanted(month, until=f"{month.name}-10T10:30:00Z")
     assert "whole hours" in call("POST", "/admin/books/rerate", json=half)[1]["error"]["message"]
+
+
+def test_a_customers_contracts_show_with_their_terms(call: Call, month: Period) -> None:
+    from entrepot.cli.customer import _show
+
+    _, facts = call("GET", "/admin/customers/bank")
+    assert [each["contract"] for each in facts["contracts"]] == ["B-1"]
+    assert "  contract B-1: 10 % off list" in _show(facts).splitlines()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from sqlalchemy import Connection
 
-from entrepot.catalog.contents import Customer
+from entrepot.catalog.contents import Contract, Customer
 from entrepot.control.api.limit import rates_shown
 from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
@@ -59,14 +59,9 @@ def _shown(customer: Customer, stored: StoredCustomer, now: Instant) -> dict[str
         "customer": customer.id,
         "name": str(customer.about.get("name", "")),
         "state": stored.state,
-        "book": contract.book,
-        "contract": contract.id,
-        "discount_percent": f"{contract.discount_percent:f}",
-        "prices": len(contract.rows),
-        "notice_days": contract.notice_days,
+        **_contract(contract),
+        "contracts": [_contract(each) for each in customer.contracts],
         "currency": stored.currency,
-        "from": show(contract.starts_at) if contract.starts_at else None,
-        "until": show(contract.ends_at) if contract.ends_at else None,
         "pays": _pays(customer),
         "projects": list(stored.projects),
         "deployments": [
@@ -78,6 +73,19 @@ def _shown(customer: Customer, stored: StoredCustomer, now: Instant) -> dict[str
         ],
         "every_priced_model": not customer.deployments,
         "created_at": show(stored.created_at),
+    }
+
+
+def _contract(contract: Contract) -> dict[str, Any]:
+    """Its terms; the one in force also stands at the top."""
+    return {
+        "book": contract.book,
+        "contract": contract.id,
+        "discount_percent": f"{contract.discount_percent:f}",
+        "prices": len(contract.rows),
+        "notice_days": contract.notice_days,
+        "from": show(contract.starts_at) if contract.starts_at else None,
+        "until": show(contract.ends_at) if contract.ends_at else None,
     }
 
 
