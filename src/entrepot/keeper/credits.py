@@ -1,8 +1,9 @@
 """What takes an issued invoice back, in whole or in part: credit notes, write-offs, and the mark of a dispute."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 
 import msgspec
@@ -31,6 +32,7 @@ from entrepot.ledger.transfer import TransactionConflict
 from entrepot.storage.folder import Folder
 
 REASON_MOST = 400
+_NUMBER = r"-?[0-9]{1,18}(\.[0-9]{1,18})?"
 
 
 class WriteOffRefused(EntrepotError):
@@ -263,16 +265,10 @@ def _wanted(args: Args) -> dict[str, Right] | None:
 
 def _right(line: str, said: object) -> Right:
     given = said if isinstance(said, Mapping) else {}
-    quantity, price = given.get("quantity"), given.get("price")
-    try:
-        right = Right(
-            quantity=Decimal(str(quantity)), price=None if price in (None, "") else Decimal(str(price))
-        )
-    except InvalidOperation:
-        right = Right(quantity=Decimal("NaN"))
-    if not right.quantity.is_finite() or (right.price is not None and not right.price.is_finite()):
+    quantity, price = str(given.get("quantity")), str(given.get("price") or "")
+    if not re.fullmatch(_NUMBER, quantity) or (price and not re.fullmatch(_NUMBER, price)):
         raise CommandRefused(f"line {line} is credited with its right quantity, 1200 or 1200@2.50, not {said!r}")
-    return right
+    return Right(quantity=Decimal(quantity), price=Decimal(price) if price else None)
 
 
 def _asked(args: Args) -> bytes:

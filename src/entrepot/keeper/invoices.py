@@ -5,9 +5,10 @@ again in the transaction that issues, so a draft of older facts is never issued.
 """
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import msgspec
 from msgspec.structs import replace
@@ -327,13 +328,9 @@ def _document_rate(args: Args) -> DocumentRate | None:
     if not said:
         return None
     currency, source = text_of(args, "rate_currency"), name_of(args, "rate_source", BOOKING_MOST)
-    try:
-        rate = Decimal(said)
-    except InvalidOperation:
-        rate = Decimal(0)
-    if not rate.is_finite() or rate <= 0:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,12})?", said) or not Decimal(said):
         raise CommandRefused(f"rate is a number above 0, units of {currency} for one of the invoice's, not {said!r}")
-    return DocumentRate(currency=currency, rate=rate, source=source)
+    return DocumentRate(currency=currency, rate=Decimal(said), source=source)
 
 
 def of_draft(found: Draft) -> Facts:

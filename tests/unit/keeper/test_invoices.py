@@ -1,5 +1,8 @@
 """From rated usage to an invoice with its number and its postings: all of it, or nothing."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from entrepot.keeper.invoices import InvoiceExists, InvoiceNotReady
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.tables import account_balances
 from entrepot.rating.line import UnratedGroup
-from entrepot.storage.database import read
+from entrepot.storage.database import open_database, prepare, read
 from rated_usage import SHOP, Desk, at
 
 USAGE = [("aurora-large", "input", 22_361_870, "3.00"), ("aurora-large", "output", 4_088_665, "12.00"),
@@ -99,6 +102,36 @@ def test_an_issue_that_is_killed_half_way_leaves_nothing_and_uses_no_number(
         patch.setattr(tables, where, dies)
         with pytest.raises(BrokenOff):
             desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    assert desk.everything() == before
+    assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"] == "R-2026-00001"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from entrepot.billing import tables
+from entrepot.keeper.commands import execute
+from entrepot.storage.database import open_database
+from entrepot.storage.folder import Folder
+real = tables.put_issued
+def dies(*given):
+    real(*given)
+    os.kill(os.getpid(), signal.SIGKILL)
+tables.put_issued = dies
+execute(open_database(Path(sys.argv[1])), Folder(Path(sys.argv[2])), "invoice.issue",
+        {"draft": "kontor:2026-11", "customer": "kontor"}, int(sys.argv[3]))
+"""
+
+
+def test_a_process_that_is_killed_while_it_issues_leaves_nothing_and_uses_no_number(tmp_path: Path) -> None:
+    where = tmp_path / "entrepot.sqlite"
+    engine = open_database(where)
+    prepare(engine)
+    desk = Desk(engine, tmp_path)
+    desk.draft(desk.use("kontor", USAGE))
+    before = desk.everything()
+    done = subprocess.run([sys.executable, "-c", KILLED, where, desk.folder.root, str(desk.now)], check=False)
+    assert done.returncode == -signal.SIGKILL
     assert desk.everything() == before
     assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"] == "R-2026-00001"
 

@@ -8,16 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from entrepot.billing import tables
 from entrepot.billing.invoice import Invoice
+from entrepot.catalog.issues import did_you_mean
 from entrepot.control import papers
 from entrepot.control.bills import document_facts, documents, to_be_drafted
 from entrepot.control.house import House, house
 from entrepot.control.problem import NotFound
 from entrepot.control.rating import closed, rated
+from entrepot.customers.tables import read_stored
 from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["invoice"])
-MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
+MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Id = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -125,6 +127,7 @@ async def draft(body: Drafting, where: Annotated[House, Depends(house)]) -> dict
     skipped: list[dict[str, str]] = []
     given = body.model_dump(exclude_none=True)
     customer = body.customer or ""
+    await asyncio.to_thread(_sold_to, where, customer)
     await closed(where)
     for args in await to_be_drafted(where, await rated(where, body.month, customer), body.month, customer):
         command = "invoice.draft" if "rated" in args else "invoice.draft_top_up"
@@ -177,6 +180,16 @@ async def _of_customer(where: House, command: str, name: str, args: dict[str, An
     """The keeper is told whose document it is, for what follows from it (events, the snapshot)."""
     customer = await asyncio.to_thread(_customer, where, name)
     return await where.keeper.execute(command, {**args, "customer": customer})
+
+
+def _sold_to(where: House, customer: str) -> None:
+    """Raises NotFound where a customer is named that there is none of."""
+    if not customer:
+        return
+    with read(where.engine) as connection:
+        known = read_stored(connection)
+    if customer not in known:
+        raise NotFound(f"there is no customer {customer!r}.{did_you_mean(customer, known)}")
 
 
 def _customer(where: House, name: str) -> str:
