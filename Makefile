@@ -15,7 +15,7 @@ AZURE_HOURS = $(sort $(wildcard $(or $(SHARED),../shared)/data/traces/azure_llm_
 
 unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
 
-.PHONY: serve check lint types unit test prove bench bench-peers bench-billing lock reference clean python
+.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing lock reference clean python
 .DEFAULT_GOAL := serve
 
 serve: .venv/serve.stamp
@@ -42,6 +42,9 @@ prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of out
 	$(BIN)/entrepot prove reload --reloads $(or $(RELOADS),97) --long 3
 	$(if $(AZURE_HOURS),$(BIN)/entrepot prove trace $(AZURE_HOURS))
 	$(BIN)/entrepot prove budget --rounds $(or $(ROUNDS),100)
+
+mutation: .venv/dev.stamp         ## break each line of the rules of money, one way at a time: does a test fail?
+	PYTHONPATH=tests nice -n 10 $(BIN)/python -m mutation --jobs $(or $(JOBS),2) $(FILES)
 
 bench: .venv/dev.stamp            ## side by side with nginx: docs in bench/
 	$(BIN)/python -m bench

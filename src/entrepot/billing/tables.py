@@ -309,8 +309,13 @@ def billed(conn: Connection, customer: str, month: str = "") -> list[BilledLine]
         each.number for each in read_issued(conn, customer=customer)
         if each.purpose == "usage" and state_of(each.standing) != "credited"
     ]  # fmt: skip
+    return [each for each in lines_on(conn, stands) if month in ("", each.month)]
+
+
+def lines_on(conn: Connection, numbers: Iterable[str]) -> list[BilledLine]:
+    """The lines of these invoices that bill usage, whatever became of them since."""
     found: list[BilledLine] = []
-    for number in stands:
+    for number in numbers:
         rows = conn.execute(select(lines).where(lines.c.number == number, lines.c.key != ""))
         found += [
             BilledLine(
@@ -318,7 +323,6 @@ def billed(conn: Connection, customer: str, month: str = "") -> list[BilledLine]
                 rated=bytes(row.rated),
             )
             for row in sorted(rows, key=lambda each: int(each.line))
-            if month in ("", row.month)
         ]  # fmt: skip
     return found
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select
 
 from entrepot.billing.inputs import usage_from_bytes
-from entrepot.billing.tables import BilledLine, billed, inputs_of, read_issued
+from entrepot.billing.states import state_of
+from entrepot.billing.tables import BilledLine, billed, inputs_of, lines_on, read_issued
 from entrepot.customers.tables import contract_table, decode_contracts
 from entrepot.kernel.instants import Instant
 from entrepot.metering.tables import usage_digest
@@ -42,10 +43,17 @@ def own_inputs(sealed: Mapping[str, str] | None) -> dict[str, str] | None:
 def corrected(engine: Engine, found: Rated, again: Again, sealed: Mapping[str, str] | None = None) -> Rated:
     """The month with the corrections of those that were billed before. With `sealed`: the corrections that a bill of
     these inputs had."""
+    own = found.starts_on[:7]
     with read(engine) as connection:
         earlier = _sealed(connection, found, sealed) if sealed is not None else _changed(connection, found)
+        elsewhere = next((each for each in earlier if each.month == own), None)
+        if sealed is None:
+            elsewhere = _elsewhere(connection, found.customer, own)
     lines, inputs, open_ = list(found.lines), list(found.inputs), {*found.open}
-    for each in earlier:
+    if elsewhere is not None:  # the month is billed anew, and what came late to it stands on a later bill
+        lines = _less(found, elsewhere.lines)
+        inputs += [(f"{own}: {_BILLED}{number}", sha256) for number, sha256 in elsewhere.documents.items()]
+    for each in (each for each in earlier if each.month != own):
         right = again(each.month, each.sealed)
         change = corrections(right, each.lines)
         if change:
@@ -54,6 +62,22 @@ def corrected(engine: Engine, found: Rated, again: Again, sealed: Mapping[str, s
             inputs += [(f"{each.month}: {name}", sha256) for name, sha256 in right.inputs]
             inputs += [(f"{each.month}: {_BILLED}{number}", sha256) for number, sha256 in each.documents.items()]
     return replace(found, lines=tuple(lines), inputs=tuple(sorted(inputs)), open=tuple(sorted(open_)))
+
+
+def _elsewhere(connection: Connection, customer: str, month: str) -> _Earlier | None:
+    """What stands of a month on bills of later ones, where it has none of its own (any more)."""
+    rows = billed(connection, customer, month)
+    own = {each.number for each in read_issued(connection, customer=customer) if each.month == month}
+    if not rows or any(each.number in own for each in rows):
+        return None
+    return _earlier(connection, customer, month, rows)
+
+
+def _less(found: Rated, standing: tuple[RatedLine, ...]) -> list[RatedLine]:
+    """The lines of a month less what of them stands on other bills."""
+    keys = {line.of or line.key for line in standing}
+    rest = [line for line in corrections(found, standing) if line.of in keys]
+    return [line for line in found.lines if line.key not in keys] + rest
 
 
 def came_since(connection: Connection, customer: str, until: Instant, since: Instant) -> list[str]:
@@ -77,6 +101,7 @@ def _changed(connection: Connection, found: Rated) -> list[_Earlier]:
     if not rows:
         return []
     issued = read_issued(connection, customer=customer)
+    freed = any(each.purpose == "usage" and state_of(each.standing) == "credited" for each in issued)
     used_since: dict[str, bool] = {}
     result = []
     for month in sorted({each.month for each in rows}):
@@ -84,7 +109,8 @@ def _changed(connection: Connection, found: Rated) -> list[_Earlier]:
         last = max((each for each in issued if each.number in earlier.documents), key=lambda each: each.issued_at)
         if last.number not in used_since:
             used_since[last.number] = _used_since(connection, customer, last.number)
-        if used_since[last.number] or came_since(connection, customer, month_of(month).ends_at, last.issued_at):
+        until = month_of(month).ends_at  # what an invoice billed that is credited in full is free again, too
+        if freed or used_since[last.number] or came_since(connection, customer, until, last.issued_at):
             result.append(earlier)
     return result
 
@@ -97,14 +123,13 @@ def _used_since(connection: Connection, customer: str, number: str) -> bool:
 
 def _sealed(connection: Connection, found: Rated, sealed: Mapping[str, str]) -> list[_Earlier]:
     """The months whose inputs are among those of a bill, as far as they were billed then."""
-    rows = billed(connection, found.customer)
     months = sorted({month for name in sealed if (month := _month_in(name))})
     parts = [{name[9:]: sha256 for name, sha256 in sealed.items() if _month_in(name) == each} for each in months]
     result = []
     for month, inputs in zip(months, parts, strict=True):
         numbers = {name.removeprefix(_BILLED) for name in inputs if name.startswith(_BILLED)}
         own = {name: sha256 for name, sha256 in inputs.items() if not name.startswith(_BILLED)}
-        known = [each for each in rows if each.number in numbers]
+        known = lines_on(connection, sorted(numbers))  # also of those that were credited since
         result.append(replace(_earlier(connection, found.customer, month, known), sealed=own))
     return result
 
