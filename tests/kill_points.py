@@ -164,8 +164,8 @@ def _in_the_keeper(trap: Trap) -> None:
         real(grants, asked, found)
 
     @around(ingest, "post_charges")
-    def _post(real: Any, conn: Any, id_: str, at: int, charges: Any, costs: Any) -> Any:
-        posted = real(conn, id_, at, charges, costs)
+    def _post(real: Any, conn: Any, id_: str, at: int, charges: Any, costs: Any, **taken: Any) -> Any:
+        posted = real(conn, id_, at, charges, costs, **taken)
         if charges:
             trap.spring("before the SQL commit")
         return posted
