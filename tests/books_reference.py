@@ -89,6 +89,7 @@ class Document:
     notes: int = 0
     paid: Fraction = Fraction(0)
     credited: Fraction = Fraction(0)
+    gone: bool = False  # paid with credit, credited in parts: all of it went back, and nothing is left to be billed
 
     @property
     def whole(self) -> bool:
@@ -245,7 +246,8 @@ class Reference:
         return found
 
     def is_billed(self, customer: str, month: str) -> bool:
-        return any(d.customer == customer and d.month == month and not d.whole for d in self.documents)
+        mine = (d for d in self.documents if d.customer == customer and d.month == month)
+        return any(d.gone or not d.whole for d in mine)
 
     def invoice(self, customer: str, month: str) -> dict[tuple[str, Row], tuple[int, Fraction]]:
         """The lines that an invoice of this month has now: (month, row) → (quantity, rounded amount). Of a month that
@@ -321,6 +323,7 @@ class Reference:
         total, tax = bases[0] - bases[1] + taxes[0] - taxes[1], taxes[0] - taxes[1]
         earlier, d.notes = d.notes, d.notes + 1
         if ahead:
+            d.gone = whole and earlier > 0
             if not whole or earlier:
                 for model, amount in given.items():
                     self.move({f"revenue::{model}": amount, f"prepaid credit:{d.customer}": -amount})

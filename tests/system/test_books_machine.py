@@ -21,6 +21,7 @@ from entrepot.billing.document.canonical import digest
 from entrepot.billing.inputs import UsageInputs, from_bytes
 from entrepot.billing.invoice import Invoice, Line
 from entrepot.billing.making import made_of
+from entrepot.keeper.arguments import CommandRefused
 from entrepot.keeper.payments import PaymentRefused
 from entrepot.keeper.rating import rated
 from entrepot.kernel.money import minor_digits
@@ -103,7 +104,12 @@ class BooksMachine(CreditMachine):
             args["lines"] = {self._line(document, key): {"quantity": str(right)}}
         else:
             args["all"] = True
-        done = self.house.do("invoice.credit_note", **args)
+        try:
+            done = self.house.do("invoice.credit_note", **args)
+        except CommandRefused:  # the whole amount would be gone, and lines that promotional credit paid would stand
+            if rights is None or not document.promo:
+                raise
+            return
         assert self.house.do("invoice.credit_note", **args)["known"] is True
         total = self.books.credit(done["number"], document, rights)
         assert Fraction(done["total"]) == total

@@ -113,13 +113,17 @@ def credit(
         if each.tax in touched and (part := old[each.tax].allowance - new[each.tax].allowance)
     ]
     own = invoice.accounting
+    lowered = _asked(invoice, old) - _asked(invoice, new)
+    with_tax = sum(each.base_minor + each.tax_minor for each in old.values())
+    with_tax -= sum(each.base_minor + each.tax_minor for each in new.values())
     made = make(
         msgspec.structs.replace(
             facts, number="", kind="381", issued_on=on, due_on=on, notes=(reason,) if reason else (), inputs=(),
             preceding=(Reference(number=facts.number, issued_on=facts.issued_on),),
             payment=Payment(terms=speech.words["terms_credited"]),
         ),
-        rows, allowances, accounting=None if own is None else (own.currency, own.rate, own.source),
+        rows, allowances, paid_minor=max(0, with_tax - lowered),
+        accounting=None if own is None else (own.currency, own.rate, own.source),
         credited={tax: old[tax].tax_minor - new[tax].tax_minor for tax in touched},
     )  # fmt: skip
     _within(invoice, made, old)
@@ -152,6 +156,15 @@ def _categories(invoice: Invoice, lines: Mapping[str, Line]) -> dict[Tax, _Categ
     return found
 
 
+def _asked(invoice: Invoice, left: Mapping[Tax, _Category]) -> int:
+    """What an invoice of which so much is left would ask for: all of it, or, where credit pays, its part of the tax.
+    The rest of a credit note goes back to the credit."""
+    totals, tax = invoice.totals, sum(each.tax_minor for each in left.values())
+    if not totals.paid_minor:
+        return tax + sum(each.base_minor for each in left.values())
+    return round_half_away(Fraction(tax * totals.payable_minor, totals.tax_minor)) if totals.tax_minor else 0
+
+
 def _right(invoice: Invoice, line: Line, right: Right) -> Line:
     """The line as it is right; refused where that is more than it is, or on the other side of zero."""
     price = line.price if right.price is None else right.price
@@ -180,7 +193,8 @@ def _within(invoice: Invoice, note: Invoice, old: Mapping[Tax, _Category]) -> No
     left = sum(each.base_minor + each.tax_minor for each in old.values())
     for row in note.taxes:
         have = old[row.tax]
-        if not 0 <= row.base_minor <= max(0, have.base_minor) or not 0 <= row.amount_minor <= max(0, have.tax_minor):
+        (least, most), (tax_least, tax_most) = sorted((0, have.base_minor)), sorted((0, have.tax_minor))
+        if not least <= row.base_minor <= most or not tax_least <= row.amount_minor <= tax_most:
             raise CreditTooLarge(
                 f"{row.base_minor} and tax of {row.amount_minor} would be credited in tax category {row.tax.category} "
                 f"at {row.tax.percent} %, of which {invoice.facts.number} has {have.base_minor} and {have.tax_minor} "

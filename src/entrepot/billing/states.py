@@ -15,20 +15,22 @@ Mark = Literal["overdue", "disputed"]
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for and what became of it, in minor units. `total_minor` is with tax; `payable_minor` is what was
-    left of it when the document was issued (BT-115)."""
+    left of it when the document was issued (BT-115). `taken_off_minor` is what of `credited_minor` lowers that: where
+    credit paid, the rest went back to the credit."""
 
     total_minor: int
     payable_minor: int
     due_on: date
     paid_minor: int = 0
     credited_minor: int = 0
+    taken_off_minor: int = 0
     written_off_minor: int = 0
     disputed: bool = False
 
     @property
     def open_minor(self) -> int:
         """What the customer still owes of it. What is credited beyond that is the customer's credit."""
-        return max(0, self.payable_minor - self.paid_minor - self.credited_minor - self.written_off_minor)
+        return max(0, self.payable_minor - self.paid_minor - self.taken_off_minor - self.written_off_minor)
 
 
 def state_of(standing: Standing) -> State:

@@ -257,7 +257,7 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
             query = query.where(column == wanted)
     rows = list(conn.execute(query))
     names = [row.number for row in rows]
-    paid, credited, given_up, disputed = _happened(conn, names)
+    paid, credited, taken_off, given_up, disputed = _happened(conn, names)
     return [
         Issued(
             number=row.number, id=row.id, kind=row.kind, purpose=cast("Purpose", row.purpose), customer=row.customer,
@@ -266,7 +266,8 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
             standing=Standing(
                 total_minor=row.total, payable_minor=row.payable, due_on=date.fromisoformat(row.due_on),
                 paid_minor=paid.get(row.number, 0), credited_minor=credited.get(row.number, 0),
-                written_off_minor=given_up.get(row.number, 0), disputed=disputed.get(row.number, False),
+                taken_off_minor=taken_off.get(row.number, 0), written_off_minor=given_up.get(row.number, 0),
+                disputed=disputed.get(row.number, False),
             ),
         )
         for row in rows
@@ -329,21 +330,23 @@ def lines_on(conn: Connection, numbers: Iterable[str]) -> list[BilledLine]:
 
 def _happened(
     conn: Connection, names: list[str]
-) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, bool]]:
-    """Paid, credited, written off, disputed, by number. Sums are Python's (see `storage.database.Amount`)."""
+) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, int], dict[str, bool]]:
+    """Paid, credited, what that takes off, written off, disputed, by number. Sums are Python's (`database.Amount`)."""
     paid: dict[str, int] = {}
     credited: dict[str, int] = {}
+    taken_off: dict[str, int] = {}
     given_up: dict[str, int] = {}
     disputed: dict[str, bool] = {}
     for start in range(0, len(names), 500):
         some = names[start : start + 500]
         paid.update(paid_by(conn, some))
-        _add(credited, conn.execute(select(invoices.c.credits, invoices.c.total).where(invoices.c.credits.in_(some))))
+        for sums, column in ((credited, invoices.c.total), (taken_off, invoices.c.payable)):
+            _add(sums, conn.execute(select(invoices.c.credits, column).where(invoices.c.credits.in_(some))))
         lost = select(write_offs.c.number, write_offs.c.amount).where(write_offs.c.number.in_(some))
         _add(given_up, conn.execute(lost))
         for row in conn.execute(select(marks).where(marks.c.number.in_(some)).order_by(marks.c.number, marks.c.seq)):
             disputed[row.number] = bool(row.disputed)
-    return paid, credited, given_up, disputed
+    return paid, credited, taken_off, given_up, disputed
 
 
 def _add(sums: dict[str, int], rows: Iterable[Any]) -> None:

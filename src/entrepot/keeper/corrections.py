@@ -94,6 +94,17 @@ def came_since(connection: Connection, customer: str, until: Instant, since: Ins
     return [name for name, is_so in found.items() if is_so]
 
 
+def billed_otherwise(connection: Connection, customer: str, sealed: Mapping[str, str]) -> list[str]:
+    """Months that a draft of these inputs corrects and that other documents bill now than when it was made, in words: a
+    second draft may have brought the same correction, or a document it corrects was credited in full."""
+    rows, found = billed(connection, customer), []
+    for month in sorted({month for name in sealed if (month := _month_in(name))}):
+        then = {name[9:].removeprefix(_BILLED) for name in sealed if name.startswith(f"{month}: {_BILLED}")}
+        if then != {each.number for each in rows if each.month == month}:
+            found.append(f"what is billed of {month}")
+    return found
+
+
 def _changed(connection: Connection, found: Rated) -> list[_Earlier]:
     """Months before this one that are billed and may be right otherwise now."""
     customer = found.customer

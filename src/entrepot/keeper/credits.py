@@ -56,8 +56,7 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
         invoice = tables.document_of(connection, number)
         lines = crediting.standing(invoice, _notes(connection, number))
         note = crediting.credit(invoice, lines, wanted, on=_day(now), reason=reason)
-        if note.whole and wanted is not None:
-            raise CommandRefused(f"that credits all that is left of {number}: say so with --all")
+        _may_be_credited(of, note, whole=wanted is None)
         series = parties.seller(state.standing(connection)).invoice.credit_notes
         made = numbered(note.invoice, tables.next_number(connection, series, _day(now).year), _day(now), _day(now))
         kept = Draft(
@@ -136,6 +135,20 @@ def dispute(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     return {**of_issued(after, _day(now)), "changed": changed, "dry_run": bool(args.get("dry_run"))}
 
 
+def _may_be_credited(of: Issued, note: CreditNote, *, whole: bool) -> None:
+    """Raises CommandRefused where the accounts have given the invoice up already, or where its whole amount would be
+    gone and lines of it, of both signs, would stand on: its usage is free only when none does."""
+    standing, number = of.standing, of.number
+    if standing.written_off_minor:
+        lost = f"{show_minor(standing.written_off_minor, of.currency)} {of.currency}"
+        raise CommandRefused(
+            f"{lost} of {number} are written off, with the tax in them: what is given up is not credited as well"
+        )
+    gone = 0 < standing.total_minor <= standing.credited_minor + note.invoice.totals.with_tax_minor
+    if not whole and (note.whole or gone):
+        raise CommandRefused(f"that credits all that is left of {number}: say so with --all")
+
+
 def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote, now: Instant) -> None:
     """What the accounts say of a credit note. Of an invoice that credit paid, what is given back burns no grant; one
     that is credited in full leaves the usage to a new invoice, which the same credit pays."""
@@ -155,8 +168,8 @@ def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote
         free = sum(ever.values()) if note.whole else 0
         revenue = {p: now_given.get(p, 0) - (ever[p] if note.whole else 0) for p in ever}
     else:
-        taxes = _tax_share(connection, invoice, _part(invoice, totals.tax_minor))
-        asked, free = _part(invoice, totals.tax_minor), 0
+        taxes = _tax_share(connection, invoice, totals.payable_minor)
+        asked, free = totals.payable_minor, 0
         given = not note.whole or earlier
         revenue = now_given if given else {}
         back = sum(revenue.values())
@@ -193,14 +206,6 @@ def _by_product(invoice: Invoice, inputs: UsageInputs, net: Mapping[str, int]) -
         product = row.product or row.model
         sums[product] = sums.get(product, 0) + net.get(line.id, 0)
     return sums
-
-
-def _part(invoice: Invoice, tax_minor: int) -> int:
-    """Of a tax, what is payable: the rest was paid when credit was bought."""
-    totals = invoice.totals
-    if not totals.tax_minor:
-        return 0
-    return round_half_away(Fraction(tax_minor * totals.payable_minor, totals.tax_minor))
 
 
 def _taxes_of(inputs: UsageInputs, note: Invoice) -> dict[str, int]:
@@ -285,8 +290,8 @@ def _same(connection: Connection, before: Issued, number: str, args: Args) -> No
 
 
 def _name(id: str) -> str:
-    """Under which a credit note is found again."""
-    return f"credit-note:{id}"
+    """Under which a credit note is found again; no draft is called so, whatever its customer is."""
+    return f"credit note:{id}"
 
 
 def _day(at: Instant) -> date:

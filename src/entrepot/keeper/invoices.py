@@ -32,9 +32,10 @@ from entrepot.billing.states import marks_of, state_of
 from entrepot.billing.tables import Draft, InvoiceUnknown, Issued
 from entrepot.catalog import parties
 from entrepot.keeper import burning, state
+from entrepot.keeper.anew import InvoiceExists, free_name
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
 from entrepot.keeper.changing import changing
-from entrepot.keeper.corrections import came_since
+from entrepot.keeper.corrections import billed_otherwise, came_since
 from entrepot.keeper.money import customer_of
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, parse, show, to_datetime
@@ -51,13 +52,6 @@ from entrepot.storage.database import write
 from entrepot.storage.folder import Folder
 
 
-class InvoiceExists(EntrepotError):
-    """The usage of this customer and month is billed already."""
-
-    code = "invoice_exists"
-    fault = Fault.CALLER
-
-
 class InvoiceNotReady(EntrepotError):
     """What stands between a draft and its number: usage without a price, a period that is not over, newer facts."""
 
@@ -72,7 +66,7 @@ def draft(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     rated = _rated(args, customer, month)
     with changing(engine, args, now) as connection:
         customer_of(connection, customer)
-        name = _free_name(connection, customer, month)
+        name = free_name(connection, customer, month)
         inputs = _inputs(connection, rated, _document_rate(args))
         found = Draft(
             id=name, purpose="usage", customer=customer, month=month, invoice=made_of(inputs, _day(now)),
@@ -147,7 +141,9 @@ def blocked(inputs: UsageInputs, now: Instant) -> list[str]:
             f"the journal of this period may still grow ({', '.join(rated.open[:3])}): a running server closes it in "
             "seconds; draft again"
         )
-    if now < parse(rated.until):
+    if now < parse(rated.starts_on):
+        found.append(f"{inputs.month} has not begun: nothing of it can be billed yet")
+    elif now < parse(rated.until):
         found.append(
             f"{inputs.month} is not over: issue it on {rated.until} or later, or now with --early; what is used after "
             "that stands on the next invoice"
@@ -164,6 +160,7 @@ def _ready(connection: Connection, found: Draft, now: Instant, *, early: bool) -
         if reasons:
             raise InvoiceNotReady(f"{found.id} cannot be issued: {'; '.join(reasons)}")
         newer = came_since(connection, found.customer, parse(inputs.rated.until), found.made_at)
+        newer += billed_otherwise(connection, found.customer, dict(inputs.rated.inputs))
         if newer:
             raise _drafted_before(found, newer)
         again: Inputs = _inputs(connection, inputs.rated, inputs.document_rate)
@@ -280,22 +277,6 @@ def _rated_lines(inputs: UsageInputs, invoice: Invoice) -> dict[str, bytes]:
         line.id: msgspec.json.encode({**msgspec.to_builtins(row), "month": row.month or inputs.month})
         for line, row in zip(invoice.lines, rows, strict=True)
     }
-
-
-def _free_name(connection: Connection, customer: str, month: str) -> str:
-    """The name of this month's draft. Raises InvoiceExists where the month is billed and not credited in full."""
-    name, count = f"{customer}:{month}", 1
-    for each in tables.read_issued(connection, customer=customer):
-        if each.purpose != "usage" or each.month != month:
-            continue
-        if state_of(each.standing) != "credited":
-            raise InvoiceExists(
-                f"{each.number} bills {customer} for {month} already. What was used or corrected since stands on the "
-                f"next invoice; to bill the month anew, credit it in full: entrepot invoice credit-note {each.number} "
-                "--all"
-            )
-        count += 1
-    return name if count == 1 else f"{name}:{count}"
 
 
 def _draft(connection: Connection, args: Args) -> Draft:

@@ -14,7 +14,10 @@ DUE = date(2026, 12, 17)
 
 
 def standing(**given: Any) -> Standing:
-    return Standing(**{"total_minor": 11900, "payable_minor": 11900, "due_on": DUE, **given})
+    taken_off = given.get("credited_minor", 0)  # of what was to be paid, all that is credited
+    return Standing(
+        **{"total_minor": 11900, "payable_minor": 11900, "due_on": DUE, "taken_off_minor": taken_off, **given}
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,3 +72,8 @@ def test_a_series_counts_per_year_if_it_shows_the_year() -> None:
 def test_what_is_no_series_is_refused_in_words(series: str) -> None:
     with pytest.raises(InvoiceBroken, match="no series of numbers"):
         check_series(series)
+
+
+def test_where_credit_paid_only_the_part_of_a_credit_note_that_was_to_be_paid_lowers_it() -> None:
+    found = standing(payable_minor=1900, credited_minor=4056, taken_off_minor=647)
+    assert (state_of(found), found.open_minor) == ("issued", 1253)

@@ -150,3 +150,16 @@ def test_a_draft_of_before_a_decision_is_not_issued(desk: Desk) -> None:
     desk.rerate("list/1")
     with pytest.raises(InvoiceNotReady, match="since then decisions changed: draft it again"):
         desk.do("invoice.issue", draft="demo:2026-12", customer="demo")
+
+
+def test_one_correction_on_two_drafts_is_issued_once(desk: Desk) -> None:
+    desk.serve([("demo", 5, 3_000_000, 0), ("demo", DECEMBER_1 + 31 * 24, 1000, 0)])
+    desk.ingest()
+    desk.now = parse("2027-02-03T09:00:00Z")
+    desk.draft("2026-12")
+    desk.draft("2027-01")
+    desk.do("invoice.issue", draft="demo:2026-12", customer="demo")
+    with pytest.raises(InvoiceNotReady, match="since then what is billed of 2026-11 changed: draft it again"):
+        desk.do("invoice.issue", draft="demo:2027-01", customer="demo")
+    desk.issue("2027-01")
+    assert minor(desk.bill("2026-11")) == minor(list(desk.rated(month="2026-11").lines))

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from entrepot.billing import tables
 from entrepot.billing.crediting import CreditTooLarge
 from entrepot.billing.payment_tables import PaymentConflict
+from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
 from entrepot.keeper.credits import WriteOffRefused
 from entrepot.keeper.payments import PaymentRefused
@@ -17,7 +19,7 @@ from entrepot.ledger.check import check_ledger
 from entrepot.ledger.tables import account_balances
 from entrepot.ledger.transfer import TransactionConflict
 from entrepot.storage.database import read
-from rated_usage import Desk, at
+from rated_usage import SHOP, Desk, at, rated_line
 
 USAGE = [("aurora-large", "input", 22_361_870, "3.00"), ("aurora-large", "output", 4_088_665, "12.00"),
          ("aurora-small", "input", 1_000_003, "0.50")]  # fmt: skip
@@ -230,3 +232,54 @@ def test_the_invoice_of_a_purchase_is_credited_once_the_money_went_back(desk: De
     desk.do("balance.refund", customer="studio", amount="200", id="BACK-1", of="PAY-1")
     assert desk.do("invoice.credit_note", id="CN-1", all=True, **args)["credited"]["state"] == "credited"
     assert "EUR:output tax::DE S 19" not in {k: v for k, v in accounts(desk).items() if v != 22_160_000_000}
+
+
+def test_what_is_written_off_is_not_credited_as_well(desk: Desk) -> None:
+    pay(desk, "38.81", "BANK-1")
+    desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-1", reason="insolvent")
+    before = desk.everything()
+    with pytest.raises(CommandRefused, match=r"100.00 EUR of R-2026-00001 are written off"):
+        credit(desk, all=True)
+    assert desk.everything() == before
+
+
+def test_lines_of_both_signs_do_not_stand_on_where_the_whole_amount_is_gone(engine: Engine, tmp_path: Path) -> None:
+    desk = Desk(engine, tmp_path)
+    rated = desk.use("kontor", USAGE)
+    back = rated_line(("aurora-large", "input", 5_000_000, "3.00"), "2026-10")
+    back = replace(back, kind="correction", month="2026-10", of=back.key, key="2026-10 back", charged=-back.charged,
+                   quantity=-back.quantity)  # fmt: skip
+    desk.issue(replace(rated, lines=(*rated.lines, back)))
+    with pytest.raises(CommandRefused, match="--all"):  # 15.00 of line 1 and -15.00 of line 4 would be left
+        credit(desk, lines={"1": {"quantity": "5000000"}, "2": {"quantity": "0"}, "3": {"quantity": "0"}})
+    assert credit(desk, all=True)["credited"]["state"] == "credited"
+    assert accounts(desk)["EUR:unbilled:kontor"] == 116_649_591_500
+
+
+def test_of_an_invoice_that_untaxed_credit_paid_a_credit_note_lowers_the_tax_that_is_open(
+    engine: Engine, tmp_path: Path
+) -> None:
+    before, _, shop = SHOP.partition("[operator]")
+    desk = Desk(engine, tmp_path, before + shop[shop.index("[vendor]") :])
+    desk.do("balance.top_up", customer="studio", amount="500", id="PAY-1")
+    desk.apply(SHOP)
+    desk.now = at("2027-01-05")
+    number = desk.issue(desk.use("studio", USAGE, "2026-12"))["number"]
+    args = {"customer": "studio", "number": number, "reason": "miscounted"}
+    first = desk.do("invoice.credit_note", id="CN-1", lines={"1": {"quantity": "11000000"}}, **args)
+    assert (first["total"], first["payable"], first["credited"]["open"]) == ("40.56", "6.47", "15.69")
+    assert accounts(desk)["EUR:receivable:studio"] == 15_690_000_000
+    last = desk.do("invoice.credit_note", id="CN-2", all=True, **args)
+    assert (last["credited"]["state"], last["credited"]["open"]) == ("credited", "0.00")
+    after = accounts(desk)
+    assert after == {"EUR:cash": 500 * EUR, "EUR:prepaid credit:studio": 500 * EUR}
+    with pytest.raises(InvoiceExists, match="went back to the balance of studio, with G-2027-00001 and G-2027-00002"):
+        desk.draft(desk.use("studio", USAGE, "2026-12", booked=True))
+
+
+def test_a_credit_note_is_never_taken_for_the_draft_of_a_customer_of_that_name(engine: Engine, tmp_path: Path) -> None:
+    shop = SHOP.replace("[customer.kontor]", "[customer.credit-note]").replace("KN-2026", "KN-2")
+    desk = Desk(engine, tmp_path, SHOP + shop[shop.index("[customer.credit-note]") : shop.index("[customer.studio]")])
+    desk.issue(desk.use("kontor", USAGE))
+    credit(desk, "2026-11", lines={"1": {"quantity": "0"}})
+    assert desk.issue(desk.use("credit-note", USAGE))["number"] == "R-2026-00002"

@@ -12,13 +12,14 @@ from sqlalchemy import Engine
 
 from entrepot.billing import tables
 from entrepot.billing.invoice import InvoiceBroken
+from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
-from entrepot.keeper.invoices import InvoiceExists, InvoiceNotReady
+from entrepot.keeper.invoices import InvoiceNotReady
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.tables import account_balances
-from entrepot.rating.line import UnratedGroup
+from entrepot.rating.line import Rated, UnratedGroup
 from entrepot.storage.database import open_database, prepare, read
-from rated_usage import SHOP, Desk, at
+from rated_usage import SHOP, Desk, at, rated_line
 
 USAGE = [("aurora-large", "input", 22_361_870, "3.00"), ("aurora-large", "output", 4_088_665, "12.00"),
          ("aurora-small", "input", 1_000_003, "0.50")]  # fmt: skip
@@ -228,3 +229,13 @@ def test_credit_bought_before_the_seller_had_a_name_is_taxed_as_it_burns(engine:
     assert accounts(desk)["EUR:output tax::DE S 19"] == 22_160_000_000
     with pytest.raises(InvoiceBroken, match="no tax was decided"):
         desk.do("invoice.draft_top_up", customer="studio", payment="PAY-1")
+
+
+def test_a_month_that_has_not_begun_is_not_issued_however_early(desk: Desk) -> None:
+    least = rated_line(("", "", 100_000_000, "1.00"), "2027-03", kind="minimum", product="support", charged=0)
+    rated = Rated(
+        customer="kontor", currency="EUR", starts_on="2027-03-01", until="2027-04-01", lines=(least,)
+    )  # fmt: skip
+    assert desk.draft(rated)["total"] == "119.00"
+    with pytest.raises(InvoiceNotReady, match="2027-03 has not begun: nothing of it can be billed yet"):
+        desk.do("invoice.issue", draft="kontor:2027-03", customer="kontor", early=True)
