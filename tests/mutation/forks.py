@@ -1,9 +1,10 @@
 """One process that has collected all tests, and a fork of it for each mutant."""
 
+import ast
+import builtins
 import importlib
 import os
 import signal
-import sys
 import time
 import types
 from collections import defaultdict
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import Phase, settings
 
-from mutation.mutants import Mutant, mutants_of
+from mutation.mutants import Mutant, functions_of, mutants_of
 
 PATIENCE_S = 90
 _SEEN_S = 0.02
@@ -42,6 +44,7 @@ class Forks:
         self._seconds: dict[str, float] = {}
         self._entered: dict[tuple[str, str], set[str]] = defaultdict(set)  # (file, function) → tests
         self._failed = False
+        self._told = os.dup(2)  # pytest keeps what is written to it while tests run
         self.fates: list[Fate] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -50,6 +53,8 @@ class Forks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = session.items
+        for item in self._items:
+            _without_shrinking(item)
         self._once()
         if self._failed:
             raise pytest.UsageError("a test fails without any mutant")
@@ -62,22 +67,23 @@ class Forks:
         return True
 
     def _once(self) -> None:
-        """Run everything unbroken, and see who enters what."""
-        wanted = {str(self._source / name): name for name in self._files}
-        now = ""
-
-        def enter(frame: types.FrameType, what: str, _arg: object) -> None:
-            if what == "call" and (name := wanted.get(frame.f_code.co_filename)):
-                self._entered[name, frame.f_code.co_qualname.split(".<locals>")[0]].add(now)
-
+        """Run everything unbroken, with functions that say when they are entered."""
+        seen: set[tuple[str, str]] = set()
+        builtins.__mutation_seen__ = seen  # type: ignore[attr-defined]
+        before = [
+            (function, function.__code__)
+            for name in self._files
+            for function in _telling(name, self._source / name)
+        ]
         for item, following in zip(self._items, [*self._items[1:], None], strict=True):
-            now, started = item.nodeid, time.monotonic()
-            sys.setprofile(enter)
-            try:
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            finally:
-                sys.setprofile(None)
-            self._seconds[now] = time.monotonic() - started
+            started = time.monotonic()
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._seconds[item.nodeid] = time.monotonic() - started
+            for place in seen:
+                self._entered[place].add(item.nodeid)
+            seen.clear()
+        for function, code in before:
+            function.__code__ = code
 
     def _all(self, work: list[tuple[str, Mutant, str]]) -> Iterator[Fate]:
         running: dict[int, tuple[str, Mutant, str, float]] = {}
@@ -92,6 +98,8 @@ class Forks:
                 if not pid:
                     os._exit(self._tried(name, mutant, tests))
                 running[pid] = name, mutant, words, time.monotonic() + PATIENCE_S
+                if not len(work) % 25:
+                    os.write(self._told, f"{len(work)} to go\n".encode())
             pid, status = os.waitpid(-1, os.WNOHANG) if running else (0, 0)
             if pid:
                 name, mutant, words, _ = running.pop(pid)
@@ -103,12 +111,9 @@ class Forks:
             time.sleep(_SEEN_S)
 
     def _tests(self, file: str, function: str) -> list[pytest.Item]:
-        """Those that enter the function, module by module, the quickest modules first."""
+        """Those that enter the function, the quickest first."""
         mine = [item for item in self._items if item.nodeid in self._entered[file, function]]
-        seconds: dict[str, float] = defaultdict(float)
-        for item in mine:
-            seconds[item.nodeid.split("::")[0]] += self._seconds[item.nodeid]
-        return sorted(mine, key=lambda item: (seconds[item.nodeid.split("::")[0]], item.nodeid.split("::")[0]))
+        return sorted(mine, key=lambda item: self._seconds[item.nodeid])
 
     def _tried(self, file: str, mutant: Mutant, tests: list[pytest.Item]) -> int:
         """In the child: 0 where every test passes."""
@@ -124,23 +129,57 @@ class Forks:
         return 0
 
 
+def _without_shrinking(item: pytest.Item) -> None:
+    """That a property fails is enough here; the smallest example of it is looked for a hundred times as long."""
+    test = getattr(item, "obj", None)
+    before = getattr(test, "_hypothesis_internal_use_settings", None)
+    if test is not None and before is not None:
+        test._hypothesis_internal_use_settings = settings(
+            before, phases=(Phase.explicit, Phase.generate), max_examples=60, database=None
+        )  # fmt: skip
+
+
 def _break(file: str, path: Path, mutant: Mutant) -> None:
     """Put the mutant's code object into the function, wherever it was imported to."""
-    module = importlib.import_module("entrepot." + file.removesuffix(".py").replace("/", "."))
-    code = next(each for each in _codes(compile(mutant.tree, str(path), "exec")) if each.co_qualname == mutant.function)
-    found: Any = module
-    for part in mutant.function.split("."):
+    code = _codes_of(mutant.tree, path)[mutant.function]
+    _function(file, mutant.function).__code__ = code
+
+
+def _telling(file: str, path: Path) -> Iterator[types.FunctionType]:
+    """Every function of a file, before it is made to say that it is entered; restore `__code__` afterwards."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [name for name, _ in functions_of(tree)]
+    for name, node in functions_of(tree):
+        node.body.insert(0, ast.parse(f"__mutation_seen__.add(({file!r}, {name!r}))").body[0])
+    codes = _codes_of(ast.fix_missing_locations(tree), path)
+    for name in names:
+        found = _function(file, name)
+        yield found
+        found.__code__ = codes[name]
+
+
+def _function(file: str, name: str) -> types.FunctionType:
+    found: Any = importlib.import_module("entrepot." + file.removesuffix(".py").replace("/", "."))
+    for part in name.split("."):
         found = found.__dict__[part] if isinstance(found, type) else getattr(found, part)
     found = getattr(found, "fget", found)
     while hasattr(found, "__wrapped__"):
         if hasattr(found, "cache_clear"):
             found.cache_clear()
         found = found.__wrapped__
-    found.__code__ = code
+    assert isinstance(found, types.FunctionType)
+    return found
 
 
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    for each in code.co_consts:
-        if isinstance(each, types.CodeType):
-            yield each
-            yield from _codes(each)
+def _codes_of(tree: ast.Module, path: Path) -> dict[str, types.CodeType]:
+    """Code objects by qualified name."""
+    found: dict[str, types.CodeType] = {}
+
+    def walk(code: types.CodeType) -> None:
+        for each in code.co_consts:
+            if isinstance(each, types.CodeType):
+                found.setdefault(each.co_qualname, each)
+                walk(each)
+
+    walk(compile(tree, str(path), "exec"))
+    return found

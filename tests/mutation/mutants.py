@@ -41,6 +41,11 @@ def mutants_of(source: str) -> Iterator[Mutant]:
                 yield Mutant(name, getattr(node, "lineno", function.lineno), what, ast.fix_missing_locations(twin))
 
 
+def functions_of(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
+    """(qualified name, node) of functions and methods, in their order."""
+    return list(_functions(tree.body, ""))
+
+
 def _functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:
     for node in body:
         if isinstance(node, ast.FunctionDef):
