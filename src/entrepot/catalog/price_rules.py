@@ -14,19 +14,19 @@ from entrepot.catalog.issues import did_you_mean
 from entrepot.catalog.lines import Path
 from entrepot.catalog.prices import METERS, MINIMUM, SHARE, BookVersion, OnCost, PriceRow, Thing, exactness
 from entrepot.catalog.standing import InForce, everything, in_force, ties
-from entrepot.kernel.instants import show
+from entrepot.kernel.instants import HOUR, Instant, show
 
 
-def check_prices(file: CatalogFile, existing: Catalog, report: Report) -> None:
+def check_prices(file: CatalogFile, existing: Catalog, now: Instant, report: Report) -> None:
     """Add every mistake to the report."""
-    _Prices(file, existing, report).check()
+    _Prices(file, existing, now, report).check()
 
 
 class _Prices:
     """The books of one file, with those that stand already."""
 
-    def __init__(self, file: CatalogFile, existing: Catalog, report: Report) -> None:
-        self.file, self.existing, self.report = file, existing, report
+    def __init__(self, file: CatalogFile, existing: Catalog, now: Instant, report: Report) -> None:
+        self.file, self.existing, self.now, self.report = file, existing, now, report
         self.versions = list(zip(file.version_paths, file.catalog.versions, strict=True))
         self.books: dict[str, list[BookVersion]] = {}
         for each in (*existing.versions, *file.catalog.versions):
@@ -42,6 +42,7 @@ class _Prices:
             if version.valid_from:
                 self._ties(path, version)
                 self._shares(path, version)
+                self._within_an_hour(path, version)
         self._counted()
         self._currencies()
         for path, contract in self.file.contracted:
@@ -63,6 +64,22 @@ class _Prices:
                     "Let the hours of one begin where those of the other end." if overlap
                     else "Add a row with the conditions of both.",
                 )  # fmt: skip
+
+    def _within_an_hour(self, path: Path, version: BookVersion) -> None:
+        """The calls of one hour are told apart by the newest version that they knew, so none is published for a time
+        before a standing one that begins within an hour."""
+        standing = [each for each in self.existing.versions if each.book == version.book]
+        if any(each.says_the_same(version) for each in standing):
+            return
+        for each in standing:
+            if each.valid_from > max(self.now, version.valid_from) and each.valid_from % HOUR:
+                self.report.add(
+                    (*path, "valid_from"),
+                    f"{each.id} is published and begins within an hour, at {show(each.valid_from)}: calls of that hour "
+                    "could not be told apart if an earlier version came after it.",
+                    "Let this one begin then or later.",
+                )
+                return
 
     def _shares(self, path: Path, version: BookVersion) -> None:
         """No percentage is of another one: each would be a part of the other's base."""

@@ -38,7 +38,7 @@ class _Rules:
         self._books()
         self._twice()
         self._published()
-        check_prices(self.file, self.existing, self.report)
+        check_prices(self.file, self.existing, self.now, self.report)
         check_buyers(self.file, self.existing, self.report, self._named)
         check_contracts(self.file, self.existing, self.now, self.used, self.report)
         return self.report.issues

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from entrepot.catalog.contents import Catalog, Model, Upstream, Vendor, Version
 from entrepot.catalog.difference import difference
@@ -274,3 +275,14 @@ def test_the_example_of_a_catalog_has_all_its_prices_read_but_those_that_run_by_
     ]  # fmt: skip
     assert sum(len(each.rows) for each in file.catalog.versions) == 10
     assert Path(path).exists()
+
+
+def test_no_version_comes_for_a_time_before_one_that_begins_within_an_hour() -> None:
+    book = '[[book.list]]\ncurrency = "USD"\nvalid_from = {}\nprices = [{{ model = "m", input = {} }}]\n'
+    standing = read(HEAD + book.format("2026-07-01T10:20:00Z", "1.0"), "shop.toml").catalog
+    numbered = tuple(replace(each, number=1, published_at=1) for each in standing.versions)
+    house = replace(standing, versions=numbered)
+    check(read("format = 1\n" + book.format("2026-07-01T10:40:00Z", "2.0"), "next.toml"), house, AT)
+    for at in ("2026-07-01T10:00:00Z", "2026-06-20T00:00:00Z"):
+        with pytest.raises(CatalogBroken, match="list/1 is published and begins within an hour, at 2026-07-01T10:20"):
+            check(read("format = 1\n" + book.format(at, "2.0"), "next.toml"), house, AT)

@@ -63,10 +63,11 @@ def version(rows: list[PriceRow], at: int, number: int, **more: Any) -> BookVers
 def houses(draw: st.DrawFn) -> Catalog:
     plain = PriceRow(model="*", prices={"input": Decimal("1.5"), "output": Decimal(6)})
     versions = [version([plain], parse("2026-01-01"), 1)]
-    for number, at in enumerate(draw(st.lists(starts, max_size=2, unique=True)), 2):
+    # a version that begins within an hour is not followed by one for a time before (catalog.price_rules)
+    for number, at in enumerate(sorted(draw(st.lists(starts, max_size=2, unique=True))), 2):
         versions.append(version(draw(st.lists(kinds, min_size=1, max_size=3)), at, number))
     for vendor in ("one", "two"):
-        for number, at in enumerate(draw(st.lists(starts, max_size=2, unique=True)), 1):
+        for number, at in enumerate(sorted(draw(st.lists(starts, max_size=2, unique=True))), 1):
             rows = draw(st.lists(unit | shares, min_size=1, max_size=3))
             versions.append(version(rows, at, number, book=f"{vendor}-cost", buys_from=vendor))
     first = Contract(
