@@ -31,8 +31,8 @@ from entrepot.limits.message import (
 )
 from entrepot.metering.record import Grant, LeaseTotals, Return, to_bytes
 
-WAIT_S = 0.25  # protocol §4: a call waits so long for a keeper that says nothing
-#: And so long for one that was heard of in the last second: it is alive and busy with others' questions.
+WAIT_S = 0.25  # protocol §4: a keeper that is not starved answers within this
+#: A call waits so long for one that is connected: one that ends takes its connection away, so it has to do with others.
 PATIENCE_S = 1.0
 ANSWER_S = 0.2  # the keeper answers within this: a question that is older was lost
 RETRY_S = 0.25
@@ -59,7 +59,7 @@ class Leases:
             t.balance: Account(Lease(t.balance, t.granted, t.returned, t.charged), loop.time()) for t in totals
         }
         self._writer: asyncio.StreamWriter | None = None
-        self._linked_at = self._heard_at = -YOUNG_S
+        self._linked_at = -YOUNG_S
         self._successor_by = 0.0  # the keeper is being replaced: until then its successor is waited for
         self._questions = 0
         self._waiting = 0
@@ -109,8 +109,8 @@ class Leases:
     # asking
 
     def need(self, leases: tuple[Lease, ...], hold: int, decided: Decided) -> None:
-        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 250 ms, within 1 s
-        if the keeper was heard of lately, or, while it is replaced or has just come, within 10 s."""
+        """Take `hold` from all of them as soon as the keeper grants what is missing; decides within 1 s, or, while the
+        keeper is replaced or has just come, within 10 s."""
         if (self._writer is None and not self._successor_comes()) or self._waiting >= _WAITERS_LIMIT:
             self._loop.call_soon(decided, "")
             return
@@ -150,10 +150,9 @@ class Leases:
         self._ask(account)
 
     def _worth_waiting(self, waiter: Waiter) -> bool:
-        """Whether a connected keeper that has not answered yet may still do so: it has just come, or it is busy."""
+        """Whether a connected keeper that has not answered yet may still do so."""
         now = self._loop.time()
-        busy = now - self._heard_at < PATIENCE_S and now + WAIT_S < waiter.since + PATIENCE_S
-        return busy or now - self._linked_at < YOUNG_S
+        return now - waiter.since < PATIENCE_S - WAIT_S / 2 or now - self._linked_at < YOUNG_S
 
     def _over(self, waiter: Waiter) -> None:
         """Every lease is taken, or all that was is free again."""
@@ -348,7 +347,6 @@ class Leases:
                 self._handle(from_keeper.decode(body))
 
     def _handle(self, message: FromKeeper) -> None:
-        self._heard_at = self._loop.time()
         if isinstance(message, Granted):
             self._granted(message)
         elif isinstance(message, Recall):

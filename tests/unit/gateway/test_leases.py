@@ -49,24 +49,12 @@ def test_who_does_not_fit_is_told_why_and_who_fits_gets_it(tmp_path: Path) -> No
     run(tmp_path, grants(100, "spent"), work)
 
 
-def test_a_silent_keeper_is_waited_for_a_quarter_of_a_second(tmp_path: Path) -> None:
+def test_a_keeper_that_is_there_and_does_not_answer_is_waited_for_a_second(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         bench.leases._linked_at -= 60
         began = asyncio.get_running_loop().time()
         assert await bench.need(1) == ""
-        assert 0.2 < asyncio.get_running_loop().time() - began < 2.0
-
-    run(tmp_path, lambda _message: [], work)
-
-
-def test_a_busy_keeper_is_waited_for_a_second(tmp_path: Path) -> None:
-    async def work(bench: Bench) -> None:
-        bench.leases._linked_at -= 60
-        began = asyncio.get_running_loop().time()
-        waiting = bench.need(1)
-        bench.writers[0].write(frame(Granted(balance="globex", total=5)))  # it talks, to others
-        assert await waiting == ""
-        assert 0.7 < asyncio.get_running_loop().time() - began < 3.0
+        assert 0.9 < asyncio.get_running_loop().time() - began < 3.0
 
     run(tmp_path, lambda _message: [], work)
 
