@@ -27,7 +27,7 @@ FILES = (
 )  # fmt: skip
 TESTS = (
     "tests/unit/ledger", "tests/unit/keeper/test_purchase_tax.py", "tests/unit/pricing/test_charge.py",
-    "tests/unit/kernel/test_money.py", "tests/unit/control/test_ledger_reading.py",
+    "tests/unit/kernel/test_amounts.py", "tests/unit/control/test_ledger_reading.py",
 )  # fmt: skip
 LEAST = 90
 _OPTIONS = ("-q", "-x", "--no-header", "-p", "no:cacheprovider", "-k", "not postgresql", "--hypothesis-seed=1")
