@@ -209,3 +209,12 @@ def test_a_dearer_price_of_a_vendor_is_dearer_for_who_pays_on_it() -> None:
     text = said(cost("2026-12-01T00:00:00Z", "output = 5.00"), existing)
     assert "acme has 30 days' notice of a dearer price (K-1): m output 4.416 → 5.52." in text
     assert said(cost("2026-12-01T00:00:00Z", "output = 3.00"), existing) == ""
+
+
+def test_all_contracts_of_a_customer_are_in_one_currency() -> None:
+    row = "{ model = \"m\", input = 1.0 }"
+    euros = f'[[book.euros]]\ncurrency = "EUR"\nvalid_from = 2026-01-01T00:00:00Z\nprices = [{row}]\n'
+    first = '{ book = "list", until = 2027-01-01T00:00:00Z }'
+    both = f'[{first}, {{ book = "euros", from = 2027-01-01T00:00:00Z }}]'
+    text = said(euros + f"[customer.new]\ncontract = {both}\n")
+    assert "The balance of new is in USD; this book is in EUR." in text
