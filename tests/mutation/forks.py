@@ -17,7 +17,8 @@ from hypothesis import Phase, settings
 
 from mutation.mutants import Mutant, functions_of, mutants_of
 
-PATIENCE_S = 90
+#: A loop without end is noticed after this, and after so many times what the tests took unbroken.
+PATIENCE_S, TIMES = 3.0, 4
 _SEEN_S = 0.02
 
 
@@ -97,7 +98,8 @@ class Forks:
                 pid = os.fork()
                 if not pid:
                     os._exit(self._tried(name, mutant, tests))
-                running[pid] = name, mutant, words, time.monotonic() + PATIENCE_S
+                patience = PATIENCE_S + TIMES * sum(self._seconds[item.nodeid] for item in tests)
+                running[pid] = name, mutant, words, time.monotonic() + patience
                 if not len(work) % 25:
                     os.write(self._told, f"{len(work)} to go\n".encode())
             pid, status = os.waitpid(-1, os.WNOHANG) if running else (0, 0)
@@ -106,7 +108,7 @@ class Forks:
                 yield Fate(name, mutant, killed=status != 0, words=words)
                 continue
             for late, (*_, until) in running.items():
-                if time.monotonic() > until:  # a loop without end is noticed as well
+                if time.monotonic() > until:
                     os.kill(late, signal.SIGKILL)
             time.sleep(_SEEN_S)
 
