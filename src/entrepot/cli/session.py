@@ -251,4 +251,10 @@ def _answers(path: str) -> bool:
 
 
 def _token(folder: "Folder") -> str:
-    return folder.read_credentials().get("admin_token", "")
+    """As the first start wrote it down; where a server had no catalog for one, it stands among its secrets only."""
+    from entrepot.storage.folder import SecretMissing
+
+    try:
+        return folder.read_credentials().get("admin_token") or folder.secret("admin-token").strip().decode()
+    except SecretMissing:
+        return ""
