@@ -119,14 +119,20 @@ class Parent:
 
     def _serve(self) -> None:
         self._fresh = next(self.folder.snapshot.iterdir(), None) is None
+        addressed = not self._fresh
+        if addressed:
+            self._complete_credentials()
         self._start_who_is_due()
         while not self._stop_signals:
             self._look()
+            if not addressed and all(p.ready is not None for p in self._crew.present if p.role.first):
+                addressed = True  # before a worker is started: who gets an answer finds the addresses written down
+                self._complete_credentials()
             self._start_who_is_due()
             self._go_on_reloading()
             if not self._was_ready and all(map(self._is_up, self._crew.present)):
                 self._was_ready = True
-                self._complete_credentials()
+                self._complete_credentials()  # again: a first start that was killed once is completed by a later keeper
                 facts = {p.name: p.ready for p in self._crew.present if p.ready is not None}
                 self._watcher.ready(facts, time.monotonic() - self._began)
 
