@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "entrepot"
 #: The life of a cent, and the order of imports (pyproject.toml has it the other way round).
 ORDER = (
     "kernel", "wire", "journal", "storage", "catalog", "customers", "metering", "limits", "pricing", "rating", "ledger",
-    "billing", "snapshot", "upstream", "gateway", "keeper", "control", "serve", "prove", "cli",
+    "billing", "insight", "snapshot", "upstream", "gateway", "keeper", "control", "serve", "prove", "cli",
 )  # fmt: skip
 BEGIN, END = "<!-- packages: printed by make reference -->\n", "<!-- end of packages -->\n"
 

@@ -1,0 +1,162 @@
+"""What every measure starts from: sales, month by month, with all that a cut may ask of them, on one base."""
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from entrepot.kernel.errors import EntrepotError, Fault
+
+#: `billed`: issued lines without tax, by the month of their service. `earned`: what usage posted to revenue, by the
+#: month of the call. `run-rate`: a year at the pace of a window. `stated`: entered figures of others' reports.
+BaseKind = Literal["billed", "earned", "run-rate", "stated"]
+#: `gross`: what customers pay. `net`: of agent contracts only the fee.
+View = Literal["gross", "net"]
+#: Where a figure comes from: our own books, somebody's report, or an assumption.
+Standing = Literal["books", "reported", "assumed"]
+STANDINGS: Final[tuple[Standing, ...]] = get_args(Standing)
+
+Dimension = Literal[
+    "customer", "group", "industry", "country", "own", "product", "model", "vendor", "region", "project", "deployment",
+    "month", "standing",
+]  # fmt: skip
+DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
+#: What a sale without the attribute is called in a cut; never silently left out.
+UNNAMED: Final = "(none given)"
+
+
+class InsightError(EntrepotError):
+    """A measure that cannot be had of these facts: says which, why, and what would make it possible."""
+
+    code = "insight_refused"
+    fault = Fault.CALLER
+
+
+class BasesMixed(InsightError):
+    """Figures of two bases, views, currencies or windows were about to meet."""
+
+    code = "bases_mixed"
+
+
+class NothingSold(InsightError):
+    """No revenue on this base in this period, so there is no share of anything."""
+
+    code = "nothing_sold"
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What a figure is a figure of. `currency` is ISO 4217; `starts_on` and `until` are UTC dates, the second excluded.
+
+    `whole` says in words of what the shares are shares ("the model service"); `window_days` is that of a run-rate.
+    `scale`: amounts are integers in units of 10^-scale of the currency.
+    """
+
+    kind: BaseKind
+    view: View = "gross"
+    currency: str
+    scale: int
+    starts_on: str
+    until: str
+    whole: str = "the service"
+    window_days: int = 0
+
+    def same(self, other: "Base") -> None:
+        """Raises BasesMixed, naming what differs, unless figures of both may meet in a measure (periods may differ)."""
+        for name in ("kind", "view", "currency", "scale", "whole", "window_days"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                raise BasesMixed(
+                    f"figures of two bases cannot meet: {name} {ours!r} and {theirs!r}; ask for both on the same one"
+                )
+
+
+class Sale(msgspec.Struct, frozen=True, kw_only=True):
+    """What one customer paid for one thing in one month, added up over everything else.
+
+    `amount` and `cost` in units of the base (may be negative: credits); `cost` None: not known, never 0. `quantity` are
+    tokens. `group` is the control group, "" for a customer that stands alone. `own`: the operator's own model. `source`
+    is what a footnote says: "R-2026-00001/3", "ledger", "report of 2024-08-01", "assumed: …".
+    """
+
+    month: str  # "2026-10", of the service
+    customer: str
+    group: str = ""
+    industry: str = ""
+    country: str = ""
+    product: str = "tokens"
+    model: str = ""
+    own: bool = False
+    vendor: str = ""
+    region: str = ""
+    project: str = ""
+    deployment: str = ""
+    amount: int
+    cost: int | None = None
+    quantity: int = 0
+    calls: int = 0
+    standing: Standing = "books"
+    source: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """Sales on one base. `names` are customers' names for people, by id; `inputs` what it was gathered from: (name,
+    SHA-256 or position)."""
+
+    base: Base
+    sales: tuple[Sale, ...]
+    names: Mapping[str, str] = {}
+    inputs: tuple[tuple[str, str], ...] = ()
+
+    def total(self) -> int:
+        return sum(sale.amount for sale in self.sales)
+
+    def where(self, keep: Callable[[Sale], bool]) -> "Facts":
+        """The same base, fewer sales."""
+        return msgspec.structs.replace(self, sales=tuple(sale for sale in self.sales if keep(sale)))
+
+    def months(self) -> list[str]:
+        return sorted({sale.month for sale in self.sales})
+
+    def by(self, dimension: Dimension) -> dict[str, int]:
+        """Amounts by what `label` says; they add up to `total`. In the order of the names."""
+        sums: dict[str, int] = {}
+        for sale in self.sales:
+            name = label(sale, dimension)
+            sums[name] = sums.get(name, 0) + sale.amount
+        return dict(sorted(sums.items()))
+
+
+def label(sale: Sale, dimension: Dimension) -> str:
+    """Under which name a sale stands in a cut. A customer without a control group is its own group."""
+    if dimension == "group":
+        return sale.group or sale.customer
+    if dimension == "own":
+        return "own" if sale.own else "bought"
+    found: str = getattr(sale, dimension)
+    return found or UNNAMED
+
+
+def together(parts: Iterable[Facts]) -> Facts:
+    """One set of facts of several on the same base (say, two months). Raises BasesMixed, NothingSold of none."""
+    found = list(parts)
+    if not found:
+        raise NothingSold("no facts were given, so there is nothing to measure")
+    first = found[0]
+    for each in found[1:]:
+        first.base.same(each.base)
+    base = msgspec.structs.replace(
+        first.base, starts_on=min(each.base.starts_on for each in found), until=max(each.base.until for each in found)
+    )
+    names = {customer: name for each in found for customer, name in each.names.items()}
+    inputs = dict.fromkeys(pair for each in found for pair in each.inputs)
+    return Facts(
+        base=base, sales=tuple(sale for each in found for sale in each.sales), names=names, inputs=tuple(inputs)
+    )
+
+
+def share(part: int, whole: int) -> Fraction:
+    """part / whole, exactly. Raises NothingSold where the whole is not above zero."""
+    if whole <= 0:
+        raise NothingSold(f"there is no share of a whole of {whole}: nothing was sold, or more was credited")
+    return Fraction(part, whole)
