@@ -30,8 +30,8 @@ def test_a_call_that_waits_for_a_share_or_for_money_is_under_way(tmp_path: Path)
         await asyncio.sleep(0.3)
         gateway.rates._loop.pass_time(1)  # type: ignore[attr-defined]
         assert not gateway.open
-        assert gateway.under_way()  # waits for its money
-        await asyncio.sleep(0.3)
+        assert gateway.under_way()  # waits for its money, a second at most while a keeper is connected
+        await asyncio.sleep(1.2)
         assert not gateway.under_way()
         assert bench.wire.got.startswith(b"HTTP/1.1 503 ")
 
