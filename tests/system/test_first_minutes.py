@@ -179,7 +179,7 @@ def test_an_embedding_that_is_too_long_is_the_callers_mistake(first: Start) -> N
     assert caught.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError, match="input is text for the built-in model"):
         client.embeddings.create(model=EMBEDDING, input=[[1, 2, 3]])
-    with pytest.raises(openai.NotFoundError, match="is not served at /v1/chat/completions"):
+    with pytest.raises(openai.NotFoundError, match="is not served at /chat/completions"):
         client.chat.completions.create(model=EMBEDDING, messages=[{"role": "user", "content": "hello"}])
 
 

@@ -254,7 +254,7 @@ def not_priced(name: str, request_id: str) -> Problem:
     )
 
 
-_PATHS = {"chat": "/v1/chat/completions", "completion": "/v1/completions", "embedding": "/v1/embeddings"}
+_PATHS = {"chat": "/chat/completions", "completion": "/completions", "embedding": "/embeddings"}  # after either prefix
 
 
 def wrong_operation(asked: str, name: str, serves: tuple[str, ...]) -> Problem:

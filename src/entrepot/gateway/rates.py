@@ -70,10 +70,11 @@ class Rates:
         return self._waiters
 
     def renew(self, version: int) -> None:
-        """A new snapshot: allowances are made anew. What nobody uses and has no share is forgotten."""
+        """A new snapshot: allowances are made anew. What nobody uses, holds a share of or waits with is forgotten."""
         self.version = version
+        waited = {each for queue in self._waiting.values() for waiter in queue for each in waiter.allowance.every}
         for name, meter in list(self._meters.items()):
-            if not meter.used and not meter.share and not meter.asking and meter not in self._waiting:
+            if not meter.used and not meter.share and not meter.asking and meter not in waited:
                 del self._meters[name]
 
     def allowance(self, limits: Iterable[tuple[str, str, LimitEntry]]) -> Allowance | None:

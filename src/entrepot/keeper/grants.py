@@ -135,6 +135,7 @@ class Grants:
                         await self._decide([each])
                     except Exception:  # noqa: BLE001 - whoever asked hears nothing, and says so to its caller
                         _log.exception("a message about a lease could not be answered")
+                        self._wait_no_more(each)
 
     async def _decide(self, items: list["_Asked | _Back"]) -> None:
         backs = [each for each in items if isinstance(each, _Back)]
@@ -174,10 +175,13 @@ class Grants:
             one.looked = True
             self._task(self._look_first(one))
         else:
-            if one.recalled:
-                self._short[one.want.balance] -= 1
-                self._short += Counter()  # drops what is 0
+            self._wait_no_more(one)
             one.peer.send(found.granted)
+
+    def _wait_no_more(self, one: "_Asked | _Back") -> None:
+        if isinstance(one, _Asked) and one.recalled:
+            self._short[one.want.balance] -= 1
+            self._short += Counter()  # drops what is 0
 
     # before a refusal
 

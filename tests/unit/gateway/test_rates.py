@@ -277,6 +277,18 @@ def test_an_unused_share_goes_back_after_ten_minutes_and_is_forgotten_with_the_n
     assert isinstance(ask(house), Taken)
 
 
+def test_a_meter_that_a_waiting_call_is_to_take_of_outlives_a_new_snapshot(tmp_path: Path) -> None:
+    """The call waits for requests; forgotten meanwhile, its tokens would have counted on a meter that nobody sees."""
+    house = House(tmp_path, per_minute(requests=100, tokens=1000), 1)
+    rates = house.workers[0].rates
+    rates.linked(lambda _message: None)  # a keeper that does not answer
+    rates.admit(house.workers[0].allowance, 10, house.clock(), lambda _word: None)
+    tokens = house.workers[0].allowance.tokens[0]
+    tokens.asking = False
+    rates.renew(2)
+    assert rates._meters[tokens.name] is tokens
+
+
 @pytest.mark.parametrize(
     ("us", "text"),
     [(0, b"0ms"), (1, b"1ms"), (17_000, b"17ms"), (1_000_000, b"1s"), (1_000_001, b"2s"), (60_500_000, b"1m1s"),
