@@ -1,7 +1,10 @@
 """What every measure starts from: sales, month by month, with all that a cut may ask of them, on one base."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from difflib import get_close_matches
 from fractions import Fraction
+from operator import attrgetter
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -45,6 +48,12 @@ class NothingSold(InsightError):
     code = "nothing_sold"
 
 
+class UnknownName(InsightError):
+    """A customer, control group, model, vendor, … that sold nothing in these facts, or that nobody entered."""
+
+    code = "insight_unknown_name"
+
+
 class Base(msgspec.Struct, frozen=True, kw_only=True):
     """What a figure is a figure of. `currency` is ISO 4217; `starts_on` and `until` are UTC dates, the second excluded.
 
@@ -69,6 +78,28 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
                 raise BasesMixed(
                     f"figures of two bases cannot meet: {name} {ours!r} and {theirs!r}; ask for both on the same one"
                 )
+
+    def length(self) -> str:
+        """In whole calendar months if it begins and ends with one ("3 months"), else in days. Raises InsightError."""
+        first, last = as_date(self.starts_on), as_date(self.until)
+        if last <= first:
+            raise InsightError(f"the period from {self.starts_on} until {self.until} (excluded) holds no day")
+        if first.day == last.day == 1:
+            months = 12 * (last.year - first.year) + last.month - first.month
+            return "1 month" if months == 1 else f"{months} months"
+        return f"{(last - first).days} days"
+
+    def before(self, later: "Base") -> None:
+        """Raises BasesMixed unless a change from this base to `later` means something: same kind, equally long, and
+        not the wrong way round."""
+        self.same(later)
+        if self.length() != later.length():
+            raise BasesMixed(
+                f"{self.length()} from {self.starts_on} and {later.length()} from {later.starts_on} cannot be "
+                "compared; ask for periods of equal length"
+            )
+        if later.starts_on < self.starts_on:
+            raise BasesMixed(f"the period before begins on {self.starts_on}, after the other one, {later.starts_on}")
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,11 +151,26 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     def by(self, dimension: Dimension) -> dict[str, int]:
         """Amounts by what `label` says; they add up to `total`. In the order of the names."""
-        sums: dict[str, int] = {}
+        sums: dict[object, int] = {}
+        if dimension == "group":
+            for sale in self.sales:
+                key = sale.group or sale.customer
+                sums[key] = sums.get(key, 0) + sale.amount
+            return dict(sorted((str(key), amount) for key, amount in sums.items()))
+        of = attrgetter(dimension)
         for sale in self.sales:
-            name = label(sale, dimension)
-            sums[name] = sums.get(name, 0) + sale.amount
-        return dict(sorted(sums.items()))
+            key = of(sale)
+            sums[key] = sums.get(key, 0) + sale.amount
+        if dimension == "own":
+            return dict(sorted(("own" if key else "bought", amount) for key, amount in sums.items()))
+        return dict(sorted((str(key) or UNNAMED, amount) for key, amount in sums.items()))
+
+    def only(self, dimension: Dimension, name: str) -> "Facts":
+        """What `name` is of in this cut. Raises UnknownName with the nearest ones there are."""
+        known = self.by(dimension)
+        if name not in known:
+            raise UnknownName(unknown(dimension, name, known))
+        return self.where(lambda sale: label(sale, dimension) == name)
 
 
 def label(sale: Sale, dimension: Dimension) -> str:
@@ -135,6 +181,27 @@ def label(sale: Sale, dimension: Dimension) -> str:
         return "own" if sale.own else "bought"
     found: str = getattr(sale, dimension)
     return found or UNNAMED
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not there: the nearest ones, or how many there are to choose from."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=3, cutoff=0.6)
+    article = {"group": "control group", "own": "part of own or bought"}.get(what, what)
+    if near:
+        return f"no {article} {name!r} in these figures; did you mean {' or '.join(map(repr, near))}?"
+    if not names:
+        return f"no {article} {name!r} in these figures: there is none at all"
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"no {article} {name!r} in these figures; there are {shown}"
+
+
+def as_date(text: str) -> date:
+    """A date as "2026-10-01". Raises InsightError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InsightError(f"{text!r} is not a date; write it as 2026-10-01") from None
 
 
 def together(parts: Iterable[Facts]) -> Facts:
