@@ -1,6 +1,6 @@
 """`make bench-billing`: how fast usage becomes rollup and ledger, and how fast a month of everybody becomes lines.
 
-    .venv/bin/python -m bench.billing [--records 1e6 1e7 1e8] [--customers 1000] [--ingest 200000]
+    .venv/bin/python -m bench.billing [--records 1e6 1e7 1e8] [--customers 1000] [--ingest 200000] [--keep FOLDER]
 
 Files like those of real segments are made below TMPDIR and deleted at the end: about 75 bytes a record. Rating is the
 process that a real house runs, `python -m entrepot.keeper.rating`: wall, CPU and peak memory are those of that process,
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -29,6 +31,15 @@ from entrepot.storage.folder import Folder
 
 _RESULTS = Path(__file__).parent / "results"
 _SECONDS, _MEMORY_GIB, _INGESTED = 30.0, 4.0, 100_000
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A house with a month of records. `files` below its lake."""
+
+    files: list[str]
+    size: int
+    groups: int
+    seconds: float
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,13 +63,17 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=1000)
     parser.add_argument("--ingest", type=int, default=200_000, help="endings in the journal that is ingested; 0: none")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="to make the files with")
+    parser.add_argument("--keep", type=Path, help="where to make the files; a later run finds them there")
     chosen = parser.parse_args()
     print(f"bench-billing: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     busy = os.getloadavg()[0]
     if busy > 1:
         print(f"the machine is busy with other things (load {busy:.1f}): figures are worse than they would be")
     speed = _ingestion(chosen.ingest, chosen.customers) if chosen.ingest else None
-    rows = [_rating(int(records), chosen.customers, chosen.threads) for records in chosen.records]
+    rows = []
+    for records in map(int, chosen.records):
+        with _root(chosen.keep, records) as root:
+            rows.append(_rating(root, records, chosen.customers, chosen.threads))
     _RESULTS.mkdir(exist_ok=True)
     with (_RESULTS / "billing.jsonl").open("a") as file:
         facts = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count(), "load_before": busy,
@@ -76,33 +91,50 @@ def _ingestion(endings: int, customers: int) -> Speed:
     return speed
 
 
-def _rating(records: int, customers: int, threads: int) -> Row:
+@contextmanager
+def _root(kept: Path | None, records: int) -> Iterator[Path]:
+    if kept is not None:
+        yield kept / str(records)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-billing-") as root:
-        folder = Folder(Path(root))
-        folder.create()
-        engine = open_database(folder.database)
-        assert schema.metadata.tables
-        prepare(engine)
-        found_house(engine, customers)
-        started = time.perf_counter()
-        paths = write_lake(folder, records, customers, threads)
-        size = list_files(engine, folder, paths)
-        engine.dispose()
-        groups = fill_rollup(folder, paths, threads)
-        made_s = time.perf_counter() - started
-        print(f"{records:,} records made in {made_s:.0f} s: {len(paths):,} files of {size / 2**30:.2f} GiB, "
-              f"{groups:,} groups in the rollup")  # fmt: skip
-        found, usage = _run(folder)
-        _compare(found, paths)
-        row = Row(
-            records=records, customers=len(found), files=len(paths), size=size, groups=groups,
-            lines=sum(len(each.lines) for each in found), made_s=made_s, **usage,
-        )  # fmt: skip
+        yield Path(root)
+
+
+def _rating(root: Path, records: int, customers: int, threads: int) -> Row:
+    made = root / "made.json"
+    if not made.exists():
+        made.write_bytes(msgspec.json.encode(_make(root, records, customers, threads)))
+    house = msgspec.json.decode(made.read_bytes(), type=Made)
+    folder = Folder(root)
+    found, usage = _run(folder)
+    _compare(found, [folder.lake / each for each in house.files])
+    row = Row(
+        records=records, customers=len(found), files=len(house.files), size=house.size, groups=house.groups,
+        lines=sum(len(each.lines) for each in found), made_s=house.seconds, **usage,
+    )  # fmt: skip
     what = f"{records:,} records, {row.customers:,} customers → {row.lines:,} lines"
     _line(f"{what}: wall", f"{row.wall_s:.1f} s", f"≤ {_SECONDS:g} s", met=row.wall_s <= _SECONDS)
     _line(f"{what}: peak memory", f"{row.peak_gib:.2f} GiB", f"≤ {_MEMORY_GIB:g} GiB", met=row.peak_gib <= _MEMORY_GIB)
     print(f"{what}: CPU {row.cpu_s:.1f} s")
     return row
+
+
+def _make(root: Path, records: int, customers: int, threads: int) -> Made:
+    folder = Folder(root)
+    folder.create()
+    engine = open_database(folder.database)
+    assert schema.metadata.tables
+    prepare(engine)
+    found_house(engine, customers)
+    started = time.perf_counter()
+    paths = write_lake(folder, records, customers, threads)
+    size = list_files(engine, folder, paths)
+    engine.dispose()
+    groups = fill_rollup(folder, paths, threads)
+    seconds = time.perf_counter() - started
+    print(f"{records:,} records made in {seconds:.0f} s: {len(paths):,} files of {size / 2**30:.2f} GiB, "
+          f"{groups:,} groups in the rollup", flush=True)  # fmt: skip
+    return Made(files=[str(path.relative_to(folder.lake)) for path in paths], size=size, groups=groups, seconds=seconds)
 
 
 def _run(folder: Folder) -> tuple[list[Rated], dict[str, float]]:
