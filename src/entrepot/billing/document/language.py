@@ -1,7 +1,6 @@
 """The words, numbers and dates of a document in one language: a TOML file beside this one."""
 
 import tomllib
-from datetime import date as Date
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
@@ -11,17 +10,12 @@ import msgspec
 from entrepot.billing.document.canonical import plain_decimal
 from entrepot.billing.invoice import InvoiceBroken, Tax
 from entrepot.kernel.money import show_minor
+from entrepot.kernel.speech import Speech
 
 
-class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Language(Speech, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A language file as it stands."""
 
-    decimal: str
-    group: str
-    date: str  # in a letter: 3 December 2026
-    day: str  # in a table: 2026-12-03
-    months: list[str]
-    words: dict[str, str]
     units: dict[str, str]
     one: dict[str, str]  # of one
     countries: dict[str, str]  # those that letters go to; others by their code
@@ -32,29 +26,11 @@ class Language(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """`1,234.50 EUR`, in this language's marks."""
         return f"{self.number(show_minor(minor, currency))} {currency}"
 
-    def number(self, digits: str) -> str:
-        """Plain digits with this language's marks: `1234.5` is `1,234.5`."""
-        whole, point, part = digits.removeprefix("-").partition(".")
-        grouped = f"{int(whole):,}".replace(",", self.group)
-        sign = "\u2212" if digits.startswith("-") else ""
-        return f"{sign}{grouped}{self.decimal}{part}" if point else f"{sign}{grouped}"
-
     def exact(self, value: Decimal, places: int = 0) -> str:
         """An exact decimal, with at least `places` digits after the point."""
         whole, _, part = plain_decimal(value).partition(".")
         padded = part.ljust(places, "0")
         return self.number(f"{whole}.{padded}" if padded else whole)
-
-    def written(self, on: Date) -> str:
-        return self.date.format(day=on.day, month=self.months[on.month - 1], year=on.year)
-
-    def short(self, on: Date) -> str:
-        return self.day.format(day=on.day, month=on.month, year=on.year)
-
-    def month(self, name: str) -> str:
-        """`2026-10` as `October 2026`."""
-        year, _, number = name.partition("-")
-        return f"{self.months[int(number) - 1]} {year}"
 
     def unit(self, name: str, quantity: Decimal = Decimal(1)) -> str:
         """`tokens`, or of one `token`."""
