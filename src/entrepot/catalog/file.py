@@ -52,7 +52,7 @@ def read(text: str, name: str) -> CatalogFile:
     try:
         data = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:  # ValueError: also an integer of more digits than Python reads
-        raise CatalogBroken(name, [_syntax(text, str(error))]) from None
+        raise CatalogBroken(name, [syntax_issue(text, str(error))]) from None
     report = Report(Places(text))
     secrets = report.hide_secrets(data)
     for path in numbers_out_of_range(data):
@@ -108,7 +108,7 @@ class _Reader:
         return found
 
 
-def _syntax(text: str, message: str) -> Issue:
+def syntax_issue(text: str, message: str) -> Issue:
     """What tomllib says, as an issue."""
     lines = text.split("\n")
     found = _TOML_PLACE.fullmatch(message)

@@ -1,0 +1,177 @@
+"""The house in the months ahead: what a month brings and costs while a scenario takes its course."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import msgspec
+
+from entrepot.insight.assumptions import Assumptions
+from entrepot.insight.facts import Facts, Sale
+from entrepot.insight.given import Given
+from entrepot.insight.obligation import Floor, floors_of, monthly
+from entrepot.insight.turns import NOTHING, ONE, AnyTurn, Course, Play
+from entrepot.insight.who import chosen, names_of
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """One month, in units of the base, rounded once (half even). `revenue` includes `unused`: what minima bring without
+    use. `uncosted` is revenue whose cost nobody knows; it is not in `margin`.
+
+    margin = revenue − uncosted − cost − capacity − idle_commitments: `cost` of what was used; `capacity` what ours
+    costs, `idle_capacity` of it the part that nobody uses; `idle_commitments` what vendors are owed beyond `cost`.
+    `received` (a share of the vendor's own sales) belongs to no customer and is in none of them.
+    """
+
+    month: int
+    revenue: int
+    cost: int
+    uncosted: int
+    unused: int
+    capacity: int
+    idle_capacity: int
+    idle_commitments: int
+    received: int
+    margin: int
+
+
+class Ahead:
+    """The house in the months ahead. Amounts of the window; a month is the window over its months."""
+
+    def __init__(self, facts: Facts, turns: Sequence[AnyTurn], assumptions: Assumptions) -> None:
+        self.facts, self.assumptions = _costed(facts, assumptions.costs), assumptions
+        self.before = facts
+        self.months = max(1, len(months_between(facts.base.starts_on, facts.base.until)))
+        floors = floors_of(self.facts, assumptions.minima, self.months)
+        self.floors: dict[str, Floor] = {floor.group: floor for floor in floors}
+        self.play = Play(self.facts, turns, floors)
+        self.commitments = [(each, chosen(self.facts, each.who)) for each in assumptions.commitments]
+        self.capacities = [(each, chosen(self.facts, each.who)) for each in assumptions.capacities]
+        self._courses: dict[int, Course] = {}
+        self._revenue = self.facts.total()
+        self._cost = sum(sale.cost or 0 for sale in self.facts.sales)
+        self._uncosted = sum(sale.amount for sale in self.facts.sales if sale.cost is None)
+
+    def leaving(self) -> tuple[str, ...]:
+        """Whom the turns touch, largest first; nobody where they mean everybody."""
+        touched = sorted({place for turn, places in self.play.turns for place in places})
+        return () if len(touched) == len(self.facts.sales) else tuple(names_of(self.facts, touched))
+
+    def course(self, month: int) -> Course:
+        if month < 0:
+            month = 0
+        if month not in self._courses:
+            self._courses[month] = self.play.month(month)
+        return self._courses[month]
+
+    def level(self, month: int) -> Level:
+        course = self.course(month)
+        revenue, cost, uncosted = Fraction(self._revenue), Fraction(self._cost), Fraction(self._uncosted)
+        for place in course.touched():
+            sale = self.facts.sales[place]
+            changed = course.revenue(place, sale.amount) - sale.amount
+            revenue += changed
+            if sale.cost is None:
+                uncosted += changed
+            else:
+                cost += course.cost(place, sale.cost) - sale.cost
+        unused = sum(self._unused(course, month).values(), NOTHING)
+        idle_commitments = self._idle_commitments(course, month)
+        capacity, idle = self._capacity(month)
+        whole, used, unknown = self._monthly(revenue + unused), self._monthly(cost), self._monthly(uncosted)
+        stands, owed = self._monthly(capacity), self._monthly(idle_commitments)
+        return Level(
+            month=month, revenue=whole, cost=used, uncosted=unknown, unused=self._monthly(unused), capacity=stands,
+            idle_capacity=self._monthly(idle), idle_commitments=owed, received=self._monthly(course.received),
+            margin=whole - unknown - used - stands - owed,
+        )  # fmt: skip
+
+    def after(self, month: int) -> Facts:
+        """The sales as they would be; one that nothing happened to is the very same."""
+        course = self.course(month)
+        sales: list[Sale | None] = list(self.before.sales)
+        for place in sorted(course.touched()):
+            sale, costed = self.before.sales[place], self.facts.sales[place]
+            use = course.use.get(place, ONE)
+            sales[place] = None if not use else msgspec.structs.replace(
+                sale, amount=round(course.revenue(place, sale.amount)), quantity=round(sale.quantity * use),
+                calls=round(sale.calls * use), standing="assumed", source=f"scenario of {sale.source or 'the books'}",
+                cost=None if sale.cost is None or costed.cost is None else round(course.cost(place, costed.cost)),
+            )  # fmt: skip
+        for group, unused in self._unused(course, month).items():
+            sale = self.before.sales[self.floors[group].places[0]]
+            if unused:
+                sales.append(msgspec.structs.replace(
+                    sale, product="minimum", model="", vendor="", deployment="", amount=round(unused), cost=0,
+                    quantity=0, calls=0, standing="assumed", source="minimum without use",
+                ))  # fmt: skip
+        return msgspec.structs.replace(self.before, sales=tuple(each for each in sales if each is not None))
+
+    def _unused(self, course: Course, month: int) -> dict[str, Fraction]:
+        """What a group still owes beyond its usage: its minimum, as long as it runs, never more than it paid before."""
+        found = {}
+        for group, floor in self.floors.items():
+            if month == 0 or month > floor.months_left or not course.touched() & set(floor.places):
+                continue
+            before = sum(self.facts.sales[place].amount for place in floor.places)
+            now = sum((course.revenue(place, self.facts.sales[place].amount) for place in floor.places), NOTHING)
+            owed = min(course.floors.get(group, floor.amount), Fraction(before)) - now
+            if owed > 0:
+                found[group] = owed
+        return found
+
+    def _idle_commitments(self, course: Course, month: int) -> Fraction:
+        idle = NOTHING
+        for each, places in self.commitments:
+            if month > each.months_left:
+                continue
+            costs = [(place, self.facts.sales[place].cost) for place in places]
+            before = sum((Fraction(cost or 0) for _, cost in costs), NOTHING)
+            owed = monthly(each.amount, each.part, before, self.facts) * (self.months if each.amount else 1)
+            used = sum((course.cost(place, cost) for place, cost in costs if cost is not None), NOTHING)
+            idle += max(NOTHING, owed - used)
+        return idle
+
+    def _capacity(self, month: int) -> tuple[Fraction, Fraction]:
+        """What ours costs in that month, and of it what nobody uses; what found other work is others' cost."""
+        borne, idle = NOTHING, NOTHING
+        for each, places in self.capacities:
+            now = sum((Fraction(self.facts.sales[place].amount) for place in places), NOTHING)
+            cost = monthly(each.amount, each.part, now, self.facts) * (self.months if each.amount else 1)
+            cost *= self.course(month).capacity_cost
+            again = each.redeployed.exact() if each.redeployed else ONE
+            back = again * self._gone(places, now, month - each.redeployed_after)
+            idle += cost * max(NOTHING, self._gone(places, now, month) - back)
+            borne += cost * (ONE - back)
+        return borne, idle
+
+    def _gone(self, places: Sequence[int], now: Fraction, month: int) -> Fraction:
+        """Of the traffic of these sales, weighed by what was paid for it, what no longer comes; 0..1."""
+        course = self.course(month)
+        if not now:
+            return NOTHING
+        left = sum((self.facts.sales[place].amount * course.use.get(place, ONE) for place in places), NOTHING)
+        return min(ONE, max(NOTHING, ONE - left / now))
+
+    def _monthly(self, amount: Fraction) -> int:
+        return round(amount / self.months)
+
+
+def _costed(facts: Facts, costs: Given | None) -> Facts:
+    """With an entered share as the cost where none is known."""
+    if costs is None:
+        return facts
+    part = costs.exact()
+    return msgspec.structs.replace(facts, sales=tuple(
+        sale if sale.cost is not None else msgspec.structs.replace(sale, cost=round(sale.amount * part))
+        for sale in facts.sales
+    ))  # fmt: skip
+
+
+def months_between(starts_on: str, until: str) -> list[str]:
+    """Calendar months that a window touches: ("2026-09-01", "2026-11-01") are 2026-09 and 2026-10."""
+    year, month = int(starts_on[:4]), int(starts_on[5:7])
+    found = []
+    while f"{year:04}-{month:02}-01" < until:
+        found.append(f"{year:04}-{month:02}")
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    return found
