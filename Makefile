@@ -15,7 +15,7 @@ AZURE_HOURS = $(sort $(wildcard $(or $(SHARED),../shared)/data/traces/azure_llm_
 
 unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
 
-.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing lock reference clean python
+.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing case lock reference clean python
 .DEFAULT_GOAL := serve
 
 serve: .venv/serve.stamp
@@ -24,7 +24,7 @@ serve: .venv/serve.stamp
 check: lint types unit            ## lint, types, unit and house tests: under a minute
 
 lint: .venv/dev.stamp
-	$(BIN)/ruff check src tests bench requirements docs
+	$(BIN)/ruff check src tests bench requirements docs examples
 	$(BIN)/lint-imports
 
 types: .venv/dev.stamp
@@ -54,6 +54,9 @@ bench-peers: .venv/dev.stamp
 
 bench-billing: .venv/dev.stamp    ## ingestion, and rating of 1, 10 and 100 million records; about 10 GB below TMPDIR
 	$(BIN)/python -m bench.billing --records $(or $(RECORDS),1e6 1e7 1e8)
+
+case: .venv/serve.stamp           ## the business case of 2024 from an empty folder: books loaded two ways, figures beside the reported
+	@PYTHONPATH=examples/case-2024 $(BIN)/python -m casebook $(or $(CASE),build/case-2024)
 
 reference: .venv/dev.stamp        ## print docs/reference from the code
 	$(BIN)/python docs/reference/print.py
