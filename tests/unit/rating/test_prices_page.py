@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sold import OCTOBER, START, sold
+from october import OCTOBER, START, sold
 
 from entrepot.catalog.contents import Catalog, Contract
 from entrepot.catalog.file import read

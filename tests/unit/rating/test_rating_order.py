@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sold import LIST, MIDDLE, OCTOBER, START, TIER, agreement, row, sold, stepped, version
+from october import LIST, MIDDLE, OCTOBER, START, TIER, agreement, row, sold, stepped, version
 
 from entrepot.catalog.prices import CostPlus, PeriodPrice, PriceRow, When
 from entrepot.kernel.instants import DAY, HOUR, show

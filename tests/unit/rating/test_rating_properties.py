@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sold import OCTOBER, START, TIER, agreement, row, sold, stepped, version
+from october import OCTOBER, START, TIER, agreement, row, sold, stepped, version
 
 from entrepot.catalog.prices import METERS, BookVersion, PriceRow, When
 from entrepot.kernel.instants import HOUR

@@ -6,7 +6,7 @@ from itertools import accumulate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sold import MIDDLE, OCTOBER, START, TIER, agreement, sold, stepped, version
+from october import MIDDLE, OCTOBER, START, TIER, agreement, sold, stepped, version
 
 from entrepot.catalog.prices import PriceRow, Steps
 from entrepot.kernel.instants import HOUR, parse, show
