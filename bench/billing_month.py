@@ -20,9 +20,10 @@ from entrepot.metering.rollup import RollupKey
 from entrepot.metering.tables import LakeFile
 from entrepot.pricing.tables import publish_version
 from entrepot.rating.period import month
+from entrepot.storage.attempts import text_of
 from entrepot.storage.database import write
 from entrepot.storage.folder import Folder
-from entrepot.storage.lake import COLUMNS, usage_sql
+from entrepot.storage.lake import COLUMNS
 
 MONTH = "2026-10"
 PERIOD = month(MONTH)
@@ -166,7 +167,7 @@ def fill_rollup(folder: Folder, paths: list[Path], threads: int) -> int:
     ) as file:
         file.execute("PRAGMA synchronous = OFF")
         db.execute(f"CREATE TEMP VIEW endings AS SELECT * FROM read_parquet([{names}])")  # noqa: S608 - paths of ours
-        result = db.execute(f"SELECT {rows} FROM ({usage_sql()}) ORDER BY hour, customer")  # noqa: S608
+        result = db.execute(f"SELECT {rows} FROM ({text_of('usage')}) ORDER BY hour, customer")  # noqa: S608
         while found := result.fetchmany(20_000):
             file.executemany(statement, found)
             groups += len(found)

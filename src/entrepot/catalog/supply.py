@@ -25,6 +25,7 @@ class Supply:
     def vendor(self, name: str, fields: Fields) -> Vendor:
         fields.text("name", required=True)
         fields.text("country")
+        fields.flag("own", False)
         fields.done("terms", "products", "bill")
         return Vendor(name, dict(fields.table))
 

@@ -18,7 +18,7 @@ from entrepot.customers import key as keys
 from entrepot.customers import tables as customer_tables
 from entrepot.customers.limit_tables import UNDECLARED, amount_from_row, put_budget
 from entrepot.customers.tables import CustomerState, StoredKey, StoredSecret
-from entrepot.keeper import approvals, credits, invoices, money, payments, secrets, state
+from entrepot.keeper import approvals, credits, figures, invoices, money, payments, secrets, state
 from entrepot.keeper.arguments import (
     NAME_MOST,
     Args,
@@ -202,6 +202,7 @@ COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
     **credits.COMMANDS,
     **payments.COMMANDS,
     **approvals.COMMANDS,
+    **figures.COMMANDS,
 }
 
 

@@ -17,10 +17,8 @@ from sqlalchemy import Connection, Engine
 
 from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.customers.tables import read_contracts
-from entrepot.journal.disk import RealDisk
-from entrepot.journal.files import segments, stream_directory
 from entrepot.keeper.corrections import corrected, own_inputs
-from entrepot.keeper.lake import entries_of, name_of
+from entrepot.keeper.lake import name_of
 from entrepot.keeper.sealed import (
     RERATINGS,
     contract_bytes,
@@ -30,10 +28,10 @@ from entrepot.keeper.sealed import (
     named_versions,
     reratings_hash,
 )
+from entrepot.keeper.tails import tails
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import show
 from entrepot.metering import stretches, tables
-from entrepot.metering.rollup import fold
 from entrepot.metering.stretches import Cut, Stretches, StretchKey, StretchSums
 from entrepot.metering.tables import LakeFile
 from entrepot.pricing.agreement import Agreement, agreement_of
@@ -45,7 +43,7 @@ from entrepot.rating.prices import Rerating, changes, counted_since
 from entrepot.rating.tables import carried, reratings
 from entrepot.rating.usage import stretches as cuts_of
 from entrepot.rating.usage import used
-from entrepot.storage import lake
+from entrepot.storage import attempts, lake
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
@@ -184,24 +182,16 @@ class Month:
         """Sums of the files, by the one statement."""
         paths = [self._folder.lake / file.path for file in self._files]
         with lake.connect(_THREADS, _MEMORY_MIB) as db:
-            return stretches.from_lake(lake.billable(db, paths, self._cut, self._customer))
+            return stretches.from_lake(lake.answer(db, paths, attempts.billable(self._cut, self._customer)))
 
     def _tails(self) -> Stretches:
         """Sums of what the rollup has read of segments that have no file yet."""
         found: Stretches = {}
-        for (slot, epoch), position in sorted(self._positions.items()):
-            until = (position.segment, position.offset)
-            for number in segments(RealDisk(), stream_directory(self._folder.journal, slot, epoch)):
-                segment = (slot, epoch, number)
-                if segment in self._listed or number > position.segment:
-                    continue
-                entries = (each for each in entries_of(self._folder.journal, segment)
-                           if (each.segment, each.offset) < until)  # fmt: skip
-                groups = fold((each.seq, each.record) for each in entries).groups
-                parts = stretches.from_groups(groups, self._cut, self._customer)
-                for key in parts:
-                    self._open.setdefault(key.customer, set()).add(name_of(segment))
-                stretches.add(found, parts.items())
+        for segment, groups in tails(self._folder, self._positions, self._listed):
+            parts = stretches.from_groups(groups, self._cut, self._customer)
+            for key in parts:
+                self._open.setdefault(key.customer, set()).add(name_of(segment))
+            stretches.add(found, parts.items())
         return found
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 import entrepot.billing.payment_tables  # noqa: F401
 import entrepot.billing.tables  # noqa: F401
+import entrepot.insight.tables  # noqa: F401
 import entrepot.ledger.grant_tables  # noqa: F401
 import entrepot.limits.event_tables  # noqa: F401
 import entrepot.pricing.tables  # noqa: F401

@@ -6,7 +6,7 @@ for it then lists it. Imports DuckDB, so only short-lived processes and readers 
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import duckdb
 
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.errors import EntrepotError
+from entrepot.storage.attempts import Question, quoted, text_of
 from entrepot.storage.folder import sync_directory
 
 
@@ -144,7 +145,7 @@ def aggregate(files: Sequence[Path]) -> list[dict[str, Any]]:
         return []
     with connect() as db:
         _view(db, files)
-        result = db.execute(usage_sql())
+        result = db.execute(text_of("usage"))
         names = [column[0] for column in result.description or []]
         return [
             {name: value if isinstance(value, str) else int(value) for name, value in zip(names, row, strict=True)}
@@ -152,39 +153,13 @@ def aggregate(files: Sequence[Path]) -> list[dict[str, Any]]:
         ]
 
 
-class When(Protocol):
-    """How attempts are told apart in time (`metering.stretches.Cut`)."""
-
-    @property
-    def starts(self) -> tuple[int, ...]: ...
-    @property
-    def until(self) -> int: ...
-    @property
-    def hourly(self) -> frozenset[str]: ...
-    @property
-    def by_hour(self) -> bool: ...
-
-
-def billable(
-    db: duckdb.DuckDBPyConnection, files: Sequence[Path], cut: When, customer: str = ""
-) -> list[tuple[Any, ...]]:
-    """`billable.sql` over these files, of one customer or of all. Raises LakeBroken."""
+def answer(db: duckdb.DuckDBPyConnection, files: Sequence[Path], question: Question) -> list[tuple[Any, ...]]:
+    """The rows of a question to these files. Raises LakeBroken."""
     if not files:
         return []
-    hour, day = "admitted_at - admitted_at % 3600000000", "admitted_at // 3600000000 % 24"
-    starts = "".join(f"WHEN admitted_at >= {int(each)} THEN {int(each)} " for each in cut.starts[:0:-1])
-    stretch = f"CASE {starts}ELSE {int(cut.starts[0])} END" if starts else str(int(cut.starts[0]))
-    if cut.hourly:
-        stretch = f"CASE WHEN customer IN ({_list(sorted(cut.hourly))}) THEN {hour} ELSE {stretch} END"
-    whose = f" AND customer = {_list([customer])}" if customer else ""
-    view = (
-        f"CREATE OR REPLACE TEMP VIEW endings AS SELECT *, CAST({stretch} AS BIGINT) AS stretch, "  # noqa: S608
-        f"CAST({day if cut.by_hour else 0} AS BIGINT) AS hour_of_day FROM read_parquet([{_list(map(str, files))}]) "
-        f"WHERE admitted_at >= {int(cut.starts[0])} AND admitted_at < {int(cut.until)}{whose}"
-    )
     try:
-        db.execute(view)
-        return db.execute(Path(__file__).with_name("billable.sql").read_text()).fetchall()
+        db.execute(f"CREATE OR REPLACE TEMP VIEW endings AS {question.view(_table(files))}")
+        return db.execute(question.text()).fetchall()
     except duckdb.Error as error:
         raise LakeBroken(f"usage cannot be summed up: {str(error).splitlines()[0]}; entrepot verify") from None
 
@@ -241,24 +216,17 @@ def find(files: Sequence[Path], request: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def usage_sql() -> str:
-    """The text of the one aggregation statement."""
-    return Path(__file__).with_name("usage.sql").read_text()
-
-
 def is_aside(name: str) -> bool:
     """A file that was being written when its process died."""
     return name.endswith(_ASIDE)
 
 
 def _view(db: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
-    names = _list(map(str, files))
-    db.execute(f"CREATE TEMP VIEW endings AS SELECT * FROM read_parquet([{names}])")  # noqa: S608 - quoted paths of ours
+    db.execute(f"CREATE TEMP VIEW endings AS SELECT * FROM {_table(files)}")  # noqa: S608 - quoted paths of ours
 
 
-def _list(texts: Iterable[str]) -> str:
-    """SQL literals with commas between."""
-    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+def _table(files: Sequence[Path]) -> str:
+    return f"read_parquet([{quoted(map(str, files))}])"
 
 
 @contextmanager

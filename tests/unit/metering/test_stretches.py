@@ -23,7 +23,7 @@ from entrepot.metering.stretches import (
     from_lake,
     from_rollup,
 )
-from entrepot.storage import lake
+from entrepot.storage import attempts, lake
 from entrepot.storage.database import read, write
 from entrepot.storage.folder import Folder
 from worker import Worker
@@ -100,9 +100,9 @@ def test_rollup_tail_and_lake_give_the_sums_of_the_records(
         assert from_rollup(conn, cut, customer) == expected
     path = folder.lake / segments.write(folder, (1, 1, 1)).path
     with lake.connect() as db:
-        assert from_lake(lake.billable(db, [path], cut, customer)) == expected
+        assert from_lake(lake.answer(db, [path], attempts.billable(cut, customer))) == expected
 
 
 def test_no_files_have_no_usage(tmp_path: Path) -> None:
     with lake.connect() as db:
-        assert lake.billable(db, [], CUTS["whole"]) == []
+        assert lake.answer(db, [], attempts.billable(CUTS["whole"])) == []

@@ -1,0 +1,157 @@
+"""Figures that do not come from our books, as values: exchange rates, what was expected, what others report, what is
+assumed. Every one says whether it is reported or assumed, and where it is from; none ever counts as billed. Pure."""
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from entrepot.insight.facts import InsightError, Standing
+
+#: Who expected it: the operator itself, or those who follow it.
+Expecter = Literal["guidance", "consensus"]
+Direction = Literal["in", "out"]
+
+
+class RateMissing(InsightError):
+    """Amounts of two currencies cannot be added without a rate."""
+
+    code = "rate_missing"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What every entered figure says of itself."""
+
+    standing: Standing
+    source: str
+
+
+class Exchange(Entry, frozen=True, kw_only=True):
+    """In `month` one unit of `of` is `rate` units of `to`; month "" is every month that has no rate of its own."""
+
+    of: str
+    to: str
+    month: str = ""
+    rate: Decimal
+
+
+class Expectation(Entry, frozen=True, kw_only=True):
+    """What was expected of a measure in a period ("2024-06", "2024-Q2", "2024"), and what it came to where that is not
+    in our books. A range has a `least` and a `most`; of one figure they are equal."""
+
+    of: str
+    period: str
+    by: Expecter
+    least: Decimal
+    most: Decimal
+    unit: str = ""
+    actual: Decimal | None = None
+
+    @property
+    def middle(self) -> Decimal:
+        return (self.least + self.most) / 2
+
+
+class StatedSale(Entry, frozen=True, kw_only=True):
+    """What somebody says that was sold in a month, in units of 10^-scale of the currency."""
+
+    month: str
+    customer: str
+    amount: int
+    currency: str
+    name: str = ""
+    group: str = ""
+    industry: str = ""
+    country: str = ""
+    product: str = ""
+    model: str = ""
+    vendor: str = ""
+    region: str = ""
+    own: bool = False
+    cost: int | None = None
+    quantity: int = 0
+
+
+class Stream(Entry, frozen=True, kw_only=True):
+    """Money between us and a counterparty, in a month or (month "") a year: resale, share, rent, seats, investment."""
+
+    counterparty: str
+    stream: str
+    direction: Direction
+    amount: int
+    currency: str
+    month: str = ""
+
+
+class Terms(Entry, frozen=True, kw_only=True):
+    """Dates in a vendor's contract; None: none is known."""
+
+    vendor: str
+    exclusive_until: date | None = None
+    licence_until: date | None = None
+
+
+class Substitute(Entry, frozen=True, kw_only=True):
+    """Models that could serve in the place of another one."""
+
+    model: str
+    by: tuple[str, ...]
+
+
+class Agent(Entry, frozen=True, kw_only=True):
+    """Sales in which we are the vendor's agent: net, only the fee is ours. Customer "" or vendor "": all."""
+
+    customer: str = ""
+    vendor: str = ""
+    fee_percent: Decimal
+
+
+class Figure(Entry, frozen=True, kw_only=True):
+    """A single figure by its name: capital spent, a discount rate, the hours to redeploy capacity."""
+
+    name: str
+    value: Decimal
+    unit: str = ""
+    period: str = ""
+
+
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was entered."""
+
+    exchange: tuple[Exchange, ...] = ()
+    expectation: tuple[Expectation, ...] = ()
+    sale: tuple[StatedSale, ...] = ()
+    stream: tuple[Stream, ...] = ()
+    terms: tuple[Terms, ...] = ()
+    substitute: tuple[Substitute, ...] = ()
+    agent: tuple[Agent, ...] = ()
+    figure: tuple[Figure, ...] = ()
+
+    def rate(self, of: str, to: str, month: str) -> Fraction:
+        """Units of `to` for one of `of`. Raises RateMissing."""
+        if of == to:
+            return Fraction(1)
+        for wanted in (month, ""):
+            for each in self.exchange:
+                if each.month == wanted and (each.of, each.to) == (of, to):
+                    return Fraction(each.rate)
+                if each.month == wanted and (each.of, each.to) == (to, of):
+                    return 1 / Fraction(each.rate)
+        raise RateMissing(
+            f"there are amounts in {of} and in {to}, and no rate between them for {month}: enter one ([[exchange]] "
+            f'from = "{of}", to = "{to}", month = "{month}", rate, source), then entrepot insight enter FILE'
+        )
+
+    def figure_of(self, name: str) -> Figure | None:
+        """The last one of this name."""
+        return next((each for each in reversed(self.figure) if each.name == name), None)
+
+
+def merged(parts: Iterable[Entered]) -> Entered:
+    """Of several files, in their order."""
+    found = list(parts)
+    names = Entered.__struct_fields__
+    return Entered(**{name: tuple(each for part in found for each in getattr(part, name)) for name in names})
