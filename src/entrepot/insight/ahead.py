@@ -8,14 +8,15 @@ import msgspec
 from entrepot.insight.assumptions import Assumptions
 from entrepot.insight.facts import Facts, Sale
 from entrepot.insight.given import Given
-from entrepot.insight.obligation import Floor, floors_of, monthly
+from entrepot.insight.obligation import Floor, floors_of, monthly, months_of
 from entrepot.insight.turns import NOTHING, ONE, AnyTurn, Course, Play
 from entrepot.insight.who import chosen, names_of
+from entrepot.kernel.money import round_half_away
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """One month, in units of the base, rounded once (half even). `revenue` includes `unused`: what minima bring without
-    use. `uncosted` is revenue whose cost nobody knows; it is not in `margin`.
+    """One month, in units of the base, rounded once (half away from zero). `revenue` includes `unused`: what minima
+    bring without use. `uncosted` is revenue whose cost nobody knows; it is not in `margin`.
 
     margin = revenue − uncosted − cost − capacity − idle_commitments: `cost` of what was used; `capacity` what ours
     costs, `idle_capacity` of it the part that nobody uses; `idle_commitments` what vendors are owed beyond `cost`.
@@ -40,7 +41,7 @@ class Ahead:
     def __init__(self, facts: Facts, turns: Sequence[AnyTurn], assumptions: Assumptions) -> None:
         self.facts, self.assumptions = _costed(facts, assumptions.costs), assumptions
         self.before = facts
-        self.months = max(1, len(months_between(facts.base.starts_on, facts.base.until)))
+        self.months = months_of(facts.base)
         floors = floors_of(self.facts, assumptions.minima, self.months)
         self.floors: dict[str, Floor] = {floor.group: floor for floor in floors}
         self.play = Play(self.facts, turns, floors)
@@ -90,18 +91,18 @@ class Ahead:
         course = self.course(month)
         sales: list[Sale | None] = list(self.before.sales)
         for place in sorted(course.touched()):
-            sale, costed = self.before.sales[place], self.facts.sales[place]
+            sale = self.before.sales[place]
             use = course.use.get(place, ONE)
             sales[place] = None if not use else msgspec.structs.replace(
-                sale, amount=round(course.revenue(place, sale.amount)), quantity=round(sale.quantity * use),
+                sale, amount=round_half_away(course.revenue(place, sale.amount)), quantity=round(sale.quantity * use),
                 calls=round(sale.calls * use), standing="assumed", source=f"scenario of {sale.source or 'the books'}",
-                cost=None if sale.cost is None or costed.cost is None else round(course.cost(place, costed.cost)),
+                cost=None if sale.cost is None else round_half_away(course.cost(place, sale.cost)),
             )  # fmt: skip
         for group, unused in self._unused(course, month).items():
             sale = self.before.sales[self.floors[group].places[0]]
             if unused:
                 sales.append(msgspec.structs.replace(
-                    sale, product="minimum", model="", vendor="", deployment="", amount=round(unused), cost=0,
+                    sale, product="minimum", model="", vendor="", deployment="", amount=round_half_away(unused), cost=0,
                     quantity=0, calls=0, standing="assumed", source="minimum without use",
                 ))  # fmt: skip
         return msgspec.structs.replace(self.before, sales=tuple(each for each in sales if each is not None))
@@ -153,7 +154,7 @@ class Ahead:
         return min(ONE, max(NOTHING, ONE - left / now))
 
     def _monthly(self, amount: Fraction) -> int:
-        return round(amount / self.months)
+        return round_half_away(amount / self.months)
 
 
 def _costed(facts: Facts, costs: Given | None) -> Facts:
@@ -162,16 +163,6 @@ def _costed(facts: Facts, costs: Given | None) -> Facts:
         return facts
     part = costs.exact()
     return msgspec.structs.replace(facts, sales=tuple(
-        sale if sale.cost is not None else msgspec.structs.replace(sale, cost=round(sale.amount * part))
+        sale if sale.cost is not None else msgspec.structs.replace(sale, cost=round_half_away(sale.amount * part))
         for sale in facts.sales
     ))  # fmt: skip
-
-
-def months_between(starts_on: str, until: str) -> list[str]:
-    """Calendar months that a window touches: ("2026-09-01", "2026-11-01") are 2026-09 and 2026-10."""
-    year, month = int(starts_on[:4]), int(starts_on[5:7])
-    found = []
-    while f"{year:04}-{month:02}-01" < until:
-        found.append(f"{year:04}-{month:02}")
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-    return found

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 
 from entrepot.insight.facts import Facts, Standing
 from entrepot.insight.given import Assumption, Given
-from entrepot.insight.obligation import ENDLESS, Capacity, Commitment, Minimum
+from entrepot.insight.obligation import ENDLESS, Capacity, Commitment, Minimum, months_of
 from entrepot.insight.turns import AnyTurn, Dearer, FeeLowered, Leaves
 from entrepot.insight.who import Who, chosen, names_of
 
@@ -31,15 +32,18 @@ class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
     capacities: tuple[Capacity, ...] = ()
 
 
-def rests_on(facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, months: int) -> tuple[Assumption, ...]:
-    """Every figure that entered, and the rules that no figure shows, in the order of the file. `months`: how many the
-    window of the facts has."""
-    return tuple(_lines(facts, turns, given, months))
+def rests_on(
+    facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, growth: Fraction | None
+) -> tuple[Assumption, ...]:
+    """Every figure that entered, and the rules that no figure shows, in the order of the file. `growth` is what was
+    reckoned with."""
+    return tuple(_lines(facts, turns, given, growth))
 
 
-def _lines(facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, months: int) -> Iterator[Assumption]:
+def _lines(facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, growth: Fraction | None) -> Iterator[Assumption]:
     for number, turn in enumerate(turns, 1):
         yield from _turn(facts, f"turn {number}: {_who(facts, turn.who)}", turn)
+    months = months_of(facts.base)
     window = "that month" if months == 1 else f"a mean month of {months}"
     yield _rule("a month is", f"{window}, {facts.base.kind}, {facts.base.starts_on} until {facts.base.until}")
     yield _rule("costs follow traffic", "what is not used costs nothing, but for commitments and capacity named here")
@@ -62,8 +66,14 @@ def _lines(facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, months: i
             yield _line(f"{name}: redeployed then", _percent(capacity.redeployed.value), capacity.redeployed)
     if given.growth:
         yield _line("growth of what is left", _percent(given.growth.value) + " a month", given.growth)
+    elif growth is None:
+        yield _rule("growth of what is left", "not entered, and too few months to see one: no months to recover")
     else:
-        yield _rule("growth of what is left", "not entered, so no months to recover are told")
+        name, value = (
+            "growth of what is left",
+            f"{Decimal(round(growth * 10_000)).scaleb(-2)} % a month, as the window grew",
+        )
+        yield Assumption(name=name, value=value, standing="books", source=f"{facts.base.kind}, first month to last")
     for name, figure in (("fixed costs", given.fixed), ("cash in hand", given.cash)):
         if figure:
             each = " a month" if name == "fixed costs" else ""

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from entrepot.insight.facts import BasesMixed, Facts, label
+from entrepot.insight.facts import Base, BasesMixed, Facts, label
+from entrepot.insight.fiscal import months_between
 from entrepot.insight.given import Given
 from entrepot.insight.who import Who, chosen
 
@@ -81,3 +82,8 @@ def monthly(amount: Given | None, part: Given | None, now: Fraction, facts: Fact
     if amount is not None:
         return amount.exact() * int(10**facts.base.scale)
     return part.exact() * now if part is not None else Fraction(0)
+
+
+def months_of(base: Base) -> int:
+    """Months that the window touches; a part of one counts as one."""
+    return max(1, len(months_between(base.starts_on[:7], base.until[:7])) + (base.until[8:] != "01"))

@@ -200,6 +200,23 @@ def test_the_only_customer_leaves_and_no_figure_is_made_up() -> None:
     assert (gone.then.revenue, gone.months_to_recover, gone.concentration[1]) == (0, None, None)
 
 
+def test_growth_that_nobody_entered_is_that_of_the_window_where_it_shows_one() -> None:
+    months = ("2026-07", "2026-08", "2026-09", "2026-10")
+    base = Base(kind="billed", currency="USD", scale=2, starts_on="2026-07-01", until="2026-11-01")
+    sales = [sale(who, 100_00 * 11**n // 10**n, month=month) for n, month in enumerate(months) for who in "ab"]
+    gone = outcome(Leaves(who=LARGEST, share=assumed("1")), facts=Facts(base=base, sales=tuple(sales)))
+    assert gone.growth is not None
+    assert abs(gone.growth - Fraction(1, 10)) < Fraction(1, 10**11)
+    assert gone.months_to_recover == 8
+    assert gone.needed is not None
+    assert abs((1 + gone.needed) ** 12 - 2) < Fraction(1, 10_000)
+    assert [each.value for each in gone.assumptions if each.name == "growth of what is left"] == [
+        "10.00 % a month, as the window grew"
+    ]
+    short = outcome(Leaves(who=LARGEST, share=assumed("1")))
+    assert (short.growth, short.months_to_recover) == (None, None)
+
+
 def test_cash_lasts_as_long_as_it_does() -> None:
     gone = outcome(
         Leaves(who=LARGEST, share=assumed("1")), cash=assumed("3000"), fixed=assumed("1500"),
