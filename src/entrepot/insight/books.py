@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from entrepot.billing.billed import TOKENS, BilledThing
 from entrepot.customers.described import Described
-from entrepot.insight.entries import Entered, StatedSale
-from entrepot.insight.facts import Base, BaseKind, Facts, InsightError, Sale, View
+from entrepot.insight.entries import Entered, Loaded, StatedSale
+from entrepot.insight.facts import WHOLE, Base, BaseKind, Facts, InsightError, Sale, View
 from entrepot.insight.spread import NOWHERE, Measured, Place, spread
 from entrepot.kernel.instants import Instant, show
 from entrepot.kernel.money import minor_digits, round_half_away, scale_of
@@ -112,12 +112,16 @@ def facts(asked: Asked, sales: Iterable[Sale], known: Known, currency: str, inpu
         days = (date.fromisoformat(asked.until) - date.fromisoformat(asked.starts_on)).days
         sales = (_yearly(each, days) for each in sales)
     rows = tuple(_net(each, known.entered) for each in sales) if asked.view == "net" else tuple(sales)
+    whole = ""
+    if known.entered.loaded and asked.kind != "stated":
+        rows = _loaded(rows, known.entered)
+        whole = next((each.whole for each in known.entered.loaded if each.whole), "")
     names = {each.customer: known.customers[each.customer].name for each in rows if each.customer in known.customers}
     stated = {each.customer: each.name for each in known.entered.sale if asked.kind == "stated" and each.name}
     return Facts(
         base=Base(
             kind=asked.kind, view=asked.view, currency=currency, scale=scale_of(currency), starts_on=asked.starts_on,
-            until=asked.until, window_days=days,
+            until=asked.until, window_days=days, whole=whole or WHOLE,
         ),
         sales=rows, names={name: said for name, said in sorted({**names, **stated}.items()) if said},
         inputs=tuple(inputs),
@@ -212,6 +216,21 @@ def _net(sale: Sale, entered: Entered) -> Sale:
             fee = round_half_away(sale.amount * Fraction(each.fee_percent) / 100)
             return replace(sale, amount=fee, cost=0)
     return sale
+
+
+def _loaded(rows: Iterable[Sale], entered: Entered) -> tuple[Sale, ...]:
+    """With the standing of what the books were loaded with: an invoice over an assumed amount is no proof of it."""
+    found: dict[tuple[str, str], Loaded | None] = {}
+    result = []
+    for sale in rows:
+        of = (sale.customer, sale.month)
+        if of not in found:
+            found[of] = entered.loaded_with(*of)
+        said = found[of]
+        if said is not None:
+            sale = replace(sale, standing=said.standing, source=f"{sale.source}, {said.standing}: {said.source}")
+        result.append(sale)
+    return tuple(result)
 
 
 def _month(at: Instant) -> str:

@@ -20,6 +20,7 @@ from entrepot.insight.entries import (
     Expectation,
     Expecter,
     Figure,
+    Loaded,
     StatedSale,
     Stream,
     Substitute,
@@ -69,6 +70,7 @@ class _Reader:
         kinds = {
             "exchange": self._exchange, "expectation": self._expectation, "sale": self._sale, "stream": self._stream,
             "terms": self._terms, "substitute": self._substitute, "agent": self._agent, "figure": self._figure,
+            "loaded": self._loaded,
         }  # fmt: skip
         found = {}
         for name, read in kinds.items():
@@ -171,6 +173,12 @@ class _Reader:
         return None if value is None else Figure(
             name=name, value=value, unit=unit, period=period, standing=standing, source=source
         )  # fmt: skip
+
+    def _loaded(self, fields: Fields) -> Loaded:
+        customer, whole = fields.text("customer"), fields.text("whole")
+        month = self._month(fields, required=False)
+        standing, source = self._said(fields)
+        return Loaded(customer=customer, month=month, whole=whole, standing=standing, source=source)
 
     def _said(self, fields: Fields, default: str = "") -> tuple[Standing, str]:
         """Standing and source, of which no entry may lack either."""

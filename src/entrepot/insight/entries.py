@@ -109,6 +109,16 @@ class Agent(Entry, frozen=True, kw_only=True):
     fee_percent: Decimal
 
 
+class Loaded(Entry, frozen=True, kw_only=True):
+    """What books were loaded with instead of calls of customers: usage made so that amounts come out which somebody
+    reported or assumed. Of a customer and a month; "" is every one that has no entry of its own. `whole`: what the
+    shares of these books are shares of, in words."""
+
+    customer: str = ""
+    month: str = ""
+    whole: str = ""
+
+
 class Figure(Entry, frozen=True, kw_only=True):
     """A single figure by its name: capital spent, a discount rate, the hours to redeploy capacity."""
 
@@ -129,6 +139,7 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
     substitute: tuple[Substitute, ...] = ()
     agent: tuple[Agent, ...] = ()
     figure: tuple[Figure, ...] = ()
+    loaded: tuple[Loaded, ...] = ()
 
     def rate(self, of: str, to: str, month: str) -> Fraction:
         """Units of `to` for one of `of`. Raises RateMissing."""
@@ -144,6 +155,12 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
             f"there are amounts in {of} and in {to}, and no rate between them for {month}: enter one ([[exchange]] "
             f'from = "{of}", to = "{to}", month = "{month}", rate, source), then entrepot insight enter FILE'
         )
+
+    def loaded_with(self, customer: str, month: str) -> Loaded | None:
+        """What stands behind a customer's sales of a month, where that is no customer's call."""
+        wanted = ((customer, month), (customer, ""), ("", month), ("", ""))
+        rows = {(each.customer, each.month): each for each in self.loaded}
+        return next((rows[each] for each in wanted if each in rows), None)
 
     def figure_of(self, name: str) -> Figure | None:
         """The last one of this name."""

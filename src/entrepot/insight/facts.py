@@ -25,6 +25,8 @@ Dimension = Literal[
     "month", "standing",
 ]  # fmt: skip
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
+#: What shares are shares of, where nothing else is said.
+WHOLE: Final = "the service"
 #: What a sale without the attribute is called in a cut; never silently left out.
 UNNAMED: Final = "(none given)"
 
@@ -67,7 +69,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     scale: int
     starts_on: str
     until: str
-    whole: str = "the service"
+    whole: str = WHOLE
     window_days: int = 0
 
     def same(self, other: "Base") -> None:

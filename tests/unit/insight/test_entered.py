@@ -175,3 +175,32 @@ def test_what_was_expected_is_one_value_or_a_range() -> None:
         text = f'format = 1\n[[expectation]]\nof = "g"\nperiod = "2024"\nstanding = "assumed"\nsource = "x"\n{given}'
         with pytest.raises(EnteredBroken, match="line 2 "):
             read_entered(text, "f")
+
+
+def test_what_books_were_loaded_with_is_said_of_a_customer_and_month_before_everybody() -> None:
+    found = read_entered(
+        """\
+format = 1
+[[loaded]]
+whole = "the service, loaded by the share"
+standing = "assumed"
+source = "what is left of the whole"
+[[loaded]]
+customer = "tiktok"
+standing = "assumed"
+source = "no report says these months"
+[[loaded]]
+customer = "tiktok"
+month = "2024-03"
+standing = "reported"
+source = "press, 2024-07-31"
+""",
+        "loaded.toml",
+    )
+    asked = [(who, month) for who in ("tiktok", "walmart") for month in ("2024-03", "2024-06")]
+    said = {each: found.loaded_with(*each) for each in asked}
+    assert [each.source if each else "" for each in said.values()] == [
+        "press, 2024-07-31", "no report says these months", *["what is left of the whole"] * 2,
+    ]  # fmt: skip
+    assert said["tiktok", "2024-03"].standing == "reported"  # type: ignore[union-attr]
+    assert read_entered("format = 1", "none").loaded_with("tiktok", "2024-03") is None

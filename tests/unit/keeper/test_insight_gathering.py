@@ -12,7 +12,7 @@ import pytest
 from entrepot.billing import tables
 from entrepot.insight.books import Asked, CurrencyOpen
 from entrepot.insight.entries import RateMissing
-from entrepot.insight.facts import DIMENSIONS, UNNAMED, Facts
+from entrepot.insight.facts import DIMENSIONS, UNNAMED, BasesMixed, Facts
 from entrepot.keeper.insight import PeriodOpen, gather
 from entrepot.keeper.rating import BooksDisagree
 from entrepot.kernel.instants import parse
@@ -216,3 +216,30 @@ def test_the_process_gives_the_same_facts_and_says_what_is_wrong(house: SoldHous
     wrong = msgspec.structs.replace(asked, until="2026-09-01")
     done = subprocess.run(command, input=msgspec.json.encode(wrong), capture_output=True, check=False)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "period_open")
+
+
+def test_sales_of_books_that_were_loaded_bear_the_standing_of_what_they_were_loaded_with(house: SoldHouse) -> None:
+    house.issue_month("2026-09", "kontor", "wien")
+    before = gather(house.engine, house.folder, "billed", ("2026-09", "2026-10"))
+    house.do("insight.enter", name="loaded.toml", text="""\
+format = 1
+[[loaded]]
+whole = "the service, loaded by the share"
+standing = "assumed"
+source = "what is left"
+[[loaded]]
+customer = "wien"
+month = "2026-09"
+standing = "reported"
+source = "press"
+""")  # fmt: skip
+    for kind in ("billed", "earned"):
+        facts = gather(house.engine, house.folder, kind, ("2026-09", "2026-10"))  # type: ignore[arg-type]
+        assert facts.base.whole == "the service, loaded by the share"
+        assert {sale.standing for sale in facts.sales if sale.customer == "wien"} == {"reported"}
+        assert {sale.standing for sale in facts.sales if sale.customer == "kontor"} == {"assumed"}
+        assert all(sale.source.endswith((", assumed: what is left", ", reported: press")) for sale in facts.sales)
+    loaded = gather(house.engine, house.folder, "billed", ("2026-09", "2026-10"))
+    assert loaded.by("customer") == before.by("customer")
+    with pytest.raises(BasesMixed, match="whole 'the service' and 'the service, loaded by the share'"):
+        before.base.same(loaded.base)
