@@ -36,8 +36,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     after; None after where nothing is left. `months_to_recover`: of growth, from the last month ahead to the revenue
     before, at `growth` a month: as entered, else as the window grew; None: never, or there is neither. `needed` is the
     growth a month that makes up for it within the months ahead; None where nothing is left. `cash_gap`: margin lost
-    over the months ahead, with what of it went to commitments and capacity that nobody used. `runway_months` of the cash entered; None: it lasts, or was
-    not entered.
+    over the months ahead, with what of it went to commitments and capacity that nobody used. `runway_months` of the
+    cash entered; None: it lasts, or was not entered.
     """
 
     scenario: str
@@ -95,7 +95,7 @@ def run(facts: Facts, scenario: Scenario, assumptions: Assumptions) -> Outcome:
         scenario=scenario.name, title=scenario.title, before=facts, after=after, now=now, path=tuple(levels[1:]),
         leaving=house.leaving(), concentration=(concentration(facts, "group"), _concentration(after)), growth=growth,
         months_to_recover=months_to_recover(Fraction(then.revenue), Fraction(now.revenue), growth or NOTHING),
-        needed=required(then.revenue, now.revenue, assumptions.months).monthly if min(then.revenue, now.revenue) > 0 else None,
+        needed=_needed(now.revenue, then.revenue, assumptions.months),
         cash_gap=sum(now.margin - each.margin for each in levels[1:]),
         idle_commitments=sum(each.idle_commitments for each in levels[1:]),
         idle_capacity=sum(each.idle_capacity for each in levels[1:]),
@@ -103,6 +103,10 @@ def run(facts: Facts, scenario: Scenario, assumptions: Assumptions) -> Outcome:
         if cash else None,
         assumptions=rests_on(facts, scenario.turns, assumptions, growth),
     )  # fmt: skip
+
+
+def _needed(now: int, then: int, months: int) -> Fraction | None:
+    return required(then, now, months).monthly if now > 0 and then > 0 else None
 
 
 def _concentration(after: Facts) -> Concentration | None:
