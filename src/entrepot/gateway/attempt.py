@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from entrepot.gateway import problem
 from entrepot.gateway.admit import Need, Plan, admit
 from entrepot.gateway.count import guess
@@ -11,7 +13,7 @@ from entrepot.gateway.problem import Problem
 from entrepot.gateway.ratelines import Taken
 from entrepot.kernel.buckets import INPUT_SIDE, NOTHING, OUTPUT_SIDE, Quantities
 from entrepot.kernel.instants import Instant
-from entrepot.metering.record import Checkpoint, Intent, to_bytes
+from entrepot.metering.record import Checkpoint, Intent, Terms, to_bytes
 from entrepot.wire.openai import Call
 from entrepot.wire.sse import Relay
 from entrepot.wire.usage import Answer, read_event
@@ -79,10 +81,7 @@ class Attempt:
     def write_ending(self, verdict: Verdict, durable: Callable[[], None] | None, now: Instant) -> None:
         """Hold → charge, and the one usage record of this attempt."""
         gateway, offer = self.gateway, self.offer
-        terms, raw_terms = offer.terms, offer.raw_terms
-        if offer.tariff is not None:
-            taken = verdict.quantities
-            terms, raw_terms = offer.tariff.applied(self.facts.service_tier, sum(taken[b] for b in INPUT_SIDE))
+        terms, raw_terms = self._terms(verdict.quantities)
         billed = bill(verdict, terms, self.hold)
         record = ending_bytes(
             self.seq, self.request_id, self.attempt, (self.admitted_at, self.sent_at, self.first_at, now),
@@ -92,6 +91,13 @@ class Attempt:
         gateway.leases.end(offer.leases, self.hold, billed.charge)
         gateway.append(record, durable)
         gateway.note(self, verdict, billed, now)
+
+    def _terms(self, quantities: Quantities) -> tuple[Terms, msgspec.Raw]:
+        """Those of the tier and the bracket that the answer shows, where the books tell them apart."""
+        offer = self.offer
+        if offer.tariff is None:
+            return offer.terms, offer.raw_terms
+        return offer.tariff.applied(self.facts.service_tier, sum(quantities[b] for b in INPUT_SIDE))
 
     def free_limits(self, quantities: Quantities) -> None:
         """Once, when the request has ended: its limits count what it used instead of its estimate."""
@@ -121,10 +127,12 @@ class Attempt:
         if relay is None:
             return None
         quantities = self.metered(read_event(relay.usage_event)) if relay.usage_event is not None else None
+        terms = self._terms(quantities)[0] if quantities else self.offer.terms
         return Checkpoint(
             attempt_seq=self.seq, at=self.gateway.now(), events=relay.events, size=self.facts.size,
             tokens=min(relay.events, self.bounds[1]), usage=self.facts.usage if quantities else b"",
-            quantities=quantities or NOTHING,
+            quantities=quantities or NOTHING, service_tier=self.facts.service_tier,
+            terms=None if terms is self.offer.terms or terms == self.offer.terms else terms,
         )  # fmt: skip
 
     def intent(self) -> Intent:

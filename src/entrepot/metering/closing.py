@@ -170,11 +170,12 @@ def close_open(standing: Standing, at: Instant, charge: ChargeFunction) -> list[
 def ending_after_crash(
     seq: int, intent: Intent, checkpoint: Checkpoint | None, at: Instant, charge: ChargeFunction
 ) -> Ending:
-    """Usage in the last checkpoint: aborted, by the vendor's word. Else estimated: what the vendor may bill is the
-    input bound and the output counted so far (without a checkpoint: the cap); the customer pays for the output that
-    was delivered and for no input, since its exact size died with the worker; a unary call delivered nothing.
+    """Usage in the last checkpoint: aborted, by the vendor's word, at the prices of the tier and bracket that it shows.
+    Else estimated: what the vendor may bill is the input bound and the output counted so far (without a checkpoint: the
+    cap); the customer pays for the output that was delivered and for no input, since its exact size died with the
+    worker; a unary call delivered nothing.
     """
-    terms = intent.terms
+    terms = (checkpoint.terms if checkpoint else None) or intent.terms
     state: State = "estimated"
     source: Source = "estimate"
     charged = NOTHING
@@ -212,7 +213,7 @@ def ending_after_crash(
         unrated=tuple(i for i, (q, r) in enumerate(zip(quantities, terms.rates, strict=True)) if q and r < 0),
         input_bound=intent.input_bound,
         output_cap=intent.output_cap,
-        service_tier="",
+        service_tier=checkpoint.service_tier if checkpoint else "",
         vendor_model="",
         vendor_request="",
         usage=checkpoint.usage if checkpoint else b"",

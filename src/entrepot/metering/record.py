@@ -126,6 +126,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     tokens: int  # output tokens counted so far, an estimate
     usage: bytes = b""
     quantities: Quantities = NOTHING
+    service_tier: str = ""  # as the answer says
+    terms: Terms | None = None  # where what the answer says has other prices than the intent's
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):

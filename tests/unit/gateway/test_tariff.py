@@ -11,7 +11,10 @@ from desks import KEY, RATES, desk, upstream
 from endings import terms as some_terms
 from entrepot.gateway.tariff import Tariff, in_zone
 from entrepot.kernel.buckets import Quantities
+from entrepot.metering.closing import ending_after_crash
+from entrepot.pricing.charge import charge
 from entrepot.snapshot import PriceVersion, Variant
+from entrepot.wire.http1 import parse_response_head
 
 UNPRICED = -1
 
@@ -104,6 +107,29 @@ def test_a_call_pays_the_tier_of_its_answer(tmp_path: Path, asked: bytes, said: 
         assert (ending.state, ending.charge, ending.service_tier) == ("final", charged, said)
         assert ending.charge <= hold
         assert asked in bench.sent[0]
+
+    run(tmp_path, work, versions=(VERSION,))
+
+
+@pytest.mark.parametrize(("tier", "prompt"), [("priority", 10), ("default", 1001), ("default", 10)])
+def test_what_a_crash_leaves_is_charged_as_the_ending_would_have_been(tmp_path: Path, tier: str, prompt: int) -> None:
+    async def work(bench: Bench) -> None:
+        exchange = bench.call(b'"max_tokens":100,"stream":true')
+        bench.disk()
+        head_ = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        assert exchange.wants_stream(parse_response_head(head_))
+        exchange.stream_data(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+        exchange.stream_data(b"data: " + answer(tier, prompt).replace(b'"model"', b'"choices":[],"model"') + b"\n\n")
+        left, point = exchange.intent(), exchange.checkpoint()
+        assert (point.terms is None) == (prompt == 10 and tier == "default")  # 400 bytes only where prices differ
+        exchange.stream_data(b"data: [DONE]\n\n")
+        exchange.stream_end()
+        bench.disk()
+        (ending,) = bench.endings
+        sealed = ending_after_crash(exchange.seq, left, point, bench.at, charge)
+        assert (sealed.charge, sealed.cost, sealed.terms, sealed.service_tier) == (
+            ending.charge, ending.cost, ending.terms, ending.service_tier
+        )  # fmt: skip
 
     run(tmp_path, work, versions=(VERSION,))
 
