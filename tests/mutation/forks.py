@@ -3,7 +3,9 @@
 import ast
 import builtins
 import importlib
+import math
 import os
+import resource
 import signal
 import time
 import types
@@ -17,8 +19,10 @@ from hypothesis import Phase, settings
 
 from mutation.mutants import Mutant, functions_of, mutants_of
 
-#: A loop without end is noticed after this, and after so many times what the tests took unbroken.
+#: A loop without end is noticed after so much processor time, and so many times what the tests took unbroken; one that
+#: waits for what never comes, after so many seconds. A busy machine kills no mutant.
 PATIENCE_S, TIMES = 3.0, 4
+WAITS_S, WAITS_TIMES = 60.0, 20
 _SEEN_S = 0.02
 
 
@@ -77,9 +81,9 @@ class Forks:
             for function in _telling(name, self._source / name)
         ]
         for item, following in zip(self._items, [*self._items[1:], None], strict=True):
-            started = time.monotonic()
+            started = time.process_time()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self._seconds[item.nodeid] = time.monotonic() - started
+            self._seconds[item.nodeid] = time.process_time() - started
             for place in seen:
                 self._entered[place].add(item.nodeid)
             seen.clear()
@@ -95,11 +99,13 @@ class Forks:
                 if not tests:
                     yield Fate(name, mutant, killed=False, words=words)
                     continue
+                unbroken = sum(self._seconds[item.nodeid] for item in tests)
                 pid = os.fork()
                 if not pid:
+                    most = math.ceil(PATIENCE_S + TIMES * unbroken)
+                    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
                     os._exit(self._tried(name, mutant, tests))
-                patience = PATIENCE_S + TIMES * sum(self._seconds[item.nodeid] for item in tests)
-                running[pid] = name, mutant, words, time.monotonic() + patience
+                running[pid] = name, mutant, words, time.monotonic() + WAITS_S + WAITS_TIMES * unbroken
                 if not len(work) % 25:
                     os.write(self._told, f"{len(work)} to go\n".encode())
             pid, status = os.waitpid(-1, os.WNOHANG) if running else (0, 0)
