@@ -89,11 +89,12 @@ class Document:
     notes: int = 0
     paid: Fraction = Fraction(0)
     credited: Fraction = Fraction(0)
-    gone: bool = False  # paid with credit, credited in parts: all of it went back, and nothing is left to be billed
+    whole: bool = False  # of no line anything is left
+    gone: bool = False  # paid with credit, credited in parts: all of it went back, and nothing of it is billed again
 
     @property
-    def whole(self) -> bool:
-        return self.total > 0 and self.credited >= self.total
+    def free(self) -> bool:
+        return self.whole and not self.gone
 
     @property
     def open(self) -> Fraction:
@@ -238,7 +239,7 @@ class Reference:
         """What stands on invoices for a month, later corrections of it too."""
         found: dict[Row, tuple[int, Fraction]] = {}
         for document in self.documents:
-            if document.customer == customer and not document.whole:
+            if document.customer == customer and not document.free:
                 for (of, row), (quantity, amount) in document.billed.items():
                     if of == month:
                         before = found.get(row, (0, Fraction(0)))
@@ -247,14 +248,14 @@ class Reference:
 
     def is_billed(self, customer: str, month: str) -> bool:
         mine = (d for d in self.documents if d.customer == customer and d.month == month)
-        return any(d.gone or not d.whole for d in mine)
+        return any(not d.free for d in mine)
 
     def invoice(self, customer: str, month: str) -> dict[tuple[str, Row], tuple[int, Fraction]]:
         """The lines that an invoice of this month has now: (month, row) → (quantity, rounded amount). Of a month that
-        stands on other invoices what is right less what is billed."""
+        stands on other invoices what is right less what is billed; nothing of months that wait for an invoice."""
         lines = {}
-        mine = [d for d in self.documents if d.customer == customer and not d.whole]
-        for of in sorted({month, *(of for d in mine for of, _ in d.billed if of < month)}):
+        own = {d.month for d in self.documents if d.customer == customer and not d.free}
+        for of in sorted({month, *(of for of in own if of < month)}):
             right, billed = self.rows(customer, of), self.billed(customer, of)
             for row in {*right, *billed}:
                 have, amount = billed.get(row, (0, Fraction(0)))
@@ -317,7 +318,7 @@ class Reference:
             given[key[1][0]] += nearest((d.lines[key][0] - right) * key[1][2], UNIT)
             d.lines[key] = (right, nearest(right * key[1][2], CENT))
         new_net = sum((amount for _, amount in d.lines.values()), Fraction(0))
-        whole = not any(amount for _, amount in d.lines.values())
+        whole = d.whole = not any(amount for _, amount in d.lines.values())
         bases = [net - min(d.promo, max(net, Fraction(0))) for net in (old_net, new_net)]
         taxes = [nearest(base * percent / 100, CENT) for base in bases]
         total, tax = bases[0] - bases[1] + taxes[0] - taxes[1], taxes[0] - taxes[1]
@@ -339,7 +340,7 @@ class Reference:
             entries["rounding"] = -sum(entries.values(), Fraction(0))
             self.move(entries)
         d.credited += total
-        if whole:
+        if d.free:
             for call in self.known:
                 call.on = None if call.on is d else call.on
         self.notes.append(number)

@@ -21,7 +21,6 @@ from entrepot.billing.document.canonical import digest
 from entrepot.billing.inputs import UsageInputs, from_bytes
 from entrepot.billing.invoice import Invoice, Line
 from entrepot.billing.making import made_of
-from entrepot.keeper.arguments import CommandRefused
 from entrepot.keeper.payments import PaymentRefused
 from entrepot.keeper.rating import rated
 from entrepot.kernel.money import minor_digits
@@ -104,12 +103,7 @@ class BooksMachine(CreditMachine):
             args["lines"] = {self._line(document, key): {"quantity": str(right)}}
         else:
             args["all"] = True
-        try:
-            done = self.house.do("invoice.credit_note", **args)
-        except CommandRefused:  # the whole amount would be gone, and lines that promotional credit paid would stand
-            if rights is None or not document.promo:
-                raise
-            return
+        done = self.house.do("invoice.credit_note", **args)
         assert self.house.do("invoice.credit_note", **args)["known"] is True
         total = self.books.credit(done["number"], document, rights)
         assert Fraction(done["total"]) == total
@@ -183,7 +177,7 @@ class BooksMachine(CreditMachine):
             assert all(counts == list(range(1, len(counts) + 1)) for counts in by_year.values())
         for customer in CUSTOMERS:
             mine = [call for call in self.books.known if call.customer == customer and call.on is not None]
-            costs = [sum(d.cost.values()) for d in self.books.documents if d.customer == customer and not d.whole]
+            costs = [sum(d.cost.values()) for d in self.books.documents if d.customer == customer and not d.free]
             assert sum(call.charge - call.back for call in mine) == sum(costs)
 
     def _due(self) -> list[tuple[str, str]]:

@@ -74,10 +74,12 @@ def standing(invoice: Invoice, before: Iterable[tuple[Invoice, Mapping[str, Cred
 
 
 def credit(
-    invoice: Invoice, lines: Mapping[str, Line], wanted: Mapping[str, Right] | None, *, on: date, reason: str
+    invoice: Invoice, lines: Mapping[str, Line], wanted: Mapping[str, Right] | None, *, on: date, reason: str,
+    purchase: bool = False,
 ) -> CreditNote:
     """The credit note that makes `lines` (the invoice as it stands) right: those of `wanted`, or None: all of them to
-    nothing. It bears no number yet. Raises CreditTooLarge, InvoiceBroken.
+    nothing. It bears no number yet. `purchase`: the invoice was of credit that was bought. Raises CreditTooLarge,
+    InvoiceBroken.
     """
     facts, speech = invoice.facts, language(invoice.facts.language)
     if facts.kind == "381":
@@ -113,6 +115,7 @@ def credit(
         if each.tax in touched and (part := old[each.tax].allowance - new[each.tax].allowance)
     ]
     own = invoice.accounting
+    terms = "terms_paid_back" if purchase else "terms_credited_ahead" if invoice.totals.paid_minor else "terms_credited"
     lowered = _asked(invoice, old) - _asked(invoice, new)
     with_tax = sum(each.base_minor + each.tax_minor for each in old.values())
     with_tax -= sum(each.base_minor + each.tax_minor for each in new.values())
@@ -120,7 +123,7 @@ def credit(
         msgspec.structs.replace(
             facts, number="", kind="381", issued_on=on, due_on=on, notes=(reason,) if reason else (), inputs=(),
             preceding=(Reference(number=facts.number, issued_on=facts.issued_on),),
-            payment=Payment(terms=speech.words["terms_credited"]),
+            payment=Payment(terms=speech.words[terms]),
         ),
         rows, allowances, paid_minor=max(0, with_tax - lowered),
         accounting=None if own is None else (own.currency, own.rate, own.source),
@@ -200,7 +203,7 @@ def _within(invoice: Invoice, note: Invoice, old: Mapping[Tax, _Category]) -> No
                 f"at {row.tax.percent} %, of which {invoice.facts.number} has {have.base_minor} and {have.tax_minor} "
                 "left; credit lines with a positive amount too, or all of it"
             )
-    if not min(1, left) <= totals.with_tax_minor <= left:
+    if not 0 <= totals.with_tax_minor <= left:
         what = f"{totals.with_tax_minor} would be credited of {invoice.facts.number}"
         raise CreditTooLarge(f"{what}, of which {left} is left")
 

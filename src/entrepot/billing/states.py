@@ -16,7 +16,7 @@ Mark = Literal["overdue", "disputed"]
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for and what became of it, in minor units. `total_minor` is with tax; `payable_minor` is what was
     left of it when the document was issued (BT-115). `taken_off_minor` is what of `credited_minor` lowers that: where
-    credit paid, the rest went back to the credit."""
+    credit paid, the rest went back to the credit. `credited_whole`: no line of it is left, whatever they came to."""
 
     total_minor: int
     payable_minor: int
@@ -25,6 +25,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     credited_minor: int = 0
     taken_off_minor: int = 0
     written_off_minor: int = 0
+    credited_whole: bool = False
     disputed: bool = False
 
     @property
@@ -34,8 +35,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(standing: Standing) -> State:
-    """Credited in full goes before everything else: what it billed is free for a new invoice."""
-    if standing.total_minor > 0 and standing.credited_minor >= standing.total_minor:
+    """Credited in full goes before everything else."""
+    if standing.credited_whole:
         return "credited"
     if standing.written_off_minor:
         return "written off"

@@ -8,7 +8,7 @@ that were handed out. Its state is worked out of them (`states`). Amounts are in
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import (
@@ -32,13 +32,15 @@ from entrepot.billing.crediting import CreditedLine
 from entrepot.billing.document.canonical import digest, from_json, to_json
 from entrepot.billing.invoice import Invoice, Kind
 from entrepot.billing.payment_tables import paid_by
-from entrepot.billing.states import Standing, state_of
+from entrepot.billing.states import Standing
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import Amount, append_only, execute_rows, metadata
 
 #: What a document is for: a period of usage, money paid ahead, or an earlier document taken back.
 Purpose = Literal["usage", "top-up", "credit note"]
+#: What a credit note leaves of its invoice: some of it; nothing; nothing, and its usage is free for a new invoice.
+Leaves = Literal["", "part", "nothing", "usage"]
 
 drafts = Table(
     "invoice_draft", metadata,
@@ -69,6 +71,7 @@ invoices = Table(
     Column("currency", Text, nullable=False),
     Column("month", Text, nullable=False),
     Column("credits", Text, ForeignKey("invoice.number"), nullable=True),  # of a credit note
+    Column("leaves", Text, nullable=False),  # of a credit note, else ""
     Column("issued_on", Text, nullable=False),
     Column("due_on", Text, nullable=False),
     Column("issued_at", BigInteger, nullable=False),
@@ -141,7 +144,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
-    """A document as it was issued, with what became of it since."""
+    """A document as it was issued, with what became of it since. `freed_at`: since when the usage that it billed is
+    free for a new invoice; 0: it is not."""
 
     number: str
     id: str
@@ -155,6 +159,7 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: Instant
     sha256: str
     standing: Standing
+    freed_at: Instant = 0
 
 
 class BilledLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +217,9 @@ def next_number(conn: Connection, template: str, year: int) -> str:
     return numbers.written(template, year, n)
 
 
-def put_issued(conn: Connection, draft: Draft, invoice: Invoice, at: Instant, rated: Mapping[str, bytes]) -> None:
+def put_issued(
+    conn: Connection, draft: Draft, invoice: Invoice, at: Instant, rated: Mapping[str, bytes], *, leaves: Leaves = ""
+) -> None:
     """Write down an issued document and its lines. `invoice` bears its number; `rated` is JSON of the rated lines, by
     line: an object with `key` and `month`, of a credit note's line also `credits`."""
     facts, totals = invoice.facts, invoice.totals
@@ -220,7 +227,7 @@ def put_issued(conn: Connection, draft: Draft, invoice: Invoice, at: Instant, ra
     conn.execute(invoices.insert().values(
         number=facts.number, id=draft.id, seq=seq, kind=facts.kind, purpose=draft.purpose, customer=draft.customer,
         currency=facts.currency, month=draft.month,
-        credits=facts.preceding[0].number if facts.kind == "381" else None,
+        credits=facts.preceding[0].number if facts.kind == "381" else None, leaves=leaves,
         issued_on=str(facts.issued_on), due_on=str(facts.due_on), issued_at=at, total=totals.with_tax_minor,
         payable=totals.payable_minor, document=to_json(invoice), sha256=digest(invoice), inputs=draft.inputs,
     ))  # fmt: skip
@@ -257,7 +264,7 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
             query = query.where(column == wanted)
     rows = list(conn.execute(query))
     names = [row.number for row in rows]
-    paid, credited, taken_off, given_up, disputed = _happened(conn, names)
+    since = _happened(conn, names)
     return [
         Issued(
             number=row.number, id=row.id, kind=row.kind, purpose=cast("Purpose", row.purpose), customer=row.customer,
@@ -265,10 +272,12 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
             issued_on=date.fromisoformat(row.issued_on), issued_at=row.issued_at, sha256=row.sha256,
             standing=Standing(
                 total_minor=row.total, payable_minor=row.payable, due_on=date.fromisoformat(row.due_on),
-                paid_minor=paid.get(row.number, 0), credited_minor=credited.get(row.number, 0),
-                taken_off_minor=taken_off.get(row.number, 0), written_off_minor=given_up.get(row.number, 0),
-                disputed=disputed.get(row.number, False),
+                paid_minor=since.paid.get(row.number, 0), credited_minor=since.credited.get(row.number, 0),
+                taken_off_minor=since.taken_off.get(row.number, 0),
+                written_off_minor=since.given_up.get(row.number, 0),
+                credited_whole=row.number in since.whole, disputed=since.disputed.get(row.number, False),
             ),
+            freed_at=since.freed_at.get(row.number, 0),
         )
         for row in rows
     ]  # fmt: skip
@@ -303,13 +312,10 @@ def keep_file(conn: Connection, number: str, format: str, data: bytes, at: Insta
 
 
 def billed(conn: Connection, customer: str, month: str = "") -> list[BilledLine]:
-    """The lines that bill usage of a month (or of all), of every invoice but those credited in full, whose usage is
-    free again. What is credited of a line otherwise stays billed: it was given up, and the next invoice does not bring
-    it back."""
-    stands = [
-        each.number for each in read_issued(conn, customer=customer)
-        if each.purpose == "usage" and state_of(each.standing) != "credited"
-    ]  # fmt: skip
+    """The lines that bill usage of a month (or of all), of every invoice but those whose usage is free again. What is
+    credited of a line otherwise stays billed: it was given up, and the next invoice does not bring it back."""
+    found = read_issued(conn, customer=customer)
+    stands = [each.number for each in found if each.purpose == "usage" and not each.freed_at]
     return [each for each in lines_on(conn, stands) if month in ("", each.month)]
 
 
@@ -328,25 +334,38 @@ def lines_on(conn: Connection, numbers: Iterable[str]) -> list[BilledLine]:
     return found
 
 
-def _happened(
-    conn: Connection, names: list[str]
-) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, int], dict[str, bool]]:
-    """Paid, credited, what that takes off, written off, disputed, by number. Sums are Python's (`database.Amount`)."""
-    paid: dict[str, int] = {}
-    credited: dict[str, int] = {}
-    taken_off: dict[str, int] = {}
-    given_up: dict[str, int] = {}
-    disputed: dict[str, bool] = {}
+class _Since(NamedTuple):
+    """What became of documents, by number: paid, credited, what that takes off, written off, disputed; `whole`: those
+    of which nothing is left. Sums are Python's (`database.Amount`)."""
+
+    paid: dict[str, int]
+    credited: dict[str, int]
+    taken_off: dict[str, int]
+    given_up: dict[str, int]
+    disputed: dict[str, bool]
+    whole: set[str]
+    freed_at: dict[str, Instant]
+
+
+def _happened(conn: Connection, names: list[str]) -> _Since:
+    since = _Since({}, {}, {}, {}, {}, set(), {})
     for start in range(0, len(names), 500):
         some = names[start : start + 500]
-        paid.update(paid_by(conn, some))
-        for sums, column in ((credited, invoices.c.total), (taken_off, invoices.c.payable)):
-            _add(sums, conn.execute(select(invoices.c.credits, column).where(invoices.c.credits.in_(some))))
+        since.paid.update(paid_by(conn, some))
+        column = invoices.c
+        notes = select(column.credits, column.total, column.payable, column.leaves, column.issued_at)
+        for note in conn.execute(notes.where(column.credits.in_(some))):
+            _add(since.credited, [(note.credits, note.total)])
+            _add(since.taken_off, [(note.credits, note.payable)])
+            if note.leaves != "part":
+                since.whole.add(note.credits)
+            if note.leaves == "usage":
+                since.freed_at[note.credits] = note.issued_at
         lost = select(write_offs.c.number, write_offs.c.amount).where(write_offs.c.number.in_(some))
-        _add(given_up, conn.execute(lost))
+        _add(since.given_up, conn.execute(lost))
         for row in conn.execute(select(marks).where(marks.c.number.in_(some)).order_by(marks.c.number, marks.c.seq)):
-            disputed[row.number] = bool(row.disputed)
-    return paid, credited, taken_off, given_up, disputed
+            since.disputed[row.number] = bool(row.disputed)
+    return since
 
 
 def _add(sums: dict[str, int], rows: Iterable[Any]) -> None:

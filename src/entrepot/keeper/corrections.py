@@ -2,15 +2,14 @@
 (money-rules §7). A month is rated again only where something came that it could follow from.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select
 
 from entrepot.billing.inputs import usage_from_bytes
-from entrepot.billing.states import state_of
-from entrepot.billing.tables import BilledLine, billed, inputs_of, lines_on, read_issued
+from entrepot.billing.tables import BilledLine, Issued, billed, inputs_of, lines_on, read_issued
 from entrepot.customers.tables import contract_table, decode_contracts
 from entrepot.kernel.instants import Instant
 from entrepot.metering.tables import usage_digest
@@ -43,34 +42,24 @@ def own_inputs(sealed: Mapping[str, str] | None) -> dict[str, str] | None:
 def corrected(engine: Engine, found: Rated, again: Again, sealed: Mapping[str, str] | None = None) -> Rated:
     """The month with the corrections of those that were billed before. With `sealed`: the corrections that a bill of
     these inputs had."""
-    own = found.starts_on[:7]
     with read(engine) as connection:
-        earlier = _sealed(connection, found, sealed) if sealed is not None else _changed(connection, found)
-        elsewhere = next((each for each in earlier if each.month == own), None)
-        if sealed is None:
-            elsewhere = _elsewhere(connection, found.customer, own)
-    lines, inputs, open_ = list(found.lines), list(found.inputs), {*found.open}
-    if elsewhere is not None:  # the month is billed anew, and what came late to it stands on a later bill
-        lines = _less(found, elsewhere.lines)
-        inputs += [(f"{own}: {_BILLED}{number}", sha256) for number, sha256 in elsewhere.documents.items()]
-    for each in (each for each in earlier if each.month != own):
-        right = again(each.month, each.sealed)
-        change = corrections(right, each.lines)
-        if change:
-            lines += change
+        known = _sealed(connection, found, sealed) if sealed is not None else _known(connection, found)
+    lines: Sequence[RatedLine] = found.lines
+    inputs, open_ = [*found.inputs], {*found.open}
+    changes: list[RatedLine] = []
+    for each in known:
+        if each.month == found.starts_on[:7]:  # it is billed anew, and what came late to it stands on a later bill
+            lines = _less(found, each.lines)
+        else:
+            right = again(each.month, each.sealed)
+            change = corrections(right, each.lines)
+            if not change:
+                continue
+            changes += change
             open_ |= {*right.open}
             inputs += [(f"{each.month}: {name}", sha256) for name, sha256 in right.inputs]
-            inputs += [(f"{each.month}: {_BILLED}{number}", sha256) for number, sha256 in each.documents.items()]
-    return replace(found, lines=tuple(lines), inputs=tuple(sorted(inputs)), open=tuple(sorted(open_)))
-
-
-def _elsewhere(connection: Connection, customer: str, month: str) -> _Earlier | None:
-    """What stands of a month on bills of later ones, where it has none of its own (any more)."""
-    rows = billed(connection, customer, month)
-    own = {each.number for each in read_issued(connection, customer=customer) if each.month == month}
-    if not rows or any(each.number in own for each in rows):
-        return None
-    return _earlier(connection, customer, month, rows)
+        inputs += [(f"{each.month}: {_BILLED}{number}", sha256) for number, sha256 in each.documents.items()]
+    return replace(found, lines=(*lines, *changes), inputs=tuple(sorted(inputs)), open=tuple(sorted(open_)))
 
 
 def _less(found: Rated, standing: tuple[RatedLine, ...]) -> list[RatedLine]:
@@ -105,25 +94,41 @@ def billed_otherwise(connection: Connection, customer: str, sealed: Mapping[str,
     return found
 
 
-def _changed(connection: Connection, found: Rated) -> list[_Earlier]:
-    """Months before this one that are billed and may be right otherwise now."""
-    customer = found.customer
-    rows = [each for each in billed(connection, customer) if each.month < found.starts_on[:7]]
+def _known(connection: Connection, found: Rated) -> list[_Earlier]:
+    """Earlier months that may be right otherwise now than they are billed; and this one, where it has no bill of its
+    own any more and some of it stands on bills of later ones. An earlier month without its own bill waits for that."""
+    customer, own = found.customer, found.starts_on[:7]
+    rows = [each for each in billed(connection, customer) if each.month <= own]
     if not rows:
         return []
-    issued = read_issued(connection, customer=customer)
-    freed = any(each.purpose == "usage" and state_of(each.standing) == "credited" for each in issued)
+    issued = [each for each in read_issued(connection, customer=customer) if each.purpose == "usage"]
+    have = {each.month for each in issued if not each.freed_at}
+    freed_at = _freed_at(connection, issued)
     used_since: dict[str, bool] = {}
     result = []
     for month in sorted({each.month for each in rows}):
         earlier = _earlier(connection, customer, month, rows)
+        if month == own or month not in have:
+            result += [earlier] if month == own and month not in have else []
+            continue
         last = max((each for each in issued if each.number in earlier.documents), key=lambda each: each.issued_at)
         if last.number not in used_since:
             used_since[last.number] = _used_since(connection, customer, last.number)
-        until = month_of(month).ends_at  # what an invoice billed that is credited in full is free again, too
+        freed = freed_at.get(month, 0) >= last.issued_at
+        until = month_of(month).ends_at
         if freed or used_since[last.number] or came_since(connection, customer, until, last.issued_at):
             result.append(earlier)
     return result
+
+
+def _freed_at(connection: Connection, issued: Iterable[Issued]) -> dict[str, Instant]:
+    """When the last invoice that billed something of a month, in whichever lines, was credited in full: that is to be
+    billed again."""
+    found: dict[str, Instant] = {}
+    for each in issued:
+        for month in {line.month for line in lines_on(connection, [each.number])} if each.freed_at else ():
+            found[month] = max(each.freed_at, found.get(month, 0))
+    return found
 
 
 def _used_since(connection: Connection, customer: str, number: str) -> bool:

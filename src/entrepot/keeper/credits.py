@@ -16,7 +16,7 @@ from entrepot.billing.document.canonical import digest
 from entrepot.billing.drafting import by_product, units_of
 from entrepot.billing.inputs import UsageInputs, usage_from_bytes
 from entrepot.billing.invoice import Invoice, numbered
-from entrepot.billing.tables import Draft, InvoiceUnknown, Issued
+from entrepot.billing.tables import Draft, InvoiceUnknown, Issued, Leaves
 from entrepot.catalog import parties
 from entrepot.keeper import burning, state
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
@@ -55,7 +55,8 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
             return {**of_issued(before[0], _day(now)), "known": True, "dry_run": bool(args.get("dry_run"))}
         invoice = tables.document_of(connection, number)
         lines = crediting.standing(invoice, _notes(connection, number))
-        note = crediting.credit(invoice, lines, wanted, on=_day(now), reason=reason)
+        bought = of.purpose == "top-up"
+        note = crediting.credit(invoice, lines, wanted, on=_day(now), reason=reason, purchase=bought)
         _may_be_credited(of, note, whole=wanted is None)
         series = parties.seller(state.standing(connection)).invoice.credit_notes
         made = numbered(note.invoice, tables.next_number(connection, series, _day(now).year), _day(now), _day(now))
@@ -64,8 +65,8 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
             inputs=_asked(args), made_at=now,
         )  # fmt: skip
         about = {line: msgspec.json.encode(each) for line, each in note.about.items()}
-        _post(connection, of, invoice, replace(note, invoice=made), now)
-        tables.put_issued(connection, kept, made, now, about)
+        leaves = _post(connection, of, invoice, replace(note, invoice=made), now)
+        tables.put_issued(connection, kept, made, now, about, leaves=leaves)
         (issued,) = tables.read_issued(connection, number=made.facts.number)
         (after,) = tables.read_issued(connection, number=number)
     return {
@@ -136,22 +137,22 @@ def dispute(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
 
 
 def _may_be_credited(of: Issued, note: CreditNote, *, whole: bool) -> None:
-    """Raises CommandRefused where the accounts have given the invoice up already, or where its whole amount would be
-    gone and lines of it, of both signs, would stand on: its usage is free only when none does."""
+    """Raises CommandRefused where the accounts have given the invoice up already, or where no line would be left and
+    nobody said so: only then its usage is free for a new invoice."""
     standing, number = of.standing, of.number
     if standing.written_off_minor:
         lost = f"{show_minor(standing.written_off_minor, of.currency)} {of.currency}"
         raise CommandRefused(
             f"{lost} of {number} are written off, with the tax in them: what is given up is not credited as well"
         )
-    gone = 0 < standing.total_minor <= standing.credited_minor + note.invoice.totals.with_tax_minor
-    if not whole and (note.whole or gone):
+    if note.whole and not whole:
         raise CommandRefused(f"that credits all that is left of {number}: say so with --all")
 
 
-def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote, now: Instant) -> None:
-    """What the accounts say of a credit note. Of an invoice that credit paid, what is given back burns no grant; one
-    that is credited in full leaves the usage to a new invoice, which the same credit pays."""
+def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote, now: Instant) -> Leaves:
+    """What the accounts say of a credit note, and what it leaves. Of an invoice that credit paid, what is given back
+    burns no grant; one that is credited in full at once leaves the usage to a new invoice, which the same credit pays.
+    Credited in parts, all of it went back: that usage was given up."""
     totals, currency = note.invoice.totals, of.currency
     event = Event(
         id=note.invoice.facts.number, customer=of.customer, currency=currency, at=now,
@@ -159,10 +160,10 @@ def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote
     )  # fmt: skip
     if of.purpose == "top-up":
         _refunded(connection, of, note)
-        return
+        return "nothing" if note.whole else "part"
     inputs = usage_from_bytes(tables.inputs_of(connection, of.number))
     now_given, ever = _by_product(invoice, inputs, note.net), by_product(inputs.rated.lines, currency)[1]
-    earlier = len(_notes(connection, of.number)) > 0
+    earlier = len(_notes(connection, of.number))
     if inputs.burned is None:
         taxes, back, asked = _taxes_of(inputs, note.invoice), 0, totals.with_tax_minor
         free = sum(ever.values()) if note.whole else 0
@@ -170,8 +171,7 @@ def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote
     else:
         taxes = _tax_share(connection, invoice, totals.payable_minor)
         asked, free = totals.payable_minor, 0
-        given = not note.whole or earlier
-        revenue = now_given if given else {}
+        revenue = now_given if not note.whole or earlier else {}
         back = sum(revenue.values())
         if back:
             grant_tables.settle(connection, of.customer, inputs.month, back)
@@ -181,6 +181,9 @@ def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote
         receivable=units_of(receivable, currency), customer_credit=units_of(asked - receivable, currency), prepaid=back,
         rounding_most=rounding_most(note.invoice, len(ever)),
     ))  # fmt: skip
+    if not note.whole:
+        return "part"
+    return "nothing" if earlier and inputs.burned is not None else "usage"
 
 
 def _refunded(connection: Connection, of: Issued, note: CreditNote) -> None:

@@ -71,6 +71,12 @@ def test_a_credit_note_names_its_invoice_and_asks_for_nothing() -> None:
     assert "IBAN" not in text
 
 
+def test_a_credit_note_of_what_credit_paid_says_that_it_went_back() -> None:
+    text = pages(to_pdf(make(facts("381"), [line(1, "1000000", "2.5")], paid_minor=298)))[0]
+    assert "Given back already" in text
+    assert "Already paid" not in text
+
+
 def test_what_a_customer_is_called_cannot_lay_out_the_page() -> None:
     hostile = '#panic("x") $a$ _b_ \\ @c <d> "'
     made = make(facts(customer=hostile), [line(1, "1", "1", about=hostile)])

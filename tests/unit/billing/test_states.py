@@ -29,11 +29,13 @@ def standing(**given: Any) -> Standing:
         ({"payable_minor": 0}, "paid", 0),  # all of it was paid ahead
         ({"credited_minor": 1000}, "issued", 10900),
         ({"credited_minor": 1000, "paid_minor": 10900}, "paid", 0),
-        ({"credited_minor": 11900}, "credited", 0),
-        ({"credited_minor": 11900, "paid_minor": 11900}, "credited", 0),  # what was paid is the customer's credit
+        ({"credited_minor": 11900, "credited_whole": True}, "credited", 0),
+        ({"credited_minor": 11900}, "paid", 0),  # lines of it stand: promotional credit paid them, or their sum is 0
+        ({"total_minor": 0, "payable_minor": 0, "credited_whole": True}, "credited", 0),
+        ({"credited_minor": 11900, "paid_minor": 11900, "credited_whole": True}, "credited", 0),
         ({"written_off_minor": 11900}, "written off", 0),
         ({"written_off_minor": 900, "paid_minor": 11000}, "written off", 0),
-        ({"written_off_minor": 11900, "credited_minor": 11900}, "credited", 0),
+        ({"written_off_minor": 11900, "credited_minor": 11900, "credited_whole": True}, "credited", 0),
     ],
 )
 def test_the_state_follows_from_what_happened(happened: dict[str, int], state: str, left: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from endings import AT
 from entrepot.billing.tables import billed
 from entrepot.keeper.commands import execute
+from entrepot.keeper.corrections import corrected
 from entrepot.keeper.first_start import make_secrets
 from entrepot.keeper.invoices import InvoiceNotReady
 from entrepot.kernel.instants import DAY, parse
@@ -58,6 +59,10 @@ class Desk(House):
     def issue(self, month: str) -> dict[str, Any]:
         self.draft(month)
         return self.do("invoice.issue", draft=f"demo:{month}", customer="demo")
+
+    def issue_named(self, month: str, name: str) -> None:
+        assert self.draft(month)["id"] == name
+        self.do("invoice.issue", draft=name, customer="demo")
 
     def bill(self, month: str) -> list[RatedLine]:
         """What is billed for a month, on whichever invoice."""
@@ -163,3 +168,42 @@ def test_one_correction_on_two_drafts_is_issued_once(desk: Desk) -> None:
         desk.do("invoice.issue", draft="demo:2027-01", customer="demo")
     desk.issue("2027-01")
     assert minor(desk.bill("2026-11")) == minor(list(desk.rated(month="2026-11").lines))
+
+
+def test_a_month_whose_bill_was_credited_in_full_waits_for_its_own_and_no_later_bill_brings_it(desk: Desk) -> None:
+    desk.serve([("demo", 5, 3_000_000, 0)])
+    desk.ingest()
+    desk.now = parse("2027-01-03T09:00:00Z")
+    late = corrections(desk.rated(month="2026-12"))
+    desk.issue("2026-12")  # with what came late to November
+    desk.do("invoice.credit_note", customer="demo", number="R-2026-00001", all=True, id="CN-1", reason="new address")
+    desk.serve([("demo", DECEMBER_1 + 31 * 24, 1000, 0)])
+    desk.ingest()
+    desk.now = parse("2027-02-03T09:00:00Z")
+    assert corrections(desk.rated(month="2027-01")) == []
+    desk.issue("2027-01")
+    desk.issue_named("2026-11", "demo:2026-11:2")
+    assert minor(desk.bill("2026-11")) == minor(list(desk.rated(month="2026-11").lines)) > minor(late)
+    desk.now += DAY
+    assert corrections(desk.rated(month="2027-02")) == []
+
+
+def test_what_a_bill_that_was_credited_in_full_had_corrected_is_looked_at_once_more_and_then_rests(desk: Desk) -> None:
+    desk.serve([("demo", 5, 3_000_000, 0)])
+    desk.ingest()
+    desk.now = parse("2027-01-03T09:00:00Z")
+    number = desk.issue("2026-12")["number"]
+    desk.do("invoice.credit_note", customer="demo", number=number, all=True, id="CN-1", reason="new address")
+    (line,) = corrections(desk.rated(month="2026-12"))
+    assert (line.month, line.quantity) == ("2026-11", 3_000_000)
+    desk.now += DAY
+    desk.issue_named("2026-12", "demo:2026-12:2")
+    looked_at: list[str] = []
+
+    def again(month: str, _sealed: object) -> Rated:
+        looked_at.append(month)
+        return desk.rated(month=month)
+
+    desk.now += DAY
+    corrected(desk.engine, desk.rated(month="2027-01"), again)
+    assert looked_at == []

@@ -214,6 +214,7 @@ def test_what_credit_paid_becomes_credit_again(desk: Desk) -> None:
     args = {"customer": "studio", "number": made["number"], "reason": "miscounted"}
     note = desk.do("invoice.credit_note", id="CN-1", lines={"1": {"quantity": "20000000"}}, **args)
     assert (note["total"], note["credited"]["state"]) == ("8.43", "paid")
+    assert invoice(desk, note["number"]).facts.payment.terms.startswith("What prepaid credit had paid is credit again")
     after = accounts(desk)
     assert after["EUR:prepaid credit:studio"] - before["EUR:prepaid credit:studio"] == 7_085_610_000
     assert after["EUR:output tax::DE S 19"] == before["EUR:output tax::DE S 19"]  # the purchase stands
@@ -230,7 +231,9 @@ def test_the_invoice_of_a_purchase_is_credited_once_the_money_went_back(desk: De
     with pytest.raises(CommandRefused, match="book first what went back"):
         desk.do("invoice.credit_note", id="CN-1", all=True, **args)
     desk.do("balance.refund", customer="studio", amount="200", id="BACK-1", of="PAY-1")
-    assert desk.do("invoice.credit_note", id="CN-1", all=True, **args)["credited"]["state"] == "credited"
+    note = desk.do("invoice.credit_note", id="CN-1", all=True, **args)
+    assert note["credited"]["state"] == "credited"
+    assert invoice(desk, note["number"]).facts.payment.terms == "This amount was paid back to you."
     assert "EUR:output tax::DE S 19" not in {k: v for k, v in accounts(desk).items() if v != 22_160_000_000}
 
 
@@ -243,16 +246,20 @@ def test_what_is_written_off_is_not_credited_as_well(desk: Desk) -> None:
     assert desk.everything() == before
 
 
-def test_lines_of_both_signs_do_not_stand_on_where_the_whole_amount_is_gone(engine: Engine, tmp_path: Path) -> None:
+def test_lines_of_both_signs_stand_on_where_the_whole_amount_is_gone(engine: Engine, tmp_path: Path) -> None:
     desk = Desk(engine, tmp_path)
     rated = desk.use("kontor", USAGE)
     back = rated_line(("aurora-large", "input", 5_000_000, "3.00"), "2026-10")
     back = replace(back, kind="correction", month="2026-10", of=back.key, key="2026-10 back", charged=-back.charged,
                    quantity=-back.quantity)  # fmt: skip
     desk.issue(replace(rated, lines=(*rated.lines, back)))
-    with pytest.raises(CommandRefused, match="--all"):  # 15.00 of line 1 and -15.00 of line 4 would be left
-        credit(desk, lines={"1": {"quantity": "5000000"}, "2": {"quantity": "0"}, "3": {"quantity": "0"}})
-    assert credit(desk, all=True)["credited"]["state"] == "credited"
+    lines = {"1": {"quantity": "5000000"}, "2": {"quantity": "0"}, "3": {"quantity": "0"}}
+    part = credit(desk, lines=lines)["credited"]  # 15.00 of line 1 and -15.00 of line 4 are left
+    assert (part["state"], part["open"], part["total"]) == ("paid", "0.00", part["credited"])
+    with pytest.raises(InvoiceExists, match="bills kontor for 2026-11 already"):
+        desk.draft(desk.use("kontor", USAGE, booked=True))
+    last = credit(desk, "CN-2", all=True)
+    assert (last["total"], last["credited"]["state"]) == ("0.00", "credited")
     assert accounts(desk)["EUR:unbilled:kontor"] == 116_649_591_500
 
 
@@ -283,3 +290,56 @@ def test_a_credit_note_is_never_taken_for_the_draft_of_a_customer_of_that_name(e
     desk.issue(desk.use("kontor", USAGE))
     credit(desk, "2026-11", lines={"1": {"quantity": "0"}})
     assert desk.issue(desk.use("credit-note", USAGE))["number"] == "R-2026-00002"
+
+
+def prepaid(engine: Engine, tmp_path: Path, *, given: str = "") -> Desk:
+    """Studio paid ahead, of which `given` was a present, and used 116.65."""
+    desk = Desk(engine, tmp_path)
+    desk.now = at("2026-11-02T08:00:00Z")
+    desk.buy("studio", 238 * EUR, net=200 * EUR, id="PAY-1")
+    if given:
+        desk.do("balance.grant", customer="studio", amount=given, id="GIFT", kind="promo")
+    desk.now = at("2026-12-03T09:00:00Z")
+    return desk
+
+
+def test_lines_that_a_present_paid_stand_on_where_the_paid_part_is_credited(engine: Engine, tmp_path: Path) -> None:
+    desk = prepaid(engine, tmp_path, given="67.09")
+    rated = desk.use("studio", USAGE)
+    number = desk.issue(rated)["number"]
+    args = {"customer": "studio", "number": number, "reason": "miscounted"}
+    # 67.09 + 49.06 + 0.50, of which 67.09 were given: 49.56 and its tax were paid for, and go back
+    note = desk.do("invoice.credit_note", id="CN-1", lines={"2": {"quantity": "0"}, "3": {"quantity": "0"}}, **args)
+    assert (note["total"], note["credited"]["state"]) == (note["credited"]["total"], "paid")
+    with pytest.raises(InvoiceExists, match="already"):
+        desk.draft(desk.use("studio", USAGE, booked=True))
+    rest = desk.do("invoice.credit_note", id="CN-2", all=True, **args)
+    assert (rest["total"], rest["credited"]["state"]) == ("0.00", "credited")
+    assert accounts(desk)["EUR:prepaid credit:studio"] == 267_090_000_000
+
+
+def test_a_prepaid_month_that_was_credited_part_by_part_gives_only_what_came_since_to_the_next_bill(
+    engine: Engine, tmp_path: Path
+) -> None:
+    desk = prepaid(engine, tmp_path)
+    number = desk.issue(desk.use("studio", USAGE))["number"]
+    args = {"customer": "studio", "number": number, "reason": "miscounted"}
+    desk.do("invoice.credit_note", id="CN-1", lines={"1": {"quantity": "20000000"}}, **args)
+    desk.do("invoice.credit_note", id="CN-2", all=True, **args)
+    with read(desk.engine) as connection:
+        (issued,) = tables.read_issued(connection, number=number)
+        lines = tables.billed(connection, "studio", "2026-11")
+    assert (issued.freed_at, [(each.number, each.line) for each in lines]) == (0, [(number, n) for n in "123"])
+
+
+def test_an_invoice_over_nothing_that_is_credited_leaves_its_usage_to_a_new_one(engine: Engine, tmp_path: Path) -> None:
+    desk = prepaid(engine, tmp_path, given="150")
+    made = desk.issue(desk.use("studio", USAGE))
+    assert made["total"] == "0.00"
+    note = desk.do(
+        "invoice.credit_note", id="CN-1", all=True, customer="studio", number=made["number"], reason="wrong address"
+    )
+    assert (note["total"], note["credited"]["state"]) == ("0.00", "credited")
+    again = desk.issue(desk.use("studio", USAGE, booked=True))
+    assert (again["number"], again["id"]) == ("R-2026-00002", "studio:2026-11:2")
+    assert accounts(desk)["EUR:prepaid credit:studio"] == 350 * EUR - 116_649_591_500

@@ -123,7 +123,8 @@ def _sums(invoice: Invoice, speech: Language) -> list[list[str]]:
     ]
     if totals.paid_minor:
         rows.append([words["with_tax"], speech.amount(totals.with_tax_minor, currency)])
-        rows.append([words["paid"], speech.amount(-totals.paid_minor, currency)])
+        settled = words["paid_back" if invoice.facts.kind == "381" else "paid"]
+        rows.append([settled, speech.amount(-totals.paid_minor, currency)])
     return rows
 
 
