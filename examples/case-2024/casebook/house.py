@@ -5,12 +5,15 @@ one, and paid when it is due.
 """
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine
 
 from casebook.loading import Amount, Habits, Loading, others_catalog
@@ -25,13 +28,13 @@ from entrepot.keeper.compile import compile
 from entrepot.keeper.first_start import make_secrets
 from entrepot.keeper.ingest import Ingester
 from entrepot.keeper.prices import PriceLists
-from entrepot.keeper.rating import rated, rated_all
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import DAY, HOUR, Instant, day_of, parse
 from entrepot.kernel.money import minor_digits
 from entrepot.metering import tables as metering
+from entrepot.metering.tables import LakeFile
 from entrepot.pricing.agreement import agreed, agreement_of
-from entrepot.rating.line import Rated, to_bytes
+from entrepot.rating.line import Rated, from_bytes, to_bytes
 from entrepot.rating.period import month as month_of
 from entrepot.serve import schema
 from entrepot.snapshot import Snapshot, publish
@@ -81,6 +84,10 @@ class CaseHouse:
         (self.folder.root / "others.toml").write_text(others, encoding="utf-8")
         self.do("apply", OPENED_AT, text=others, file="others.toml", secrets={})
 
+    def enter(self, name: str, text: str, now: Instant) -> None:
+        """A file of figures, with standing and source of each."""
+        self.do("insight.enter", now, name=name, text=text)
+
     def serve(self, calls: Iterable[Batch], now: Instant, told: Told) -> None:
         """One life of a worker: journal to rollup and ledger, day by day; `now` is when it ends."""
         by_day = [(day, list(some)) for day, some in groupby(sorted(calls, key=_order), lambda each: day_of(each.at))]
@@ -103,8 +110,8 @@ class CaseHouse:
     def bill(self, month: str, now: Instant, told: Told, *, only: str = "") -> list[dict[str, Any]]:
         """Rate the month, draft and issue everybody's invoice (or one's). Raises BooksBroken where one is blocked."""
         issued = []
-        one = [rated(self.engine, self.folder, only, month)] if only else rated_all(self.engine, self.folder, month)
-        found = [each for each in one if each.lines]
+        rows = self._process("entrepot.keeper.rating", month, *([only] if only else []))
+        found = [each for each in map(from_bytes, rows) if each.lines]
         for number, each in enumerate(found, 1):
             issued.append(self._issue(each, month, now))
             told("invoices issued", number, len(found))
@@ -166,10 +173,20 @@ class CaseHouse:
         """Every segment that is final becomes a file."""
         with read(self.engine) as connection:
             done = {(file.slot, file.epoch, file.segment) for file in metering.manifest(connection)}
-        for segment in lake.due(self.ingester.positions(), done, self.folder.journal):
-            file = lake.write(self.folder, segment)
-            with write(self.engine) as connection:
-                metering.list_file(connection, file)
+        due = lake.due(self.ingester.positions(), done, self.folder.journal)
+        rows = self._process("entrepot.keeper.lake", *map(lake.name_of, due)) if due else []
+        with write(self.engine) as connection:
+            for row in rows:
+                metering.list_file(connection, msgspec.json.decode(row, type=LakeFile))
+
+    def _process(self, module: str, *arguments: str) -> list[bytes]:
+        """A process of the keeper's, as a running house starts it: the lines that it prints. Raises BooksBroken."""
+        command = [sys.executable, "-P", "-m", module, str(self.folder.root), *arguments]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode:
+            said = (done.stdout or done.stderr).decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise BooksBroken(f"{module} {' '.join(arguments)}: {said[0] if said else 'no reason was given'}")
+        return done.stdout.splitlines()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import msgspec
 from entrepot.catalog.fields import Fields, Report, exact
 from entrepot.catalog.issues import CatalogBroken, Issue
 from entrepot.catalog.lines import Places
+from entrepot.catalog.toml_text import string
 from entrepot.insight.facts import Standing
 from entrepot.kernel.instants import Instant, parse
 from entrepot.kernel.money import split
@@ -138,6 +139,22 @@ def others_catalog(loading: Loading, habits: Habits) -> str:
             f'address = {{ street = "placeholder", postcode = "00000", city = "placeholder", country = "{country}" }}\n'
             f'contract = {{ id = "{name.upper()}", book = "list", from = 2024-01-01T00:00:00Z }}\n'
             'pays = { by = "invoice", credit_limit = 20_000_000.00 }\n'
+        )
+    return "\n".join(blocks)
+
+
+def loaded_entries(loading: Loading) -> str:
+    """Whose amounts are reported and whose are assumed, as entered figures: so that no sale of these books is taken for
+    more than it is."""
+    rows = [Amount(customer="", month="", cents=0, standing="assumed", source="")]
+    rows += [each for each in loading.amounts if each.customer not in loading.others]
+    why = next(each.source for each in loading.amounts if each.customer in loading.others)
+    blocks = ["# Made by the case: what these books were loaded with.\nformat = 1\n"]
+    for each in rows:
+        whole = "" if each.customer else f"whole = {string(loading.called)}\n"
+        who = f'customer = "{each.customer}"\nmonth = "{each.month}"\n' if each.customer else ""
+        blocks.append(
+            f'[[loaded]]\n{who}{whole}standing = "{each.standing}"\nsource = {string(each.source or why)}\n'
         )
     return "\n".join(blocks)
 

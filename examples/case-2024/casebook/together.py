@@ -22,16 +22,16 @@ class LoadingFailed(EntrepotError):
     code = "case_broken"
 
 
-def load_books(root: Path, names: Sequence[str], *, fine: bool) -> list[Written]:
+def load_books(root: Path, names: Sequence[str], *, files: Path = FILES, fine: bool = True) -> list[Written]:
     """Load these into folders of their names below `root`. Raises LoadingFailed."""
     context = multiprocessing.get_context("spawn")
     open_ends: dict[Connection, str] = {}
     for name in names:
         ours, theirs = context.Pipe(duplex=False)
-        context.Process(target=_load, args=(theirs, root / name, name, fine), daemon=True).start()
+        context.Process(target=_load, args=(theirs, root / name, files, name, fine), daemon=True).start()
         theirs.close()
         open_ends[ours] = name
-    line = ProgressLine("loading", sum(map(_steps, names)))
+    line = ProgressLine("loading", sum(_steps(files, name) for name in names))
     done, said, written = dict.fromkeys(names, 0), dict.fromkeys(names, "opening the books"), {}
     try:
         while open_ends:
@@ -40,7 +40,7 @@ def load_books(root: Path, names: Sequence[str], *, fine: bool) -> list[Written]
                 name = open_ends[end]
                 message = _next(end)
                 if isinstance(message, Written):
-                    written[name], said[name], done[name] = message, "whole", _steps(name)
+                    written[name], said[name], done[name] = message, "whole", _steps(files, name)
                     del open_ends[end]
                 elif isinstance(message, str):
                     raise LoadingFailed(f"{name}: {message}")
@@ -61,7 +61,7 @@ def _next(end: Connection) -> "_Said | Written | str":
     return message
 
 
-def _load(end: Connection, root: Path, name: str, fine: bool) -> None:
+def _load(end: Connection, root: Path, files: Path, name: str, fine: bool) -> None:
     """The child."""
     reached = 0
 
@@ -74,13 +74,13 @@ def _load(end: Connection, root: Path, name: str, fine: bool) -> None:
         return say
 
     try:
-        end.send(tell(root, name, told, fine=fine))
+        end.send(tell(root, name, told, files=files, fine=fine))
     except EntrepotError as error:
         end.send(error.message)
 
 
-def _steps(name: str) -> int:
+def _steps(files: Path, name: str) -> int:
     """Days served and invoices issued."""
-    loading, _ = load(FILES, name)
+    loading, _ = load(files, name)
     days = sum((month_of(each).ends_at - month_of(each).starts_at) // DAY for each in loading.months)
     return days + len(loading.amounts)

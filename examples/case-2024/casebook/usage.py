@@ -1,8 +1,8 @@
 """From amounts to calls: tokens whose price is the amount to the cent, spread over the month. Pure, the same each time.
 
-A record stands for all calls of a deployment in an hour (a day, of the small ones): the four billion calls of a month
-at two cents each would take a day to write and say nothing more. Tokens, prices and money are whole; the number of
-records is not the number of calls.
+A record stands for all calls of a deployment in an hour (a day, of the small ones): the four billion calls of a month,
+at two cents each, would take half a day to ingest and say nothing more. Tokens, prices and money are whole; the number
+of records is not the number of calls.
 """
 
 from collections.abc import Callable, Iterator, Sequence
