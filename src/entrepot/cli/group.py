@@ -43,6 +43,7 @@ NOUNS = {
     "invoice": "list  show  draft  issue  discard  carry-over  credit-note  write-off  dispute  export",
     "payment": "list  record",
     "ledger": "balance  entries  export",
+    "insight": "list  concentration  enter",
     "vendor": "",
     "scenario": "",
     "report": "",

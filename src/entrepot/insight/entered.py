@@ -7,16 +7,17 @@ import re
 import tomllib
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import cast, get_args
 
 from entrepot.catalog.fields import Fields, Report, numbers_out_of_range
 from entrepot.catalog.issues import Issue, show
 from entrepot.catalog.lines import Places
+from entrepot.insight.currency import ExchangeRate
 from entrepot.insight.entries import (
     Agent,
     Direction,
     Entered,
-    Exchange,
     Expectation,
     Expecter,
     Figure,
@@ -83,14 +84,14 @@ class _Reader:
         self._root.done()
         return Entered(**found)  # type: ignore[arg-type]
 
-    def _exchange(self, fields: Fields) -> Exchange | None:
+    def _exchange(self, fields: Fields) -> ExchangeRate | None:
         of, to = self._currency(fields, "from"), self._currency(fields, "to")
         month, rate = self._month(fields, required=False), self._number(fields, "rate", above=True)
         if of and of == to:
             self._report.add(fields.at("to"), f"A rate is between two currencies; both are {of}.")
         standing, source = self._said(fields, "reported")
-        return None if rate is None else Exchange(
-            of=of, to=to, month=month, rate=rate, standing=standing, source=source
+        return None if rate is None else ExchangeRate(
+            currency=of, into=to, month=month, rate=Fraction(rate), standing=standing, source=source
         )  # fmt: skip
 
     def _expectation(self, fields: Fields) -> Expectation | None:

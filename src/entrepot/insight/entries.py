@@ -9,17 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from entrepot.insight.facts import InsightError, Standing
+from entrepot.insight.currency import ExchangeRate, RateMissing
+from entrepot.insight.facts import Standing
 
 #: Who expected it: the operator itself, or those who follow it.
 Expecter = Literal["guidance", "consensus"]
 Direction = Literal["in", "out"]
-
-
-class RateMissing(InsightError):
-    """Amounts of two currencies cannot be added without a rate."""
-
-    code = "rate_missing"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,15 +22,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     standing: Standing
     source: str
-
-
-class Exchange(Entry, frozen=True, kw_only=True):
-    """In `month` one unit of `of` is `rate` units of `to`; month "" is every month that has no rate of its own."""
-
-    of: str
-    to: str
-    month: str = ""
-    rate: Decimal
 
 
 class Expectation(Entry, frozen=True, kw_only=True):
@@ -131,7 +117,7 @@ class Figure(Entry, frozen=True, kw_only=True):
 class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was entered."""
 
-    exchange: tuple[Exchange, ...] = ()
+    exchange: tuple[ExchangeRate, ...] = ()
     expectation: tuple[Expectation, ...] = ()
     sale: tuple[StatedSale, ...] = ()
     stream: tuple[Stream, ...] = ()
@@ -147,10 +133,10 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
             return Fraction(1)
         for wanted in (month, ""):
             for each in self.exchange:
-                if each.month == wanted and (each.of, each.to) == (of, to):
-                    return Fraction(each.rate)
-                if each.month == wanted and (each.of, each.to) == (to, of):
-                    return 1 / Fraction(each.rate)
+                if each.month == wanted and (each.currency, each.into) == (of, to):
+                    return each.rate
+                if each.month == wanted and (each.currency, each.into) == (to, of):
+                    return 1 / each.rate
         raise RateMissing(
             f"there are amounts in {of} and in {to}, and no rate between them for {month}: enter one ([[exchange]] "
             f'from = "{of}", to = "{to}", month = "{month}", rate, source), then entrepot insight enter FILE'

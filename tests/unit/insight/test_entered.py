@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import pytest
 
+from entrepot.insight.currency import RateMissing
 from entrepot.insight.entered import EnteredBroken, read_entered
-from entrepot.insight.entries import RateMissing, merged
+from entrepot.insight.entries import merged
 
 GOOD = """\
 format = 1

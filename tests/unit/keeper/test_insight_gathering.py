@@ -11,7 +11,7 @@ import pytest
 
 from entrepot.billing import tables
 from entrepot.insight.books import Asked, CurrencyOpen
-from entrepot.insight.entries import RateMissing
+from entrepot.insight.currency import RateMissing
 from entrepot.insight.facts import DIMENSIONS, UNNAMED, BasesMixed, Facts
 from entrepot.keeper.insight import PeriodOpen, gather
 from entrepot.keeper.rating import BooksDisagree

@@ -1,0 +1,94 @@
+"""`entrepot insight`: what the business depends on, from invoices, ledger and entered figures."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from entrepot.cli import insight_text
+from entrepot.cli.answer import show_or_json
+from entrepot.cli.command import noun
+from entrepot.cli.session import admin
+from entrepot.cli.terminal import MISUSED, Stop, note
+
+command = noun("insight", "What the business depends on: measures over invoices, ledger and entered figures.")
+_PATIENCE_S = 960.0
+_PICTURES = (".svg", ".png", ".pdf")
+Option = Callable[[Callable[..., None]], Callable[..., None]]
+_BASES = ("billed", "earned", "run-rate", "stated")
+
+
+def _asking(*options: Option) -> Option:
+    """The options that every measure has, before its own."""
+    shared: list[Option] = [
+        click.option("--base", type=click.Choice(_BASES), help="Which figures; default billed."),
+        click.option("--view", type=click.Choice(("gross", "net")), help="Of agents' sales all, or the fee."),
+        click.option("--from", "from_", metavar="MONTH|DATE", help="Included, UTC; default the last whole month."),
+        click.option("--until", metavar="MONTH|DATE", help="Excluded; default: one month."),
+        click.option("--currency", metavar="CURRENCY", help="Default: the only one, or the operator's."),
+        click.option("--picture", metavar="FILE.svg|png|pdf", help="Also as a picture, into this file."),
+    ]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        for each in reversed([*options, *shared]):
+            function = each(function)
+        return function
+
+    return decorate
+
+
+_BY = click.option("--by", metavar="NAME", help="customer, group, industry, country, own, product, model, vendor, …")
+
+
+@command.command("list", short_help="the measures there are, and the figures entered for them")
+def list_() -> None:
+    """What may be asked, and which files of entered figures count now."""
+    measures = [
+        {"name": name, "about": each.short_help or ""}
+        for name, each in command.commands.items()
+        if name not in ("list", "enter")
+    ]
+    with admin() as api:
+        facts = api.get("insight-figures")
+    show_or_json({"measures": measures, **facts}, insight_text.listed)
+
+
+@command.command("concentration", short_help="shares, HHI and the 10 % list, by customer, industry, model, …")
+@_asking(_BY)
+def concentration(**given: Any) -> None:
+    """How much of the revenue hangs on how few: shares with their whole, the largest together (CR), HHI with whose its
+    marks are, the effective number, Gini, and who reaches 10 % (ASC 280, IFRS 8.34). Control groups count as one."""
+    _measure("concentration", insight_text.concentration, **given)
+
+
+@command.command("enter", short_help="figures that others report or that are assumed, as a file")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and change nothing.")
+def enter(file: Path, dry_run: bool) -> None:
+    """Exchange rates, expectations, sales and money streams of others, terms, substitutes: each with its standing
+    (reported, assumed) and source. A file of the same name takes the place of the one before, which is kept."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(f"{file} cannot be read: {error}", exit_code=MISUSED) from None
+    with admin() as api:
+        facts = api.post("insight-figures", body={"name": file.name, "text": text, "dry_run": dry_run})
+    show_or_json(facts, insight_text.entered_now)
+
+
+def _measure(measure: str, text: Any, *, picture: str | None, **given: Any) -> None:
+    ending = Path(picture).suffix if picture else ""
+    if picture and ending not in _PICTURES:
+        raise Stop(f"{picture!r} is no picture that can be made", do="--picture FILE.svg, .png or .pdf",
+                   exit_code=MISUSED)  # fmt: skip
+    with admin(patience_s=_PATIENCE_S) as api:
+        facts = api.get("insight", measure, picture=ending[1:], **given)
+    drawn = facts.pop("picture", None)
+    if picture and drawn:
+        Path(picture).write_bytes(base64.b64decode(drawn))
+        facts["file"] = picture
+    show_or_json(facts, text)
+    if picture:
+        note(f"the picture is in {picture}")

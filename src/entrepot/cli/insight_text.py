@@ -1,0 +1,152 @@
+"""How the screens of `entrepot insight` look."""
+
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from entrepot.cli.amount import grouped
+from entrepot.cli.table import Column, lay_out
+
+_ROWS = 25
+
+
+def concentration(facts: dict[str, Any]) -> str:
+    base = facts["base"]
+    rows = [[*_who(each), _money(each["amount"]), _percent(each["share"])] for each in facts["parts"]]
+    shown, rest = rows[:_ROWS], facts["parts"][_ROWS:]
+    if rest:
+        amount, share = _sum(rest, "amount"), _sum(rest, "share")
+        shown.append([f"{len(rest):,} others", "", _money(amount), _percent(share)])
+    table = lay_out(
+        _columns(facts["by"], shown, [Column(base["currency"], "amount", 4), Column("share", "count", 4)]),
+        _fitted(shown),
+        ["counted" if facts["below_zero"] else "whole", *_blank(shown), _money(facts["counted"]), ""],
+    )  # fmt: skip
+    parts = [_head("concentration", facts), table, *_below(facts)]
+    cr = " · ".join(f"CR{n} {_percent(value)}" for n, value in facts["cr"].items())
+    parts.append(
+        f"{cr}\nHHI {_rounded(facts['hhi_points'], 0)} points · as {_rounded(facts['effective'], 2)} of equal size · "
+        f"Gini {_rounded(facts['gini'], 3)}"
+    )
+    parts.append(lay_out(
+        [Column("mark"), Column("at", "count", 3), Column(""), Column("whose", gap=3)],
+        [[each["name"], _mark(each), "passed" if each["passed"] else "not passed", each["whose"]]
+         for each in facts["thresholds"]],
+    ))  # fmt: skip
+    if facts["by"] in ("customer", "group"):
+        parts.append(_ten_percent(facts))
+    return "\n\n".join([*parts, _sources(facts)])
+
+
+def entered_now(facts: dict[str, Any]) -> str:
+    done = "would be entered" if facts["dry_run"] else "stands already" if facts["known"] else "is entered"
+    return f"{facts['name']} {done}: {_kinds(facts['entries'])}"
+
+
+def listed(facts: dict[str, Any]) -> str:
+    measures = lay_out(
+        [Column("measure"), Column("")], [[each["name"], each["about"]] for each in facts["measures"]]
+    )  # fmt: skip
+    return f"{measures}\n\n{_files(facts)}"
+
+
+def _files(facts: dict[str, Any]) -> str:
+    if not facts["files"]:
+        return "no figures are entered: entrepot insight enter FILE"
+    return lay_out(
+        [Column("file"), Column("revision", "count"), Column("entered"), Column("holds")],
+        [[each["name"], str(each["revision"]), f"{each['entered_at'][:19]}Z", _kinds(each["entries"])]
+         for each in facts["files"]],
+    )  # fmt: skip
+
+
+def _kinds(entries: dict[str, int]) -> str:
+    return " · ".join(f"{count} {kind}" for kind, count in entries.items() if count) or "nothing"
+
+
+def _head(measure: str, facts: dict[str, Any]) -> str:
+    return f"{measure} by {facts['by']}: {facts['base']['text']}"
+
+
+def _ten_percent(facts: dict[str, Any]) -> str:
+    found = facts["ten_percent"]
+    if not found:
+        return "10 % of revenue or more (ASC 280-10-50-42, IFRS 8.34): nobody"
+    rows = [
+        [each["label"], _money(each["amount"]), _percent(each["share"]), ", ".join(each["members"])] for each in found
+    ]
+    head = "10 % of revenue or more (ASC 280-10-50-42, IFRS 8.34)"
+    return lay_out([Column(head), Column("", "amount", 4), Column("", "count", 4), Column("")], rows)
+
+
+def _below(facts: dict[str, Any]) -> list[str]:
+    if not facts["below_zero"]:
+        return []
+    named = ", ".join(f"{each['label']} {_money(each['amount'])}" for each in facts["below_zero"])
+    return [f"below zero and left out of all shares: {named}; the whole with them is {_money(facts['whole'])}"]
+
+
+def _sources(facts: dict[str, Any]) -> str:
+    """From what, and what of it is not from our books."""
+    others = [f"{_money(each['amount'])} {each['standing']}" for each in facts.get("standings", ())
+              if each["standing"] != "books"]  # fmt: skip
+    names = [each["name"] for each in facts["inputs"]]
+    return "from " + ", ".join([*_several(names), *others])
+
+
+def _several(names: Sequence[str]) -> list[str]:
+    """Documents are counted, the rest is named."""
+    kinds = {"journal": "journal tails", "lake": "lake streams"}
+    counted: dict[str, int] = {}
+    found = []
+    for name in names:
+        first = name.partition(" ")[0]
+        if first in ("ledger", "entered"):
+            found.append(name)
+        else:
+            kind = kinds.get(first, "documents")
+            counted[kind] = counted.get(kind, 0) + 1
+    said = [f"{count:,} {kind if count > 1 else kind[:-1]}" for kind, count in counted.items()]
+    return [*said, *found] or ["nothing"]
+
+
+def _who(each: dict[str, Any]) -> list[str]:
+    return [each["name"], each["label"] if each["label"] != each["name"] else ""]
+
+
+def _columns(by: str, rows: Iterable[Sequence[str]], rest: list[Column]) -> list[Column]:
+    """The names for people stand in a column of their own, if there are any."""
+    return [Column(by), *([Column("")] if any(row[1] for row in rows) else []), *rest]
+
+
+def _fitted(rows: Sequence[list[str]]) -> list[list[str]]:
+    return rows if any(row[1] for row in rows) else [[row[0], *row[2:]] for row in rows]  # type: ignore[return-value]
+
+
+def _blank(rows: Iterable[Sequence[str]]) -> list[str]:
+    return [""] if any(row[1] for row in rows) else []
+
+
+def _mark(each: dict[str, Any]) -> str:
+    value = Decimal(each["value"])
+    return _percent(each["value"]) if "share" in each["name"] else f"{value * 10_000:,.0f}"
+
+
+def _sum(rows: Iterable[dict[str, Any]], name: str) -> str:
+    return f"{sum((Decimal(each[name]) for each in rows), Decimal(0)):f}"
+
+
+def _money(exact: str) -> str:
+    """To the cent: who needs more digits takes --json."""
+    value = Decimal(exact)
+    places = len(exact.partition(".")[2])
+    return grouped(f"{value:.{min(2, places)}f}") if places else grouped(exact)
+
+
+def _percent(value: str | None, places: int = 1) -> str:
+    return "–" if value is None else f"{_rounded(f'{Decimal(value) * 100:f}', places)} %"
+
+
+def _rounded(value: str, places: int) -> str:
+    step = Decimal(1).scaleb(-places)
+    return f"{Decimal(value).quantize(step, rounding=ROUND_HALF_UP):,f}"

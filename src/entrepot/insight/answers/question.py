@@ -1,0 +1,52 @@
+"""What is asked of a measure, and what comes back."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from entrepot.insight.books import Asked
+from entrepot.insight.drawing.chart import Chart
+from entrepot.insight.entries import Entered
+from entrepot.insight.facts import Dimension, Facts
+from entrepot.insight.growth import Window
+
+Picture = Literal["", "svg", "png", "pdf"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """`asked` is the period; `before` the one that it is compared with, dates too. `on` is the day of the asking. What
+    a measure has no use for it leaves alone."""
+
+    measure: str
+    asked: Asked
+    by: Dimension = "group"
+    before: tuple[str, str] = ("", "")
+    window: Window = "month"
+    months: int = 12
+    name: str = ""
+    year_starts: str = "01-01"
+    on: str = ""
+    picture: Picture = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`figures` are JSON: amounts and shares as exact digits, never floats."""
+
+    figures: dict[str, Any]
+    chart: Chart
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a measure finds what it needs."""
+
+    gather: Callable[[Asked], Facts]
+    entered: Entered
+
+    def facts(self, question: Question) -> Facts:
+        return self.gather(question.asked)
+
+    def earlier(self, question: Question) -> Facts:
+        """Of the period that it is compared with, on the same base."""
+        starts_on, until = question.before
+        return self.gather(msgspec.structs.replace(question.asked, starts_on=starts_on, until=until))

@@ -1,0 +1,62 @@
+"""One measure in a process of its own: `python -m entrepot.keeper.measuring DATA`, the question on standard input
+(`insight.answers.question.Question` as JSON); on standard output its figures as JSON, with the picture as base64 where
+one is asked for, or {"code", "message"} and exit 1. Reads only."""
+
+import base64
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from entrepot.insight.answers import concentration
+from entrepot.insight.answers.question import Question, Room
+from entrepot.insight.drawing.chart import draw
+from entrepot.insight.facts import InsightError
+from entrepot.insight.tables import read_all_entered
+from entrepot.keeper.insight import gathered
+from entrepot.kernel.errors import EntrepotError
+from entrepot.storage.database import open_database, read
+from entrepot.storage.folder import Folder
+
+#: Name → what answers it.
+MEASURES = {"concentration": concentration.answer}
+
+
+class PictureMissing(InsightError):
+    """Pictures need the extra `documents`, which is not installed here."""
+
+    code = "picture_missing"
+
+
+def measured(folder: Folder, question: Question) -> dict[str, Any]:
+    """Raises EntrepotError."""
+    engine = open_database(folder.database)
+    with read(engine) as conn:
+        entered = read_all_entered(conn)
+    room = Room(gather=lambda asked: gathered(engine, folder, asked), entered=entered)
+    answer = MEASURES[question.measure](question, room)
+    if not question.picture:
+        return answer.figures
+    try:
+        drawn = draw(answer.chart, question.picture)
+    except ImportError:
+        raise PictureMissing("pictures need the extra `documents`: pip install entrepot[documents]") from None
+    return {**answer.figures, "picture": base64.b64encode(drawn).decode()}
+
+
+def main(argv: Sequence[str]) -> int:
+    os.nice(10)  # calls go first
+    try:
+        question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+        sys.stdout.buffer.write(msgspec.json.encode(measured(Folder(Path(argv[1])), question)) + b"\n")
+    except EntrepotError as error:
+        sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}) + b"\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
