@@ -177,6 +177,23 @@ def neighbour(  # noqa: PLR0917 one parameter an option
     _verdict(found.failures())
 
 
+@command.command("signs", cls=Command, short_help="early signs in a recorded mix of clients, and false ones")
+@click.argument("rates", metavar="RATES.csv.gz", type=click.Path(path_type=Path, exists=True))
+@click.argument("tokens", metavar="TOKENS.csv.gz", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--least", type=click.FloatRange(0, 0.5), default=0.0, help="Only clients with this part of all calls [0]."
+)
+def signs(rates: Path, tokens: Path, least: float) -> None:
+    """Put falling, split, shifted and shrinking traffic into the clients of a trace (ServeGen, two weeks); count the
+    days until it is seen, and the false alarms of the clients as they are."""
+    from entrepot.prove.signs import run_signs, show_signs
+
+    click.echo(f"prove signs: {rates.name}, {tokens.name}")
+    report = run_signs(rates, tokens, least=least)
+    show_signs(report, _say)
+    _verdict(report.failures())
+
+
 def _say(line: str) -> None:
     click.echo(line)
 
