@@ -43,7 +43,7 @@ NOUNS = {
     "invoice": "list  show  draft  issue  discard  carry-over  credit-note  write-off  dispute  export",
     "payment": "list  record",
     "ledger": "balance  entries  export",
-    "insight": "list  concentration  enter",
+    "insight": "list  concentration  change  growth  retention  surprise  margin  dependence  enter",
     "vendor": "",
     "scenario": "",
     "report": "",

@@ -40,6 +40,7 @@ def _asking(*options: Option) -> Option:
 
 
 _BY = click.option("--by", metavar="NAME", help="customer, group, industry, country, own, product, model, vendor, …")
+_BEFORE = click.option("--before", metavar="MONTH|DATE", help="Begin of the period before; default: right before.")
 
 
 @command.command("list", short_help="the measures there are, and the figures entered for them")
@@ -61,6 +62,60 @@ def concentration(**given: Any) -> None:
     """How much of the revenue hangs on how few: shares with their whole, the largest together (CR), HHI with whose its
     marks are, the effective number, Gini, and who reaches 10 % (ASC 280, IFRS 8.34). Control groups count as one."""
     _measure("concentration", insight_text.concentration, **given)
+
+
+@command.command("change", short_help="why it is more or less than before: volume, price, mix, new, gone")
+@_asking(_BY, _BEFORE)
+def change(**given: Any) -> None:
+    """The change of revenue on the period before, split into parts that add up to it: volume, price and mix of those
+    who are there in both periods, new and gone names. What it did to HHI stands below."""
+    _measure("change", insight_text.change, **given)
+
+
+@command.command("growth", short_help="month by month, run-rate, and what makes up for the largest")
+@_asking(
+    _BY,
+    click.option("--window", type=click.Choice(("month", "quarter", "days")), help="Of the run-rate; default month."),
+    click.option("--quarters", is_flag=True, help="Quarters in the place of months."),
+    click.option("--year-starts", metavar="MM-DD", help="First day of the fiscal year; default 01-01."),
+    click.option("--name", metavar="NAME", help="Whose loss is to be made up for; default: the largest."),
+    click.option("--months", type=int, help="In so many months; default 12."),
+)
+def growth(**given: Any) -> None:
+    """Every month with its calendar and fiscal name and its growth on the month and the year before; without --from
+    the last 13 months. The run-rate says its window. What the others must grow if the largest goes."""
+    _measure("growth", insight_text.growth, **given)
+
+
+@command.command("retention", short_help="what those who paid before pay now: NRR and GRR")
+@_asking(_BY, _BEFORE)
+def retention(**given: Any) -> None:
+    """Net and gross revenue retention of everybody who paid in the period before: expansion, contraction, churn."""
+    _measure("retention", insight_text.retention, **given)
+
+
+@command.command("surprise", short_help="what was expected, and what came")
+@_asking(click.option("--name", metavar="MEASURE", help="Expectations of this measure only."))
+def surprise(**given: Any) -> None:
+    """Entered guidance and consensus against what came, in points, in parts of what was expected, and, with two
+    earlier ones, in usual surprises (SUE). What came is entered beside it, or of revenue and growth from our books."""
+    _measure("surprise", insight_text.surprise, **given)
+
+
+@command.command("margin", short_help="what is left after what it cost, by customer, model, deployment, …")
+@_asking(_BY)
+def margin(**given: Any) -> None:
+    """Revenue, the vendors' cost of it, and what is left. A cost that is not known is never 0: its revenue stands in a
+    column of its own."""
+    _measure("margin", insight_text.margin, **given)
+
+
+@command.command("dependence", short_help="what rides on each vendor, and what could go elsewhere")
+@_asking()
+def dependence(**given: Any) -> None:
+    """Per vendor: share of revenue and cost, the traffic that entered substitutes could take, what a price rise would
+    cost, and how long entered terms (exclusivity, licence) still bind."""
+    _measure("dependence", insight_text.dependence, **given)
 
 
 @command.command("enter", short_help="figures that others report or that are assumed, as a file")

@@ -8,6 +8,10 @@ from entrepot.cli.amount import grouped
 from entrepot.cli.table import Column, lay_out
 
 _ROWS = 25
+#: What a change is made of, with what stands above its column.
+_CHANGES = {
+    "volume": "volume", "price": "price", "mix": "mix", "new": "new", "gone": "gone", "unsplit": "no quantity",
+}  # fmt: skip
 
 
 def concentration(facts: dict[str, Any]) -> str:
@@ -37,6 +41,130 @@ def concentration(facts: dict[str, Any]) -> str:
         parts.append(_ten_percent(facts))
     return "\n\n".join([*parts, _sources(facts)])
 
+
+def change(facts: dict[str, Any]) -> str:
+    names = [name for name in _CHANGES if Decimal(facts["whole"][name])]
+    rows = [_changed(each, names) for each in facts["parts"][:_ROWS]]
+    rest = facts["parts"][_ROWS:]
+    if rest:
+        rows.append([f"{len(rest):,} others", "", *(_money(_sum(rest, name)) for name in ("before", *names, "after"))])
+    shown = ("before", *names, "after")
+    table = lay_out(
+        _columns(facts["by"], rows, [Column(_CHANGES.get(each, each), "amount", 3) for each in shown]),
+        _fitted(rows),
+        ["whole", *_blank(rows), *(_money(facts["whole"][name]) for name in shown)],
+    )  # fmt: skip
+    parts = [f"change by {facts['by']}: {facts['base']['text']}", f"compared with {facts['before']['text']}", table]
+    if rise := facts["hhi_rise"]:
+        passed = "passed" if rise["passed"] else "not passed"
+        was, now, points = (f"{int(rise[name]):,}" for name in ("before", "after", "rise"))
+        parts.append(f"HHI {was} → {now}: {points} points; {rise['whose']}: {passed}")
+    return "\n\n".join([*parts, _sources(facts)])
+
+
+def growth(facts: dict[str, Any]) -> str:
+    base = facts["base"]
+    table = lay_out(
+        [Column("calendar"), Column("fiscal"), Column(base["currency"], "amount", 4), Column("on the last", "count", 4),
+         Column("on the year", "count", 4)],
+        [[each["calendar"], each["fiscal"], _money(each["amount"]), _percent(each["growth"]), _percent(each["yearly"])]
+         for each in facts["periods"]],
+    )  # fmt: skip
+    pace = facts["run_rate"]
+    said = [
+        f"growth: {base['text']}", table,
+        f"run-rate {_money(pace['amount'])} {base['currency']} a year: {pace['method']}, {pace['from']} until "
+        f"{pace['until']}",
+    ]  # fmt: skip
+    if lost := facts["replace"]:
+        said.append(
+            f"if {lost['label']} goes ({_money(lost['lost'])} {base['currency']} in {lost['month']}), the others must "
+            f"grow {_percent(lost['total'])} to make up for it: {_percent(lost['monthly'], 2)} a month for "
+            f"{lost['months']} months"
+        )
+    return "\n\n".join([*said, _sources(facts)])
+
+
+def retention(facts: dict[str, Any]) -> str:
+    base = facts["base"]
+    parts = [[each, _money(facts[each])] for each in ("start", "expansion", "contraction", "churned", "new")]
+    moved = [each for each in facts["customers"] if each["before"] != each["after"]]
+    moved.sort(key=lambda each: -abs(Decimal(each["after"]) - Decimal(each["before"])))
+    rows = [[*_who(each), _money(each["before"]), _money(each["after"])] for each in moved[:_ROWS]]
+    said = [
+        f"retention by {facts['by']}: {base['text']}", f"of who paid in {facts['before']['text']}",
+        f"net {_percent(facts['nrr'])} · gross {_percent(facts['grr'])}",
+        lay_out([Column("cohort"), Column(base["currency"], "amount", 4)], parts),
+    ]  # fmt: skip
+    if rows:
+        columns = _columns(facts["by"], rows, [Column("before", "amount", 4), Column("now", "amount", 4)])
+        said.append(lay_out(columns, _fitted(rows)))
+    return "\n\n".join([*said, _sources(facts)])
+
+
+def surprise(facts: dict[str, Any]) -> str:
+    rows = []
+    for each in facts["expectations"]:
+        one = each["least"] == each["most"]
+        expected = each["least"] if one else f"{each['least']}–{each['most']}"
+        rows.append([
+            each["of"], each["period"], each["by"], f"{expected} {each['unit']}".strip(),
+            f"{_plain(each['actual'])} {each['unit']}".strip(), f"{_plain(each['points'])} points",
+            _percent(each["relative"]), "–" if each["sue"] is None else _rounded(each["sue"], 2), each["place"] or "",
+            f"{each['standing']}: {each['source']}",
+        ])  # fmt: skip
+    titles = ("of", "period", "by", "expected", "came", "surprise", "of it", "SUE", "", "from")
+    notes = sorted({each["why"] for each in facts["expectations"] if each["why"]})
+    return "\n\n".join([lay_out([Column(each) for each in titles], rows), *notes])
+
+
+def margin(facts: dict[str, Any]) -> str:
+    base, names = facts["base"], ("revenue", "cost", "margin")
+    unknown = bool(Decimal(facts["whole"]["uncosted"]))
+    shown = (*names, "uncosted") if unknown else names
+
+    def row(each: dict[str, Any]) -> list[str]:
+        return [*(_money(each[name]) for name in shown), _percent(each["rate"])]
+
+    rows = [[*_who(each), *row(each)] for each in facts["parts"][:_ROWS]]
+    rest = facts["parts"][_ROWS:]
+    if rest:
+        rows.append([f"{len(rest):,} others", "", *(_money(_sum(rest, name)) for name in shown), ""])
+    titles = {"uncosted": "of unknown cost"}
+    table = lay_out(
+        _columns(facts["by"], rows, [*(Column(titles.get(name, name), "amount", 4) for name in shown),
+                                     Column("rate", "count", 4)]),
+        _fitted(rows), ["whole", *_blank(rows), *row(facts["whole"])],
+    )  # fmt: skip
+    return "\n\n".join([f"margin by {facts['by']}: {base['text']}", table, _sources(facts)])
+
+
+def dependence(facts: dict[str, Any]) -> str:
+    base = facts["base"]
+    rows = [
+        [each["vendor"], _money(each["revenue"]), _percent(each["share"]), _money(each["cost"]),
+         _percent(each["cost_share"]), _percent(each["switchable"]), _rounded(each["price_exposure"], 3),
+         _rounded(each["exposed"], 3)]
+        for each in facts["vendors"]
+    ]  # fmt: skip
+    table = lay_out(
+        [Column("vendor"), Column(base["currency"], "amount", 3), Column("share", "count", 3),
+         Column("cost", "amount", 3), Column("share", "count", 3), Column("switchable", "count", 3),
+         Column("points a point", "count", 3), Column("not switchable", "count", 3)],
+        rows,
+    )  # fmt: skip
+    said = [f"dependence on vendors: {base['text']}", table]
+    hhi = "–" if facts["hhi"] is None else f"{_rounded(str(Decimal(facts['hhi']) * 10_000), 0)} points"
+    said.append(
+        f"HHI over cost {hhi} · switchable of all bought traffic {_percent(facts['switchable'])}\n"
+        "points a point: what each point of a vendor's price rise takes of the gross margin while prices here stay"
+    )
+    bound = [_bound(each["vendor"], term) for each in facts["vendors"] for term in each["terms"]]
+    if bound:
+        said.append("\n".join(bound))
+    if facts["unplaced"]:
+        said.append(f"substitutes of no known vendor, which count for nothing: {', '.join(facts['unplaced'])}")
+    return "\n\n".join([*said, _sources(facts)])
 
 def entered_now(facts: dict[str, Any]) -> str:
     done = "would be entered" if facts["dry_run"] else "stands already" if facts["known"] else "is entered"
@@ -150,3 +278,21 @@ def _percent(value: str | None, places: int = 1) -> str:
 def _rounded(value: str, places: int) -> str:
     step = Decimal(1).scaleb(-places)
     return f"{Decimal(value).quantize(step, rounding=ROUND_HALF_UP):,f}"
+
+
+def _bound(vendor: str, term: dict[str, Any]) -> str:
+    dates = [
+        f"{name} until {term[f'{name}_until']} ({term[f'{name}_left'][0]} months, {term[f'{name}_left'][1]} days)"
+        for name in ("exclusive", "licence")
+        if term[f"{name}_until"]
+    ]
+    return f"{vendor}: {', '.join(dates) or 'no dates are known'}; {term['standing']}: {term['source']}"
+
+
+def _changed(each: dict[str, Any], names: Sequence[str]) -> list[str]:
+    return [*_who(each), *(_money(each[name]) for name in ("before", *names, "after"))]
+
+
+def _plain(value: str) -> str:
+    """Without trailing zeros."""
+    return f"{Decimal(value).normalize():f}"

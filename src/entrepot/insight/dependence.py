@@ -7,7 +7,7 @@ from fractions import Fraction
 import msgspec
 
 from entrepot.insight.concentration import hhi
-from entrepot.insight.facts import UNNAMED, Base, Facts, InsightError, NothingSold, Sale, Standing
+from entrepot.insight.facts import UNNAMED, Base, Facts, NothingSold, Sale, Standing
 
 #: What stands in place of a vendor for the operator's own models.
 OWN = "own"
@@ -101,12 +101,13 @@ def dependence(
 ) -> Dependence:
     """What rides on each vendor, how much of it could go elsewhere, and until when terms bind.
 
-    Formula: share = R_v / ΣR; HHI = Σ (C_v / ΣC)² over cost of goods; switchable share = tokens of models that have an
-    approved substitute of another vendor (or an own one) / tokens of the vendor; price exposure = C_v / ΣR, the points
-    of gross margin that each point of a price rise takes while customers' prices stay; shortfall = committed - C_v.
+    Formula: share = R_v / ΣR; HHI = Σ (C_v / ΣC)² over cost of goods; switchable share = tokens of models that another
+    vendor serves as well, or that have an approved substitute of another vendor (or an own one) / tokens of the vendor;
+    price exposure = C_v / ΣR, the points of gross margin that each point of a price rise takes while customers' prices
+    stay; shortfall = committed - C_v.
     Unit: of 1; amounts of the base. `made_by` names the vendors of substitutes that sold nothing ("own" for own ones).
-    Bad input: NothingSold where the whole is not above zero; InsightError for two vendors of one model. A substitute of
-    no known vendor counts for nothing and is named. Where a cost is not known, it is in no sum, and `uncosted` says so.
+    Bad input: NothingSold where the whole is not above zero. A substitute of no known vendor counts for nothing and is
+    named. Where a cost is not known, it is in no sum, and `uncosted` says so.
     Source: ours; HHI as for customers. IFRS 8 asks for customers only, ASC 275-10-50-18 also for suppliers.
     """
     whole = facts.total()
@@ -115,11 +116,15 @@ def dependence(
             f"{whole} was sold from {facts.base.starts_on} until {facts.base.until}: nothing depends on it"
         )
     places = _places(facts, made_by or {})
-    free = {model for model, others in substitutes.items() if _elsewhere(model, others, places)}
     unplaced = sorted({other for others in substitutes.values() for other in others if other not in places})
+    free: dict[tuple[str, str], bool] = {}
     sums: dict[str, _Sums] = {vendor: _Sums() for vendor in {each.vendor for each in terms}}
     for sale in facts.sales:
-        sums.setdefault(_vendor(sale), _Sums()).add(sale, sale.model in free)
+        vendor = _vendor(sale)
+        key = (sale.model, vendor)
+        if key not in free:
+            free[key] = _elsewhere(vendor, (sale.model, *substitutes.get(sale.model, ())), places)
+        sums.setdefault(vendor, _Sums()).add(sale, free[key])
     cost = sum(each.cost for each in sums.values())
     bought = [each for vendor, each in sums.items() if vendor != OWN]
     costs = [each.cost for each in sums.values() if each.cost > 0]
@@ -138,21 +143,18 @@ def _vendor(sale: Sale) -> str:
     return OWN if sale.own else sale.vendor or UNNAMED
 
 
-def _places(facts: Facts, made_by: Mapping[str, str]) -> dict[str, str]:
-    """Whose each model is."""
-    places = dict(made_by)
+def _places(facts: Facts, made_by: Mapping[str, str]) -> dict[str, set[str]]:
+    """Who serves each model; several may."""
+    places = {model: {vendor} for model, vendor in made_by.items()}
     for sale in facts.sales:
         if sale.model:
-            vendor = _vendor(sale)
-            if places.setdefault(sale.model, vendor) != vendor:
-                raise InsightError(
-                    f"model {sale.model!r} is of vendor {places[sale.model]!r} and of {vendor!r}: name one of them"
-                )
+            places.setdefault(sale.model, set()).add(_vendor(sale))
     return places
 
 
-def _elsewhere(model: str, others: tuple[str, ...], places: Mapping[str, str]) -> bool:
-    return model in places and any(places.get(other, places[model]) != places[model] for other in others)
+def _elsewhere(vendor: str, models: tuple[str, ...], places: Mapping[str, set[str]]) -> bool:
+    """Whether another vendor serves one of these models."""
+    return any(places.get(model, {vendor}) - {vendor} for model in models)
 
 
 def _part(vendor: str, sums: _Sums, whole: tuple[int, int], terms: tuple[TermsLeft, ...]) -> VendorPart:

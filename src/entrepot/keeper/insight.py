@@ -77,7 +77,7 @@ def gathered(engine: Engine, folder: Folder, asked: Asked) -> Facts:
     """The same of a question as it comes over standard input."""
     _check(asked)
     with read(engine) as conn:
-        known = _known(conn)
+        known = known_of(conn)
         entered = [(f"entered {each.name}/{each.revision}", each.sha256) for each in entered_now(conn)]
         if asked.kind == "stated":
             currency = currency_of(asked, (each.currency for each in known.entered.sale), known)
@@ -94,7 +94,8 @@ def gathered(engine: Engine, folder: Folder, asked: Asked) -> Facts:
     return facts(asked, sales, known, currency, [*inputs, *entered])
 
 
-def _known(conn: Connection) -> Known:
+def known_of(conn: Connection) -> Known:
+    """What catalog and entered figures say."""
     operator, vendors = catalog_tables.read_operator(conn), catalog_tables.read_vendors(conn)
     upstreams, models = catalog_tables.read_upstreams(conn), catalog_tables.read_models(conn)
     own = {name for name, each in vendors.items() if each.facts.get("own") is True}

@@ -11,18 +11,23 @@ from typing import Any
 
 import msgspec
 
-from entrepot.insight.answers import concentration
+from entrepot.insight.answers import change, concentration, dependence, growth, margin
 from entrepot.insight.answers.question import Question, Room
+from entrepot.insight.dependence import OWN
 from entrepot.insight.drawing.chart import draw
 from entrepot.insight.facts import InsightError
 from entrepot.insight.tables import read_all_entered
-from entrepot.keeper.insight import gathered
+from entrepot.keeper.insight import gathered, known_of
 from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
 #: Name → what answers it.
-MEASURES = {"concentration": concentration.answer}
+MEASURES = {
+    "concentration": concentration.answer, "change": change.answer, "growth": growth.answer_growth,
+    "retention": growth.answer_retention, "surprise": growth.answer_surprise, "margin": margin.answer,
+    "dependence": dependence.answer,
+}  # fmt: skip
 
 
 class PictureMissing(InsightError):
@@ -35,8 +40,12 @@ def measured(folder: Folder, question: Question) -> dict[str, Any]:
     """Raises EntrepotError."""
     engine = open_database(folder.database)
     with read(engine) as conn:
-        entered = read_all_entered(conn)
-    room = Room(gather=lambda asked: gathered(engine, folder, asked), entered=entered)
+        entered, known = read_all_entered(conn), known_of(conn)
+    whose = {model: vendors[0] for model, vendors in known.vendors.items() if len(vendors) == 1}
+    room = Room(
+        gather=lambda asked: gathered(engine, folder, asked), entered=entered,
+        made_by={model: OWN if vendor in known.own else vendor for model, vendor in whose.items()},
+    )  # fmt: skip
     answer = MEASURES[question.measure](question, room)
     if not question.picture:
         return answer.figures

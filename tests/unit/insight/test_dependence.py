@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from entrepot.insight.dependence import VendorTerms, dependence
-from entrepot.insight.facts import UNNAMED, Facts, InsightError, NothingSold, Sale
+from entrepot.insight.facts import UNNAMED, Facts, NothingSold, Sale
 from sold import JANUARY, sold, some_sales
 
 ON = date(2024, 8, 1)
@@ -90,15 +90,21 @@ def test_months_and_days_lead_to_the_end(on: date, days: int) -> None:
     assert abs(days - (left[0] * Fraction(146_097, 4800) + left[1])) < 4
 
 
-def test_costs_that_are_not_known_are_said_and_nothing_sold_or_two_vendors_of_a_model_refused() -> None:
+def test_costs_that_are_not_known_are_said_and_nothing_sold_is_refused() -> None:
     unknown = dependence(sold({"a": 5}), {}, (VendorTerms(vendor=UNNAMED, committed=9),), ON)
     assert (unknown.hhi, unknown.switchable, unknown.uncosted, unknown.vendors[0].cost_share) == (None, None, 5, None)
     assert unknown.vendors[0].terms[0].shortfall is None
     with pytest.raises(NothingSold, match="nothing depends on it"):
         dependence(sold({}), {}, (), ON)
-    twice = Facts(base=JANUARY, sales=(*FACTS.sales, _of("large", "second", 1, cost=1, tokens=1)))
-    with pytest.raises(InsightError, match="model 'large' is of vendor 'first' and of 'second'"):
-        dependence(twice, {}, (), ON)
+
+
+def test_a_model_that_two_vendors_serve_can_go_to_the_other_one() -> None:
+    tiny = _of("tiny", "first", 1, cost=None, tokens=60)
+    once = Facts(base=JANUARY, sales=(_of("large", "first", 9, cost=3, tokens=40), tiny))
+    assert [part.switchable for part in dependence(once, {}, (), ON).vendors] == [0]
+    twice = Facts(base=JANUARY, sales=(*once.sales, _of("large", "second", 1, cost=1, tokens=1)))
+    found = {part.vendor: part.switchable for part in dependence(twice, {}, (), ON).vendors}
+    assert found == {"first": Fraction(40, 100), "second": 1}
 
 
 @given(some_sales(least=0))

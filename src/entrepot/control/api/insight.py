@@ -20,7 +20,9 @@ from entrepot.kernel.instants import show, to_datetime
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["insight"])
-Measure = Literal["concentration"]
+Measure = Literal["concentration", "change", "growth", "retention", "surprise", "margin", "dependence"]
+#: Measures of a course of time, which begin a year before where nothing is said.
+_SERIES = ("growth",)
 
 
 class Figures(BaseModel):
@@ -44,6 +46,7 @@ async def insight(  # noqa: PLR0917  FastAPI passes query parameters by name
     before: Annotated[str, Query(description="begin of the period before; default: so that it ends with from")] = "",
     currency: Annotated[str, Query(max_length=3, description="default: the only one, or the operator's")] = "",
     window: Annotated[Window, Query(description="of a run-rate")] = "month",
+    quarters: Annotated[bool, Query(description="quarters in the place of months")] = False,
     months: Annotated[int, Query(ge=1, le=600, description="in which a loss is to be made up for")] = 12,
     name: Annotated[str, Query(max_length=200, description="of one customer, figure, …")] = "",
     year_starts: Annotated[str, Query(description="first day of the fiscal year")] = "01-01",
@@ -52,10 +55,13 @@ async def insight(  # noqa: PLR0917  FastAPI passes query parameters by name
     """One measure over [from, until), with the base it is on, and what it was gathered from."""
     today = to_datetime(where.now()).date()
     first, end = period(from_, until, today)
+    if measure in _SERIES and not from_:
+        first = _months_later(end, -13)
     asked = Asked(kind=base, starts_on=str(first), until=str(end), view=view, currency=currency)
     question = Question(
-        measure=measure, by=by, asked=asked, before=_before(before, first, end), window=window, months=months,
-        name=name, year_starts=year_starts, on=str(today), picture=picture,
+        measure=measure, by=by, asked=asked, before=_before(before, first, end), window=window, quarters=quarters,
+        months=months, name=name, year_starts=year_starts, on=str(today),
+        picture=picture,
     )  # fmt: skip
     return await measured(where, question)
 

@@ -1,6 +1,6 @@
 """What is asked of a measure, and what comes back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     by: Dimension = "group"
     before: tuple[str, str] = ("", "")
     window: Window = "month"
+    quarters: bool = False
     months: int = 12
     name: str = ""
     year_starts: str = "01-01"
@@ -42,6 +43,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
     gather: Callable[[Asked], Facts]
     entered: Entered
+    made_by: Mapping[str, str] = {}  # model → its vendor, "own" for own ones; as the catalog says
 
     def facts(self, question: Question) -> Facts:
         return self.gather(question.asked)

@@ -47,6 +47,11 @@ def short(units: int, base: Base) -> str:
     return f"{digits:,f}{of} {base.currency}".replace("-", "\u2212")
 
 
+def signed(units: int, base: Base) -> str:
+    """A change: `+19.9 M EUR`."""
+    return f"+{short(units, base)}" if units > 0 else short(units, base)
+
+
 def base_text(base: Base) -> str:
     """What a figure is a figure of, in words."""
     kinds = {"billed": "billed, without tax", "earned": "earned", "run-rate": "at the pace of a year",
