@@ -105,8 +105,19 @@ def test_names_at_the_ends_of_lines_do_not_overlap_each_other_or_a_guide() -> No
 
 
 def test_changes_hang_between_totals() -> None:
-    spans = [(round(each["start"] * 93, 6), round(each["end"] * 93, 6)) for each in WATERFALL.placed()["steps"]]
-    assert spans == [(0, 80), (80, 85), (85, 93), (86.3, 93), (86.3, 86.7), (83.3, 86.7), (0, 83.3)]
+    low, high = 80 - 13 / 2, 93  # cut short below 80, the lowest level
+    steps = WATERFALL.placed()["steps"]
+    spans = [tuple(round(low + each[end] * (high - low), 6) for end in ("start", "end")) for each in steps]
+    assert spans == [(low, 80), (80, 85), (85, 93), (86.3, 93), (86.3, 86.7), (83.3, 86.7), (low, 83.3)]
+
+
+def test_totals_are_cut_short_only_where_changes_could_not_be_seen() -> None:
+    cut = WATERFALL.placed()
+    assert cut["cut"] != ""
+    assert [round(each["end"] - each["start"], 3) for each in cut["steps"][1:3]] == [0.256, 0.41]  # of 5 and 8
+    steps = (Step(name="a", value=80, shown="80", total=True), Step(name="b", value=-60, shown="−60"))
+    whole = replace(WATERFALL, steps=steps).placed()
+    assert (whole["cut"], whole["zero"], whole["steps"][1]["end"]) == ("", 0, 1)
 
 
 def test_a_waterfall_that_does_not_add_up_is_not_drawn() -> None:

@@ -146,23 +146,23 @@ class Lorenz(Chart, frozen=True, kw_only=True):
 
 
 class Waterfall(Chart, frozen=True, kw_only=True):
-    """From one total to the next, change by change; what is drawn adds up, or nothing is drawn."""
+    """From one total to the next, change by change; what is drawn adds up, or nothing is drawn. Where the changes are
+    small beside the totals, these are cut short, with a mark across them and `cut` below, so that changes can be seen.
+    """
 
     steps: tuple[Step, ...]
+    cut: str = "The totals are cut short: zero lies below."
 
     def placed(self) -> dict[str, Any]:
         self._some(len(self.steps), "steps", least=2, most=12)
-        spans: list[tuple[Fraction, Fraction]] = []
-        level = Fraction(0)
-        for number, each in enumerate(self.steps):
-            value = Fraction(each.value)
-            if each.total and number and value != level:
-                raise ChartBroken(f"the steps of {self.title!r} come to {level} before {each.name!r}, which is {value}")
-            spans.append((Fraction(0), value) if each.total else (level, level + value))
-            level = spans[-1][1]
+        spans = self._spans()
+        levels = [level for _, level in spans]
         scale = axis([end for span in spans for end in span])
+        if cut := min(levels) > 0 and 4 * (max(levels) - min(levels)) < max(levels) > min(levels):
+            scale = Axis(low=min(levels) - (max(levels) - min(levels)) / 2, high=max(levels))
         return {
             **self._words("waterfall", (each.standing for each in self.steps)), "zero": scale.at(0),
+            "cut": self.cut if cut else "",
             "steps": [
                 {
                     "name": each.name, "shown": each.shown, "standing": each.standing, "total": each.total,
@@ -171,6 +171,18 @@ class Waterfall(Chart, frozen=True, kw_only=True):
                 for each, span in zip(self.steps, spans, strict=True)
             ],
         }  # fmt: skip
+
+    def _spans(self) -> list[tuple[Fraction, Fraction]]:
+        """From where to where each step goes."""
+        spans: list[tuple[Fraction, Fraction]] = []
+        level = Fraction(0)
+        for number, each in enumerate(self.steps):
+            value = Fraction(each.value)
+            if each.total and number and value != level:
+                raise ChartBroken(f"the steps of {self.title!r} come to {level} before {each.name!r}, which is {value}")
+            spans.append((Fraction(0), value) if each.total else (level, level + value))
+            level = spans[-1][1]
+        return spans
 
 
 class Dots(Chart, frozen=True, kw_only=True):
@@ -202,14 +214,15 @@ class Dots(Chart, frozen=True, kw_only=True):
         }  # fmt: skip
 
 
-def draw(chart: Chart, format: Format) -> bytes:
-    """The picture's bytes. An SVG carries its title and whole as text for who cannot see it. Raises ChartBroken."""
+def draw(chart: Chart, format: Format, *, headed: bool = True) -> bytes:
+    """The picture's bytes. An SVG carries its title and whole as text for who cannot see it. Not `headed`: title and
+    whole stand on the page that it is put into. Raises ChartBroken."""
     import typst  # 80 MB of typesetting, loaded when a picture is made and not before
 
+    data = json.dumps({**chart.placed(), "headed": headed})
     made: bytes = typst.compile(
-        template() + _ALONE, sys_inputs={"data": json.dumps(chart.placed())}, ignore_system_fonts=True,
-        format=format, ppi=_PPI, timestamp=0,
-    )  # fmt: skip
+        template() + _ALONE, sys_inputs={"data": data}, ignore_system_fonts=True, format=format, ppi=_PPI, timestamp=0
+    )
     return _named(made, chart) if format == "svg" else made
 
 
@@ -217,7 +230,7 @@ def draw(chart: Chart, format: Format) -> bytes:
 _ALONE: Final = b"""
 #let data = json(bytes(sys.inputs.data))
 #set document(title: data.title)
-#set page(width: 168mm, height: auto, margin: 4mm, fill: white)
+#set page(width: 168mm, height: auto, margin: if data.headed { 4mm } else { (x: 4mm, y: 1mm) }, fill: white)
 #chart(data, 160mm)
 """
 
