@@ -4,23 +4,16 @@ A series counts per year if it shows the year, else through all years. Which num
 the transaction that issues (`tables.next_number`).
 """
 
-import re
-
 from entrepot.billing.invoice import InvoiceBroken
-
-_HOLE = re.compile(r"\{(year|n(?::0?(?P<width>[1-9]))?)\}")
-_AROUND = re.compile(r"[A-Za-z0-9/._-]*")
-_LONGEST = 40
+from entrepot.catalog import series as written_series
 
 
 def check_series(series: str) -> str:
     """The series, or InvoiceBroken: it has {n} once, {year} at most once, and plain letters and digits around them."""
-    found = [hole[1] for hole in _HOLE.finditer(series)]
-    counts = sum(each.startswith("n") for each in found)
-    if counts != 1 or len(found) - counts > 1 or not _AROUND.fullmatch(_HOLE.sub("", series)) or len(series) > _LONGEST:
+    if not written_series.is_series(series):
         raise InvoiceBroken(
             f"{series!r} is no series of numbers: it holds {{n}} or {{n:05}} once, {{year}} at most once, and letters, "
-            f"digits, - . _ / around them, at most {_LONGEST} characters"
+            f"digits, - . _ / around them, at most {written_series.LONGEST} characters"
         )
     return series
 
@@ -32,8 +25,4 @@ def year_of(series: str, year: int) -> int:
 
 def written(series: str, year: int, n: int) -> str:
     """The n-th number of the series in this year."""
-
-    def fill(hole: re.Match[str]) -> str:
-        return str(year) if hole[1] == "year" else f"{n:0{hole['width'] or 1}d}"
-
-    return _HOLE.sub(fill, check_series(series))
+    return written_series.written(check_series(series), year, n)

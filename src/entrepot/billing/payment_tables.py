@@ -5,7 +5,7 @@ that credit is a payment too, with `credit` as its source. Amounts are integers 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import date
 from typing import Literal, cast
 
@@ -16,7 +16,8 @@ from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import Amount, append_only, metadata
 
-Source = Literal["bank", "credit"]
+#: Where the money came from; `refund`: it is the customer's credit, and went back.
+Source = Literal["bank", "credit", "refund"]
 
 payments = Table(
     "payment", metadata,
@@ -37,6 +38,7 @@ allocations = Table(
     Column("payment", Text, ForeignKey("payment.id"), primary_key=True),
     Column("number", Text, ForeignKey("invoice.number"), primary_key=True, index=True),
     Column("amount", Amount, nullable=False),
+    Column("recovered", Amount, nullable=False),  # of it, what had been written off
 )  # fmt: skip
 
 append_only(payments)
@@ -76,8 +78,10 @@ def recorded(conn: Connection, payment: Payment) -> bool:
     return before is not None
 
 
-def put_payment(conn: Connection, payment: Payment, parts: Mapping[str, int], at: Instant) -> None:
-    """Write it down with what it pays, by number."""
+def put_payment(
+    conn: Connection, payment: Payment, parts: Mapping[str, int], at: Instant, *, recovered: Container[str] = ()
+) -> None:
+    """Write it down with what it pays, by number; `recovered`: those of which that had been written off."""
     seq = (conn.execute(select(func.max(payments.c.seq))).scalar() or 0) + 1
     conn.execute(payments.insert().values(
         id=payment.id, seq=seq, customer=payment.customer, currency=payment.currency, amount=payment.amount_minor,
@@ -85,7 +89,9 @@ def put_payment(conn: Connection, payment: Payment, parts: Mapping[str, int], at
         recorded_at=at,
     ))  # fmt: skip
     for number, amount in sorted(parts.items()):
-        conn.execute(allocations.insert().values(payment=payment.id, number=number, amount=amount))
+        conn.execute(allocations.insert().values(
+            payment=payment.id, number=number, amount=amount, recovered=amount if number in recovered else 0
+        ))  # fmt: skip
 
 
 def read_payments(
@@ -119,8 +125,16 @@ def read_payments(
 
 def paid_by(conn: Connection, numbers: list[str]) -> dict[str, int]:
     """What of each of these documents is paid, sums by number."""
+    return _sums(conn, allocations.c.amount, numbers)
+
+
+def recovered_by(conn: Connection, numbers: list[str]) -> dict[str, int]:
+    """What of each of these documents was paid after it had been written off, sums by number."""
+    return _sums(conn, allocations.c.recovered, numbers)
+
+
+def _sums(conn: Connection, column: Column[int], numbers: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    query = select(allocations.c.number, allocations.c.amount).where(allocations.c.number.in_(numbers))
-    for row in conn.execute(query):
-        found[row.number] = found.get(row.number, 0) + row.amount
+    for number, amount in conn.execute(select(allocations.c.number, column).where(allocations.c.number.in_(numbers))):
+        found[number] = found.get(number, 0) + amount
     return found

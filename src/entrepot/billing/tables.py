@@ -31,8 +31,9 @@ from entrepot.billing import numbers
 from entrepot.billing.crediting import CreditedLine
 from entrepot.billing.document.canonical import digest, from_json, to_json
 from entrepot.billing.invoice import Invoice, Kind
-from entrepot.billing.payment_tables import paid_by
+from entrepot.billing.payment_tables import paid_by, recovered_by
 from entrepot.billing.states import Standing
+from entrepot.catalog.series import common, writes
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
 from entrepot.storage.database import Amount, append_only, execute_rows, metadata
@@ -107,6 +108,7 @@ write_offs = Table(
     Column("number", Text, ForeignKey("invoice.number"), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("amount", Amount, nullable=False),
+    Column("keep_tax", Integer, nullable=False),  # 1: its tax was not reclaimed
     Column("reason", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
 )  # fmt: skip
@@ -215,6 +217,16 @@ def next_number(conn: Connection, template: str, year: int) -> str:
     else:
         conn.execute(update(series).where(*where).values(last=n))
     return numbers.written(template, year, n)
+
+
+def given_before(conn: Connection, template: str, year: int) -> str:
+    """A number that another series gave and this one would give again in this year or later; "": there is none."""
+    for row in conn.execute(select(series).order_by(series.c.series, series.c.year)):
+        if row.series != template and common(row.series, template):
+            given = (numbers.written(row.series, row.year, n) for n in range(1, row.last + 1))
+            if found := next((each for each in given if writes(template, each, year)), ""):
+                return found
+    return ""
 
 
 def put_issued(
@@ -363,6 +375,7 @@ def _happened(conn: Connection, names: list[str]) -> _Since:
                 since.freed_at[note.credits] = note.issued_at
         lost = select(write_offs.c.number, write_offs.c.amount).where(write_offs.c.number.in_(some))
         _add(since.given_up, conn.execute(lost))
+        _add(since.given_up, ((name, -amount) for name, amount in recovered_by(conn, some).items()))
         for row in conn.execute(select(marks).where(marks.c.number.in_(some)).order_by(marks.c.number, marks.c.seq)):
             since.disputed[row.number] = bool(row.disputed)
     return since

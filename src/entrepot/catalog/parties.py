@@ -11,13 +11,12 @@ from typing import cast
 
 import msgspec
 
-from entrepot.catalog.contents import Catalog, Customer, Format
+from entrepot.catalog.contents import Catalog, Customer, Format, Operator
+from entrepot.catalog.series import CREDIT_NOTES, SERIES
 from entrepot.catalog.tax_ids import packed
 from entrepot.kernel.countries import EU
 from entrepot.kernel.errors import EntrepotError, Fault
 
-SERIES = "R-{year}-{n:05}"
-CREDIT_NOTES = "G-{year}-{n:05}"
 DUE_DAYS = 14
 
 
@@ -151,6 +150,12 @@ def _rates(tax: Mapping[str, object]) -> tuple[TaxRate, ...]:
         )
         for each in rows
     )
+
+
+def numbering(operator: Operator) -> dict[str, str]:
+    """The two series of the operator, by the name of their field."""
+    found = _settings(_table(operator.facts, "invoice"))
+    return {"series": found.series, "credit_notes": found.credit_notes}
 
 
 def _settings(invoice: Mapping[str, object]) -> InvoiceSettings:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from entrepot.catalog.books import read_currency
 from entrepot.catalog.fields import Fields, exact
 from entrepot.catalog.issues import did_you_mean
+from entrepot.catalog.series import CREDIT_NOTES, LONGEST, SERIES, common, is_series
 from entrepot.catalog.tax_ids import iban_fault, vat_id_fault
 from entrepot.catalog.webhooks import check_webhooks
 from entrepot.kernel.countries import COUNTRIES
@@ -19,7 +20,6 @@ LANGUAGES = ("de", "en")
 _CONTACT = ("contact", "phone", "email")
 #: Facts of a customer that reports tell apart and no document bears.
 _FREE = ("industry", "control_group")
-_SERIES = re.compile(r"(?:[A-Za-z0-9 ./_-]|\{year\}|\{n(?::0[1-9])?\})+", re.ASCII)
 _MONTH_DAY = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", re.ASCII)
 
 
@@ -126,10 +126,13 @@ def _books(books: Fields) -> None:
 
 
 def _invoice(invoice: Fields) -> None:
-    series = [_series(invoice, name) for name in ("series", "credit_notes")]
-    if series[0] and series[0] == series[1]:
-        why = "Credit notes have a series of their own: two documents would bear one number."
-        invoice.report.add(invoice.at("credit_notes"), why)
+    ours, theirs = _series(invoice, "series", SERIES), _series(invoice, "credit_notes", CREDIT_NOTES)
+    if ours and theirs and (number := common(ours, theirs)):
+        invoice.report.add(
+            invoice.at("credit_notes" if invoice.has("credit_notes") else "series"),
+            f'Credit notes have a series of their own: invoices ("{ours}") and they ("{theirs}") would both write '
+            f'{number}. Begin one with letters that the other lacks, as in "{CREDIT_NOTES}".',
+        )
     invoice.whole("due_days", least=1)
     read_language(invoice)
     iban = invoice.text("iban")
@@ -140,12 +143,14 @@ def _invoice(invoice: Fields) -> None:
     invoice.done()
 
 
-def _series(invoice: Fields, name: str) -> str:
+def _series(invoice: Fields, name: str, default: str) -> str:
     """`R-{year}-{n:05}`: numbers of a series count from 1 and are never given twice."""
-    text = invoice.text(name)
-    if text and (not _SERIES.fullmatch(text) or text.count("{n") != 1 or len(text) > 40):
-        example = "R-{year}-{n:05}"
-        why = f'{name} is a pattern of at most 40 letters, with {{n}} once and {{year}} if it begins anew: "{example}".'
+    text = invoice.text(name) or default
+    if not is_series(text):
+        why = (
+            f"{name} is a pattern of at most {LONGEST} letters, with {{n}} once and {{year}} if it begins anew: "
+            f'"{SERIES}"; beside them stand letters, digits, - . _ and /.'
+        )
         invoice.report.add(invoice.at(name), why)
         return ""
     return text

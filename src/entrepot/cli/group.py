@@ -41,7 +41,7 @@ NOUNS = {
     "balance": "list  show  top-up  grant  refund",
     "ptu": "",
     "invoice": "list  show  draft  issue  discard  carry-over  credit-note  write-off  dispute  export",
-    "payment": "list  record",
+    "payment": "list  record  refund",
     "ledger": "balance  entries  export",
     "insight": "list  concentration  change  growth  retention  surprise  margin  dependence  enter",
     "vendor": "",

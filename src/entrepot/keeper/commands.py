@@ -18,7 +18,7 @@ from entrepot.customers import key as keys
 from entrepot.customers import tables as customer_tables
 from entrepot.customers.limit_tables import UNDECLARED, amount_from_row, put_budget
 from entrepot.customers.tables import CustomerState, StoredKey, StoredSecret
-from entrepot.keeper import approvals, credits, figures, invoices, money, payments, secrets, state
+from entrepot.keeper import approvals, credits, figures, invoices, losses, money, payments, secrets, state
 from entrepot.keeper.arguments import (
     NAME_MOST,
     Args,
@@ -30,6 +30,7 @@ from entrepot.keeper.arguments import (
     text_of,
     whole,
 )
+from entrepot.keeper.numbering import check_numbers
 from entrepot.keeper.thresholds import after_change
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import DAY, SECOND, Instant, show
@@ -73,6 +74,7 @@ def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
         with read(engine) as connection:
             before = state.standing(connection)
             check(file, before, now, used_between(connection))
+            check_numbers(connection, file, now)
             kept = secrets.kept(connection)
         secrets.missing(file, wanting, given, kept)
         renewed = secrets.renewed(folder, kept, wanting, given)
@@ -80,6 +82,7 @@ def apply(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     with write(engine) as connection:
         before, kept = state.standing(connection), secrets.kept(connection)
         check(file, before, now, used_between(connection))
+        check_numbers(connection, file, now)
         secrets.missing(file, wanting, given, kept)
         changes, renewed = difference(before, file.catalog), secrets.renewed(folder, kept, wanting, given)
         state.carry_out(connection, changes, now)
@@ -200,6 +203,7 @@ COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
     **money.COMMANDS,
     **invoices.COMMANDS,
     **credits.COMMANDS,
+    **losses.COMMANDS,
     **payments.COMMANDS,
     **approvals.COMMANDS,
     **figures.COMMANDS,

@@ -1,4 +1,4 @@
-"""What takes an issued invoice back, in whole or in part: credit notes, write-offs, and the mark of a dispute."""
+"""What takes an issued invoice back, in whole or in part: credit notes, and the mark of a dispute."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,24 +22,15 @@ from entrepot.keeper import burning, state
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
 from entrepot.keeper.changing import changing
 from entrepot.keeper.invoices import book, of_issued, rounding_most
-from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.kernel.money import round_half_away, show_minor, split
 from entrepot.ledger import grant_tables, postings
 from entrepot.ledger.postings import Event, tax_name
-from entrepot.ledger.tables import post
 from entrepot.ledger.transfer import TransactionConflict
 from entrepot.storage.folder import Folder
 
 REASON_MOST = 400
 _NUMBER = r"-?[0-9]{1,18}(\.[0-9]{1,18})?"
-
-
-class WriteOffRefused(EntrepotError):
-    """Nothing is open, or it was written off before."""
-
-    code = "write_off_refused"
-    fault = Fault.CALLER
 
 
 def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
@@ -48,7 +39,7 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
     id, number = name_of(args, "id", BOOKING_MOST), text_of(args, "number")
     reason, wanted = name_of(args, "reason", REASON_MOST), _wanted(args)
     with changing(engine, args, now) as connection:
-        of = _invoice(connection, args)
+        of = invoice_of(connection, args)
         before = tables.read_issued(connection, id=_name(id))
         if before:
             _same(connection, before[0], number, args)
@@ -75,56 +66,12 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
     }  # fmt: skip
 
 
-def write_off(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
-    """{customer, number, reason, keep_tax?, id, dry_run}: what is open of an invoice will not be paid any more. Its tax
-    is reclaimed unless the rule of the place says no (`keep_tax`)."""
-    id, number = name_of(args, "id", BOOKING_MOST), text_of(args, "number")
-    reason = name_of(args, "reason", REASON_MOST)
-    with changing(engine, args, now) as connection:
-        of = _invoice(connection, args)
-        rows = tables.write_offs
-        before = connection.execute(select(rows).where((rows.c.number == number) | (rows.c.id == id))).first()
-        if before is not None and (before.number, before.id) != (number, id):
-            if before.id == id:
-                raise TransactionConflict(f"{id!r} wrote off {before.number} before; use another id")
-            raise WriteOffRefused(f"{number} was written off before, under the id {before.id!r}")
-        if before is None:
-            _lose(connection, of, Loss(id=id, reason=reason, keep_tax=bool(args.get("keep_tax"))), now)
-        (after,) = tables.read_issued(connection, number=number)
-    return {**of_issued(after, _day(now)), "known": before is not None, "dry_run": bool(args.get("dry_run"))}
-
-
-class Loss(msgspec.Struct, frozen=True, kw_only=True):
-    """A write-off as it was asked for."""
-
-    id: str
-    reason: str
-    keep_tax: bool
-
-
-def _lose(connection: Connection, of: Issued, loss: Loss, now: Instant) -> None:
-    standing = of.standing
-    if of.kind == "381" or not standing.open_minor:
-        raise WriteOffRefused(f"nothing of {of.number} is open: there is nothing to write off")
-    invoice = tables.document_of(connection, of.number)
-    taxes = {} if loss.keep_tax else _tax_share(connection, invoice, standing.open_minor)
-    net = units_of(standing.open_minor, of.currency) - sum(taxes.values())
-    event = Event(
-        id=of.number, customer=of.customer, currency=of.currency, at=now,
-        about=f"{of.number} of {of.customer} written off ({loss.id}): {loss.reason}",
-    )  # fmt: skip
-    post(connection, postings.written_off(event, net=net, taxes=taxes))
-    connection.execute(tables.write_offs.insert().values(
-        number=of.number, id=loss.id, amount=standing.open_minor, reason=loss.reason, at=now
-    ))  # fmt: skip
-
-
 def dispute(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, number, reason, end?, dry_run}: mark an invoice as disputed, or (`end`) no longer."""
     number, disputed = text_of(args, "number"), not args.get("end")
     reason = name_of(args, "reason", REASON_MOST, "" if not disputed else None)
     with changing(engine, args, now) as connection:
-        of = _invoice(connection, args)
+        of = invoice_of(connection, args)
         changed = of.standing.disputed != disputed
         if changed:
             rows = tables.marks
@@ -169,7 +116,7 @@ def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote
         free = sum(ever.values()) if note.whole else 0
         revenue = {p: now_given.get(p, 0) - (ever[p] if note.whole else 0) for p in ever}
     else:
-        taxes = _tax_share(connection, invoice, totals.payable_minor)
+        taxes = tax_share(connection, invoice, totals.payable_minor)
         asked, free = totals.payable_minor, 0
         revenue = now_given if not note.whole or earlier else {}
         back = sum(revenue.values())
@@ -221,7 +168,7 @@ def _taxes_of(inputs: UsageInputs, note: Invoice) -> dict[str, int]:
     }
 
 
-def _tax_share(connection: Connection, invoice: Invoice, part_minor: int) -> dict[str, int]:
+def tax_share(connection: Connection, invoice: Invoice, part_minor: int) -> dict[str, int]:
     """The tax within a part of what an invoice asks for, by account."""
     inputs = usage_from_bytes(tables.inputs_of(connection, invoice.facts.number))
     country, currency = inputs.buyer.party.address.country, invoice.facts.currency
@@ -250,7 +197,7 @@ def _notes(connection: Connection, number: str) -> list[tuple[Invoice, Mapping[s
     ]
 
 
-def _invoice(connection: Connection, args: Args) -> Issued:
+def invoice_of(connection: Connection, args: Args) -> Issued:
     """Raises InvoiceUnknown."""
     number = text_of(args, "number")
     found = [each for each in tables.read_issued(connection, number=number) if each.customer == args.get("customer")]
@@ -303,6 +250,5 @@ def _day(at: Instant) -> date:
 
 COMMANDS: dict[str, Callable[[Engine, Folder, Args, Instant], Facts]] = {
     "invoice.credit_note": credit_note,
-    "invoice.write_off": write_off,
     "invoice.dispute": dispute,
 }

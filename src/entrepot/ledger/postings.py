@@ -174,6 +174,17 @@ def written_off(event: Event, *, net: int, taxes: Mapping[str, int]) -> Transact
     ])  # fmt: skip
 
 
+def recovered(event: Event, *, net: int, taxes: Mapping[str, int]) -> Transaction:
+    """What was written off is paid after all: it is receivable again, with the tax that was reclaimed, and the payment
+    takes it from there."""
+    _positive(net + sum(taxes.values()))
+    return _transaction(event, "recovery", [
+        (event.account("receivable"), net + sum(taxes.values())),
+        (event.account("bad debt"), -net),
+        *_taxes(event, taxes, -1),
+    ])  # fmt: skip
+
+
 def topped_up(event: Event, *, received: int, net: int, taxes: Mapping[str, int], kind: str = "top-up") -> Transaction:
     """Money came in for a balance: `net` may be spent, `taxes` are owed to the tax office, and what no invoice could
     show of it (a cent that net plus tax does not reach) is customer credit. `kind` is `grant` where it has terms."""

@@ -41,7 +41,7 @@ addresses = st.dictionaries(st.sampled_from(["street", "postcode", "city"]), wor
 operators = st.builds(
     lambda address, invoice: Operator({"name": "Shop", "address": address, "invoice": invoice}), addresses,
     st.fixed_dictionaries({}, optional={
-        "series": st.just("R {n}"), "due_days": st.integers(1, 90), "iban": st.just("DE89 3704 0044 0532 0130 00"),
+        "series": st.just("R/{n}"), "due_days": st.integers(1, 90), "iban": st.just("DE89 3704 0044 0532 0130 00"),
     }),
 )  # fmt: skip
 prices = st.decimals(0, 10**6, places=6) | st.integers(0, 999).map(Decimal)

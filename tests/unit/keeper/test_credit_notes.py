@@ -1,4 +1,4 @@
-"""Credit notes, write-offs and payments: what they do to the document, to its state and to the accounts."""
+"""Credit notes and disputes: what they do to the document, to its state and to the accounts."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,8 @@ from sqlalchemy import Engine
 
 from entrepot.billing import tables
 from entrepot.billing.crediting import CreditTooLarge
-from entrepot.billing.payment_tables import PaymentConflict
 from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
-from entrepot.keeper.credits import WriteOffRefused
 from entrepot.keeper.payments import PaymentRefused
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ledger.check import check_ledger
@@ -140,62 +138,6 @@ def test_a_month_that_is_credited_in_full_is_billed_anew(desk: Desk) -> None:
     found = accounts(desk)
     assert found["EUR:receivable:kontor"] == 138_220_000_000
     assert found["EUR:unbilled:kontor"] == 500_001_500  # what is not on the new invoice is unbilled still
-
-
-def test_payments_part_and_over_and_once(desk: Desk) -> None:
-    part = pay(desk, "38.81", "BANK-1", invoice=FIRST)
-    assert part["pays"] == [{"number": FIRST, "amount": "38.81", "state": "part-paid", "open": "100.00"}]
-    before = desk.everything()
-    assert pay(desk, "38.81", "BANK-1", invoice=FIRST)["known"] is True
-    with pytest.raises(PaymentConflict, match="other content"):
-        pay(desk, "38.82", "BANK-1", invoice=FIRST)
-    said = pay(desk, "120", "BANK-2", dry_run=True)
-    assert (said["pays"][0]["state"], said["left_over"], said["customer_credit"]) == ("paid", "20.00", "20.00")
-    assert desk.everything() == before
-    over = pay(desk, "120", "BANK-2")
-    assert (over["pays"][0]["amount"], over["left_over"]) == ("100.00", "20.00")
-    found = accounts(desk)
-    assert (found["EUR:cash"], found["EUR:customer credit:kontor"]) == (158_810_000_000, 20 * EUR)
-    assert "EUR:receivable:kontor" not in found
-
-
-def test_a_payment_goes_to_what_is_open_the_oldest_first(desk: Desk) -> None:
-    desk.now = at("2027-01-04")
-    desk.issue(desk.use("kontor", USAGE, "2026-12"))
-    made = pay(desk, "200", "BANK-1")
-    assert [(each["number"], each["amount"], each["state"]) for each in made["pays"]] == [
-        (FIRST, "138.81", "paid"), ("R-2027-00001", "61.19", "part-paid"),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        ({"amount": "1.005"}, "at most 2 digits after the point"),
-        ({"amount": "0"}, "more than 0"),
-        ({"amount": "1", "currency": "USD"}, "is billed in EUR, not in USD"),
-        ({"amount": "1", "invoice": "R-2026-00002"}, "has no invoice 'R-2026-00002'"),
-        ({"amount": "1", "paid_on": "2026-12-24"}, "has not come"),
-        ({"amount": "1", "paid_on": "yesterday"}, "paid_on is a date"),
-    ],
-)
-def test_a_payment_that_cannot_be_is_refused_and_books_nothing(desk: Desk, args: dict[str, str], words: str) -> None:
-    before = desk.everything()
-    with pytest.raises(EntrepotError, match=words):
-        pay(desk, id="BANK-1", **args)
-    assert desk.everything() == before
-
-
-def test_what_is_written_off_is_bad_debt_and_its_tax_is_reclaimed(desk: Desk) -> None:
-    pay(desk, "38.81", "BANK-1")
-    made = desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-1", reason="insolvent")
-    assert (made["state"], made["written_off"], made["open"]) == ("written off", "100.00", "0.00")
-    found = accounts(desk)
-    assert found["EUR:bad debt:kontor"] == 84_040_000_000
-    assert found["EUR:output tax::DE S 19"] == 22_160_000_000 - 15_960_000_000
-    assert desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-1", reason="insolvent")["known"] is True
-    with pytest.raises(WriteOffRefused, match="under the id 'WO-1'"):
-        desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-2", reason="insolvent")
 
 
 def test_a_dispute_is_a_mark_beside_the_state(desk: Desk) -> None:

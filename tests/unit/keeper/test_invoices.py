@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from entrepot.billing import tables
 from entrepot.billing.invoice import InvoiceBroken
+from entrepot.catalog.issues import CatalogBroken
 from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
 from entrepot.keeper.invoices import InvoiceNotReady
@@ -239,3 +240,31 @@ def test_a_month_that_has_not_begun_is_not_issued_however_early(desk: Desk) -> N
     assert desk.draft(rated)["total"] == "119.00"
     with pytest.raises(InvoiceNotReady, match="2027-03 has not begun: nothing of it can be billed yet"):
         desk.do("invoice.issue", draft="kontor:2027-03", customer="kontor", early=True)
+
+
+def test_a_series_that_would_give_a_number_again_is_refused_with_its_line(desk: Desk) -> None:
+    desk.issue(desk.use("kontor", USAGE))
+    changed = SHOP.replace('series = "R-{year}-{n:05}"', 'series = "R-2026-{n:05}"')
+    before = desk.everything()
+    with pytest.raises(CatalogBroken, match=r"line 9 +series = .*\n +R-2026-00001 was given by another series"):
+        desk.apply(changed)
+    assert desk.everything() == before
+    desk.apply(SHOP.replace('series = "R-{year}-{n:05}"', 'series = "RE-{year}-{n:05}"'))
+    desk.apply(SHOP)
+    desk.now = at("2027-01-04")
+    assert desk.apply(changed.replace("R-2026-", "R-2027-"))["dry_run"] is False  # none of 2027 was given yet
+
+
+@pytest.mark.parametrize(
+    ("line", "written", "words"),
+    [
+        (10, 'credit_notes = "R-{year}-{n:03}"', r"would both write R-2111-11111"),
+        (10, 'credit_notes = "R 1{n}"', r"credit_notes is a pattern .* beside them stand letters, digits"),
+        (10, 'credit_notes = "R-{n}{n}"', r"credit_notes is a pattern of at most 40 letters"),
+    ],
+)
+def test_two_series_that_meet_are_refused_with_their_line(desk: Desk, line: int, written: str, words: str) -> None:
+    with pytest.raises(CatalogBroken, match=rf"line {line} +credit_notes.*\n(.*\n)*? +.*{words}"):
+        desk.apply(SHOP.replace('credit_notes = "G-{year}-{n:05}"', written))
+    with pytest.raises(CatalogBroken, match="would both write G-"):
+        desk.apply(SHOP.replace('credit_notes = "G-{year}-{n:05}"\n', "").replace('"R-{year}', '"G-{year}'))
