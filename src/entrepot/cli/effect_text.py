@@ -26,6 +26,9 @@ def rerating_text(facts: dict[str, Any], *, lines: int) -> str:
     """`lines` prices of each customer and month."""
     found = facts["effects"]
     time = f"from {_instant(facts['from'])} until {_instant(facts['until'])}"
+    if not found and facts["known"]:
+        who = ", ".join(facts["known"])
+        return f"{facts['id']} was approved before, with the same content, for {who}; nothing was changed"
     if not found:
         return f"usage {time} comes to the same as by {facts['version']}; nothing to approve"
     named = [{**each, "name": f"{each['name']} {each['month']}"} for each in found]

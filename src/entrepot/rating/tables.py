@@ -3,7 +3,7 @@
 Appended, never changed. Takes a connection and opens none.
 """
 
-from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, literal, select
 
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant
@@ -82,6 +82,13 @@ def rerate(
         return False
     conn.execute(insert(rerating_table).values(id=id, at=at, **values))
     return True
+
+
+def rerated_under(conn: Connection, id: str) -> list[str]:
+    """The customers for whom a re-rating was approved under this id: each has a decision of its own, `id/customer`."""
+    column = rerating_table.c
+    query = select(column.customer).where(column.id == literal(f"{id}/") + column.customer)
+    return list(conn.execute(query.order_by(column.customer)).scalars())
 
 
 def reratings(conn: Connection) -> dict[str, tuple[Rerating, ...]]:

@@ -94,7 +94,15 @@ def test_an_approval_is_kept_once_and_then_changes_nothing_more(call: Call, fold
     assert call("POST", "/admin/books/rerate", json=body)[1]["approved"] is True
     status, again = call("POST", "/admin/books/rerate", json=body)
     assert (status, again["effects"], decided(folder, "bank")) == (200, [], 1)
-    assert "nothing to approve" in rerating_text(again, lines=1)
+    assert again["known"] == ["bank"]
+    said = rerating_text(again, lines=1)
+    assert said == "RR-1 was approved before, with the same content, for bank; nothing was changed"
+    for changed in ({"reason": "another"}, {"by": "jo"}, {"version": 1}, {"customers": ["acme"], "version": 1}):
+        status, refused = call("POST", "/admin/books/rerate", json={**body, **changed})
+        assert (status >= 400, refused["error"]["code"], decided(folder, "bank")) == (True, "decision_taken", 1)
+    status, nothing = call("POST", "/admin/books/rerate", json={**body, "id": "RR-2"})
+    assert (nothing["approved"], nothing["known"]) == (False, [])
+    assert "nothing to approve" in rerating_text(nothing, lines=1)
     other = {**body, "until": f"{month.name}-25"}
     status, refused = call("POST", "/admin/books/rerate", json=other)
     assert status >= 400

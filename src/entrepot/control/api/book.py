@@ -22,6 +22,7 @@ from entrepot.keeper.state import standing
 from entrepot.kernel.instants import Instant, parse, show
 from entrepot.pricing.book import conditions_of
 from entrepot.pricing.offered import offered, shown
+from entrepot.rating.tables import DecisionTaken, rerated_under
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["book"])
@@ -112,21 +113,32 @@ async def rerate(body: Rerate, where: Annotated[House, Depends(house)]) -> dict[
     approves = bool(body.id) and not body.dry_run
     if approves and not (body.by and body.reason):
         raise Mistaken("whoever approves a re-rating says by whom and why: by and reason")
+    before = await asyncio.to_thread(_approved, where, body) if approves else []
+    decides = list(dict.fromkeys((*before, *(each["name"] for each in found)))) if approves else []
     known = []
-    for customer in dict.fromkeys(each["name"] for each in found) if approves else ():
+    for customer in decides:
         change = {"customer": customer, "version": asked.change.version, "from": show(asked.starts_at),
                   "until": show(asked.ends_at), "by": body.by, "reason": body.reason}  # fmt: skip
         done = await where.keeper.execute("invoice.rerate", {**change, "id": f"{body.id}/{customer}"})
         known += [customer] if done["known"] else []
     return {
         "version": asked.change.version, "from": show(asked.starts_at), "until": show(asked.ends_at), "id": body.id,
-        "effects": found, "approved": approves, "known": known, "dry_run": body.dry_run,
+        "effects": found, "approved": bool(decides), "known": known, "dry_run": body.dry_run,
     }  # fmt: skip
 
 
 def _rerated(where: House, asked: Asked) -> list[dict[str, Any]]:
     with read(where.engine) as connection:
         return rerating.effect(connection, asked, where.now())
+
+
+def _approved(where: House, body: Rerate) -> list[str]:
+    """The customers that this id has decided for before; what it said then is compared once more."""
+    with read(where.engine) as connection:
+        found = rerated_under(connection, body.id)
+    if body.customers and (others := [each for each in found if each not in body.customers]):
+        raise DecisionTaken(f"re-rating {body.id} was approved for {', '.join(others)} before; use another id")
+    return found
 
 
 def _instant(text: str) -> Instant:
