@@ -227,3 +227,21 @@ def test_more_usage_of_one_customer_billed_anew_moves_share_hhi_and_report(folde
     assert moved["HHI, in points"] == f"{round(found.hhi * 10_000):,}"
     assert moved["tiktok-leaves: revenue, then"] == "68.33 M"
     assert after.of("2024-05").by("group") == before.of("2024-05").by("group")
+
+
+def test_a_customer_that_may_not_owe_so_much_is_named_and_nothing_passes_for_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "files", tmp_path / "files")
+    path = tmp_path / "files" / "catalog.toml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count("credit_limit = 70_000_000.00") == 1
+    path.write_text(text.replace("credit_limit = 70_000_000.00", "credit_limit = 1_000_000.00"), encoding="utf-8")
+    refused = run(tmp_path, "--coarse")
+    assert refused.returncode == 1
+    assert "tiktok needs" in refused.stderr
+    assert "raise its credit_limit in catalog.toml, or lower its amount" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    again = run(tmp_path, "--coarse")
+    assert again.returncode == 1
+    assert "is not empty, and its books were not finished: delete it, then again" in again.stderr

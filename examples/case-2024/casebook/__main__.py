@@ -55,6 +55,7 @@ def _next(folder: Path) -> str:
     rows = [
         (f"{book} verify", "journal = lake = rollup = ledger = invoices, to the last digit"),
         (f"{book} invoice list --customer tiktok", "the bills; then invoice show NUMBER, explain NUMBER/LINE"),
+        (f"{book} insight concentration --by group --from 2024-06", "the month; --picture FILE.svg draws it"),
         (f"{folder / 'figures.json'}", "this table as data"),
     ]
     width = max(len(command) for command, _ in rows)

@@ -50,6 +50,9 @@ def supply(books: tuple[Book, ...]) -> Section:
             flow("net position with OpenAI", lambda _book: _VENDOR, lambda each: each.net, NONE, assumed),
             flow("net position with the largest customer", _largest, lambda each: each.net, "almost 240 M",
                  "I r"),
+            same("seats of the writing assistant", books, NONE, reported="doubled in a quarter", rests="nothing"),
+            *_entered(books, "direct sales of OpenAI", "the vendor's own sales a year", "about 1 bn"),
+            *_entered(books, "investment in OpenAI", "invested in the vendor", "13 bn, 49 % held"),
             *_payback(books),
         ),
         notes=(
@@ -145,6 +148,15 @@ def _payback(books: tuple[Book, ...]) -> list[Row]:
         same(f"the same, discounted at {rate.value.normalize():f} %", books,
              millions(needed(outlay, term, yearly), base, 0), rests="E r, rate a"),
     ]  # fmt: skip
+
+
+def _entered(books: tuple[Book, ...], name: str, what: str, reported: str) -> list[Row]:
+    """An amount as it was entered."""
+    base, figure = books[0].billed.base, books[0].entered.figure_of(name)
+    if figure is None:
+        return []
+    amount = millions(int(figure.value * 10**base.scale), base, 0)
+    return [same(what, books, amount, reported=reported, rests=f"E {figure.standing[0]}")]
 
 
 def _or_none(value: Fraction | None) -> str:

@@ -2,7 +2,7 @@
 calls is admitted as one, and ends with its tokens."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -34,6 +34,8 @@ from entrepot.wire.openai import Call, read_chat
 
 #: Records in the writer's queue before its disk is waited for.
 _PENDING = 8_000
+#: Days like this one that a lease is taken ahead for.
+_AHEAD = 7
 _PLAIN = read_chat(b'{"model":"m","messages":[{"role":"user","content":"x"}]}')
 
 
@@ -116,30 +118,40 @@ class Worker:
         return _Asked(batch, offer, call, -(-(batch.given * given + cap * batch.calls * made + once) // offer.den))
 
     def _take_leases(self, asked: Sequence[_Asked], now: Instant) -> None:
-        """What all of these hold together, of each balance, asked for in one transaction of the keeper."""
+        """What all of these hold together, of each balance, and some days more where there is as much."""
         needs: dict[str, int] = {}
         for each in asked:
             needs[each.offer.terms.balance] = needs.get(each.offer.terms.balance, 0) + each.hold
+        short = self._ask({name: _AHEAD * need for name, need in needs.items() if need > self._lease(name).free}, now)
+        for name, left in self._ask({name: needs[name] for name in short}, now).items():
+            raise CallRefused(
+                f"{name} needs {show(needs[name], 'USD')} USD and may still spend {show(left, 'USD')}: raise its "
+                "credit_limit in catalog.toml, or lower its amount"
+            )
+
+    def _ask(self, needs: Mapping[str, int], now: Instant) -> dict[str, int]:
+        """Ask the keeper once, in one transaction; whose need it refuses, and what is left to spend there."""
         questions = []
         for name, need in needs.items():
             lease = self._lease(name)
-            if need > lease.free:
-                want = Want(
-                    balance=name, granted_seen=lease.granted, need=need - lease.free, pace=0, holds=(need,),
-                    free=lease.free, returned=lease.returned,
-                )  # fmt: skip
-                questions.append(Question(1, want, True))
+            want = Want(
+                balance=name, granted_seen=lease.granted, need=need - lease.free, pace=0, holds=(need,),
+                free=lease.free, returned=lease.returned,
+            )  # fmt: skip
+            questions.append(Question(1, want, True))
+        if not questions:
+            return {}
         with write(self._engine) as connection:
             answers = authority.answer(connection, questions, slots=1, at=now)
         for question, answer in zip(questions, answers, strict=True):
             name, said = question.want.balance, answer.granted
-            if said.short:
-                raise CallRefused(
-                    f"{name} needs {show(needs[name], 'USD')} USD and may still spend {show(said.left, 'USD')}: raise "
-                    "its credit_limit in catalog.toml, or lower its amount"
-                )
             if self._lease(name).grant(said.total):
                 self._put(Grant(name, said.total))
+        return {
+            question.want.balance: answer.granted.left
+            for question, answer in zip(questions, answers, strict=True)
+            if answer.granted.short
+        }
 
     def _one(self, asked: _Asked) -> None:
         batch, offer = asked.batch, asked.offer
