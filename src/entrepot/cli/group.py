@@ -45,7 +45,7 @@ NOUNS = {
     "ledger": "balance  entries  export",
     "insight": "list  concentration  change  growth  retention  surprise  margin  dependence  enter",
     "vendor": "",
-    "scenario": "",
+    "scenario": "list  run",
     "report": "",
     "user": "",
 }

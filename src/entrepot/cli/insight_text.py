@@ -16,21 +16,21 @@ _CHANGES = {
 
 def concentration(facts: dict[str, Any]) -> str:
     base = facts["base"]
-    rows = [[*_who(each), _money(each["amount"]), _percent(each["share"])] for each in facts["parts"]]
+    rows = [[*_who(each), money(each["amount"]), percent(each["share"])] for each in facts["parts"]]
     shown, rest = rows[:_ROWS], facts["parts"][_ROWS:]
     if rest:
         amount, share = _sum(rest, "amount"), _sum(rest, "share")
-        shown.append([f"{len(rest):,} others", "", _money(amount), _percent(share)])
+        shown.append([f"{len(rest):,} others", "", money(amount), percent(share)])
     table = lay_out(
         _columns(facts["by"], shown, [Column(base["currency"], "amount", 4), Column("share", "count", 4)]),
         _fitted(shown),
-        ["counted" if facts["below_zero"] else "whole", *_blank(shown), _money(facts["counted"]), ""],
+        ["counted" if facts["below_zero"] else "whole", *_blank(shown), money(facts["counted"]), ""],
     )  # fmt: skip
     parts = [_head("concentration", facts), table, *_below(facts)]
-    cr = " · ".join(f"CR{n} {_percent(value)}" for n, value in facts["cr"].items())
+    cr = " · ".join(f"CR{n} {percent(value)}" for n, value in facts["cr"].items())
     parts.append(
-        f"{cr}\nHHI {_rounded(facts['hhi_points'], 0)} points · as {_rounded(facts['effective'], 2)} of equal size · "
-        f"Gini {_rounded(facts['gini'], 3)}"
+        f"{cr}\nHHI {rounded(facts['hhi_points'], 0)} points · as {rounded(facts['effective'], 2)} of equal size · "
+        f"Gini {rounded(facts['gini'], 3)}"
     )
     parts.append(lay_out(
         [Column("mark"), Column("at", "count", 3), Column(""), Column("whose", gap=3)],
@@ -39,7 +39,7 @@ def concentration(facts: dict[str, Any]) -> str:
     ))  # fmt: skip
     if facts["by"] in ("customer", "group"):
         parts.append(_ten_percent(facts))
-    return "\n\n".join([*parts, _sources(facts)])
+    return "\n\n".join([*parts, sources(facts)])
 
 
 def change(facts: dict[str, Any]) -> str:
@@ -47,19 +47,19 @@ def change(facts: dict[str, Any]) -> str:
     rows = [_changed(each, names) for each in facts["parts"][:_ROWS]]
     rest = facts["parts"][_ROWS:]
     if rest:
-        rows.append([f"{len(rest):,} others", "", *(_money(_sum(rest, name)) for name in ("before", *names, "after"))])
+        rows.append([f"{len(rest):,} others", "", *(money(_sum(rest, name)) for name in ("before", *names, "after"))])
     shown = ("before", *names, "after")
     table = lay_out(
         _columns(facts["by"], rows, [Column(_CHANGES.get(each, each), "amount", 3) for each in shown]),
         _fitted(rows),
-        ["whole", *_blank(rows), *(_money(facts["whole"][name]) for name in shown)],
+        ["whole", *_blank(rows), *(money(facts["whole"][name]) for name in shown)],
     )  # fmt: skip
     parts = [f"change by {facts['by']}: {facts['base']['text']}", f"compared with {facts['before']['text']}", table]
     if rise := facts["hhi_rise"]:
         passed = "passed" if rise["passed"] else "not passed"
         was, now, points = (f"{int(rise[name]):,}" for name in ("before", "after", "rise"))
         parts.append(f"HHI {was} → {now}: {points} points; {rise['whose']}: {passed}")
-    return "\n\n".join([*parts, _sources(facts)])
+    return "\n\n".join([*parts, sources(facts)])
 
 
 def growth(facts: dict[str, Any]) -> str:
@@ -67,39 +67,39 @@ def growth(facts: dict[str, Any]) -> str:
     table = lay_out(
         [Column("calendar"), Column("fiscal"), Column(base["currency"], "amount", 4), Column("on the last", "count", 4),
          Column("on the year", "count", 4)],
-        [[each["calendar"], each["fiscal"], _money(each["amount"]), _percent(each["growth"]), _percent(each["yearly"])]
+        [[each["calendar"], each["fiscal"], money(each["amount"]), percent(each["growth"]), percent(each["yearly"])]
          for each in facts["periods"]],
     )  # fmt: skip
     pace = facts["run_rate"]
     said = [
         f"growth: {base['text']}", table,
-        f"run-rate {_money(pace['amount'])} {base['currency']} a year: {pace['method']}, {pace['from']} until "
+        f"run-rate {money(pace['amount'])} {base['currency']} a year: {pace['method']}, {pace['from']} until "
         f"{pace['until']}",
     ]  # fmt: skip
     if lost := facts["replace"]:
         said.append(
-            f"if {lost['label']} goes ({_money(lost['lost'])} {base['currency']} in {lost['month']}), the others must "
-            f"grow {_percent(lost['total'])} to make up for it: {_percent(lost['monthly'], 2)} a month for "
+            f"if {lost['label']} goes ({money(lost['lost'])} {base['currency']} in {lost['month']}), the others must "
+            f"grow {percent(lost['total'])} to make up for it: {percent(lost['monthly'], 2)} a month for "
             f"{lost['months']} months"
         )
-    return "\n\n".join([*said, _sources(facts)])
+    return "\n\n".join([*said, sources(facts)])
 
 
 def retention(facts: dict[str, Any]) -> str:
     base = facts["base"]
-    parts = [[each, _money(facts[each])] for each in ("start", "expansion", "contraction", "churned", "new")]
+    parts = [[each, money(facts[each])] for each in ("start", "expansion", "contraction", "churned", "new")]
     moved = [each for each in facts["customers"] if each["before"] != each["after"]]
     moved.sort(key=lambda each: -abs(Decimal(each["after"]) - Decimal(each["before"])))
-    rows = [[*_who(each), _money(each["before"]), _money(each["after"])] for each in moved[:_ROWS]]
+    rows = [[*_who(each), money(each["before"]), money(each["after"])] for each in moved[:_ROWS]]
     said = [
         f"retention by {facts['by']}: {base['text']}", f"of who paid in {facts['before']['text']}",
-        f"net {_percent(facts['nrr'])} · gross {_percent(facts['grr'])}",
+        f"net {percent(facts['nrr'])} · gross {percent(facts['grr'])}",
         lay_out([Column("cohort"), Column(base["currency"], "amount", 4)], parts),
     ]  # fmt: skip
     if rows:
         columns = _columns(facts["by"], rows, [Column("before", "amount", 4), Column("now", "amount", 4)])
         said.append(lay_out(columns, _fitted(rows)))
-    return "\n\n".join([*said, _sources(facts)])
+    return "\n\n".join([*said, sources(facts)])
 
 
 def surprise(facts: dict[str, Any]) -> str:
@@ -110,7 +110,7 @@ def surprise(facts: dict[str, Any]) -> str:
         rows.append([
             each["of"], each["period"], each["by"], f"{expected} {each['unit']}".strip(),
             f"{_plain(each['actual'])} {each['unit']}".strip(), f"{_plain(each['points'])} points",
-            _percent(each["relative"]), "–" if each["sue"] is None else _rounded(each["sue"], 2), each["place"] or "",
+            percent(each["relative"]), "–" if each["sue"] is None else rounded(each["sue"], 2), each["place"] or "",
             f"{each['standing']}: {each['source']}",
         ])  # fmt: skip
     titles = ("of", "period", "by", "expected", "came", "surprise", "of it", "SUE", "", "from")
@@ -124,27 +124,27 @@ def margin(facts: dict[str, Any]) -> str:
     shown = (*names, "uncosted") if unknown else names
 
     def row(each: dict[str, Any]) -> list[str]:
-        return [*(_money(each[name]) for name in shown), _percent(each["rate"])]
+        return [*(money(each[name]) for name in shown), percent(each["rate"])]
 
     rows = [[*_who(each), *row(each)] for each in facts["parts"][:_ROWS]]
     rest = facts["parts"][_ROWS:]
     if rest:
-        rows.append([f"{len(rest):,} others", "", *(_money(_sum(rest, name)) for name in shown), ""])
+        rows.append([f"{len(rest):,} others", "", *(money(_sum(rest, name)) for name in shown), ""])
     titles = {"uncosted": "of unknown cost"}
     table = lay_out(
         _columns(facts["by"], rows, [*(Column(titles.get(name, name), "amount", 4) for name in shown),
                                      Column("rate", "count", 4)]),
         _fitted(rows), ["whole", *_blank(rows), *row(facts["whole"])],
     )  # fmt: skip
-    return "\n\n".join([f"margin by {facts['by']}: {base['text']}", table, _sources(facts)])
+    return "\n\n".join([f"margin by {facts['by']}: {base['text']}", table, sources(facts)])
 
 
 def dependence(facts: dict[str, Any]) -> str:
     base = facts["base"]
     rows = [
-        [each["vendor"], _money(each["revenue"]), _percent(each["share"]), _money(each["cost"]),
-         _percent(each["cost_share"]), _percent(each["switchable"]), _rounded(each["price_exposure"], 3),
-         _rounded(each["exposed"], 3)]
+        [each["vendor"], money(each["revenue"]), percent(each["share"]), money(each["cost"]),
+         percent(each["cost_share"]), percent(each["switchable"]), rounded(each["price_exposure"], 3),
+         rounded(each["exposed"], 3)]
         for each in facts["vendors"]
     ]  # fmt: skip
     table = lay_out(
@@ -154,9 +154,9 @@ def dependence(facts: dict[str, Any]) -> str:
         rows,
     )  # fmt: skip
     said = [f"dependence on vendors: {base['text']}", table]
-    hhi = "–" if facts["hhi"] is None else f"{_rounded(str(Decimal(facts['hhi']) * 10_000), 0)} points"
+    hhi = "–" if facts["hhi"] is None else f"{rounded(str(Decimal(facts['hhi']) * 10_000), 0)} points"
     said.append(
-        f"HHI over cost {hhi} · switchable of all bought traffic {_percent(facts['switchable'])}\n"
+        f"HHI over cost {hhi} · switchable of all bought traffic {percent(facts['switchable'])}\n"
         "points a point: what each point of a vendor's price rise takes of the gross margin while prices here stay"
     )
     bound = [_bound(each["vendor"], term) for each in facts["vendors"] for term in each["terms"]]
@@ -164,7 +164,8 @@ def dependence(facts: dict[str, Any]) -> str:
         said.append("\n".join(bound))
     if facts["unplaced"]:
         said.append(f"substitutes of no known vendor, which count for nothing: {', '.join(facts['unplaced'])}")
-    return "\n\n".join([*said, _sources(facts)])
+    return "\n\n".join([*said, sources(facts)])
+
 
 def entered_now(facts: dict[str, Any]) -> str:
     done = "would be entered" if facts["dry_run"] else "stands already" if facts["known"] else "is entered"
@@ -201,7 +202,7 @@ def _ten_percent(facts: dict[str, Any]) -> str:
     if not found:
         return "10 % of revenue or more (ASC 280-10-50-42, IFRS 8.34): nobody"
     rows = [
-        [each["label"], _money(each["amount"]), _percent(each["share"]), ", ".join(each["members"])] for each in found
+        [each["label"], money(each["amount"]), percent(each["share"]), ", ".join(each["members"])] for each in found
     ]
     head = "10 % of revenue or more (ASC 280-10-50-42, IFRS 8.34)"
     return lay_out([Column(head), Column("", "amount", 4), Column("", "count", 4), Column("")], rows)
@@ -210,13 +211,13 @@ def _ten_percent(facts: dict[str, Any]) -> str:
 def _below(facts: dict[str, Any]) -> list[str]:
     if not facts["below_zero"]:
         return []
-    named = ", ".join(f"{each['label']} {_money(each['amount'])}" for each in facts["below_zero"])
-    return [f"below zero and left out of all shares: {named}; the whole with them is {_money(facts['whole'])}"]
+    named = ", ".join(f"{each['label']} {money(each['amount'])}" for each in facts["below_zero"])
+    return [f"below zero and left out of all shares: {named}; the whole with them is {money(facts['whole'])}"]
 
 
-def _sources(facts: dict[str, Any]) -> str:
+def sources(facts: dict[str, Any]) -> str:
     """From what, and what of it is not from our books."""
-    others = [f"{_money(each['amount'])} {each['standing']}" for each in facts.get("standings", ())
+    others = [f"{money(each['amount'])} {each['standing']}" for each in facts.get("standings", ())
               if each["standing"] != "books"]  # fmt: skip
     names = [each["name"] for each in facts["inputs"]]
     return "from " + ", ".join([*_several(names), *others])
@@ -257,25 +258,25 @@ def _blank(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _mark(each: dict[str, Any]) -> str:
     value = Decimal(each["value"])
-    return _percent(each["value"]) if "share" in each["name"] else f"{value * 10_000:,.0f}"
+    return percent(each["value"]) if "share" in each["name"] else f"{value * 10_000:,.0f}"
 
 
 def _sum(rows: Iterable[dict[str, Any]], name: str) -> str:
     return f"{sum((Decimal(each[name]) for each in rows), Decimal(0)):f}"
 
 
-def _money(exact: str) -> str:
+def money(exact: str) -> str:
     """To the cent: who needs more digits takes --json."""
     value = Decimal(exact)
     places = len(exact.partition(".")[2])
     return grouped(f"{value:.{min(2, places)}f}") if places else grouped(exact)
 
 
-def _percent(value: str | None, places: int = 1) -> str:
-    return "–" if value is None else f"{_rounded(f'{Decimal(value) * 100:f}', places)} %"
+def percent(value: str | None, places: int = 1) -> str:
+    return "–" if value is None else f"{rounded(f'{Decimal(value) * 100:f}', places)} %"
 
 
-def _rounded(value: str, places: int) -> str:
+def rounded(value: str, places: int) -> str:
     step = Decimal(1).scaleb(-places)
     return f"{Decimal(value).quantize(step, rounding=ROUND_HALF_UP):,f}"
 
@@ -290,7 +291,7 @@ def _bound(vendor: str, term: dict[str, Any]) -> str:
 
 
 def _changed(each: dict[str, Any], names: Sequence[str]) -> list[str]:
-    return [*_who(each), *(_money(each[name]) for name in ("before", *names, "after"))]
+    return [*_who(each), *(money(each[name]) for name in ("before", *names, "after"))]
 
 
 def _plain(value: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from entrepot.insight.answers import change, concentration, dependence, growth, margin
+from entrepot.insight.answers import change, concentration, dependence, growth, margin, scenario
 from entrepot.insight.answers.question import Question, Room
 from entrepot.insight.dependence import OWN
 from entrepot.insight.drawing.chart import draw
@@ -26,7 +26,7 @@ from entrepot.storage.folder import Folder
 MEASURES = {
     "concentration": concentration.answer, "change": change.answer, "growth": growth.answer_growth,
     "retention": growth.answer_retention, "surprise": growth.answer_surprise, "margin": margin.answer,
-    "dependence": dependence.answer,
+    "dependence": dependence.answer, "scenario": scenario.answer,
 }  # fmt: skip
 
 

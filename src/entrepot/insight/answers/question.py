@@ -15,8 +15,8 @@ Picture = Literal["", "svg", "png", "pdf"]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """`asked` is the period; `before` the one that it is compared with, dates too. `on` is the day of the asking. What
-    a measure has no use for it leaves alone."""
+    """`asked` is the period; `before` the one that it is compared with, dates too. `on` is the day of the asking;
+    `text` a document that is asked about. What a measure has no use for it leaves alone."""
 
     measure: str
     asked: Asked
@@ -29,6 +29,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     year_starts: str = "01-01"
     on: str = ""
     picture: Picture = ""
+    text: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
