@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from casebook.book import Book, of_month
 from casebook.words import NONE, Section, millions, percent, row, same
-from entrepot.insight.concentration import Major, ten_percent
+from entrepot.insight.concentration import Part, concentration, ten_percent
 from entrepot.insight.entries import Figure
 from entrepot.insight.facts import Base
 from entrepot.insight.growth import run_rate
@@ -38,9 +38,7 @@ def money(books: tuple[Book, ...]) -> Section:
             same("its share of the AI business", books, NONE, reported=f"or: close to {part} of it", rests="nothing"),
             same("its share of the cloud division", books, NONE, reported=f"or: close to {part} of it",
                  rests="nothing"),
-            row("10 % list: of the service, as if it reported", books, lambda book: ", ".join(
-                f"{each.name} {percent(each.share)}" for each in ten_percent(book.of(book.month))
-            ), rests="I r"),
+            row("10 % list: of the service, as if it reported", books, _majors, rests="I r"),
             row("open invoices at the end", books, lambda book: millions(book.owed, _base(book)), rests="L"),
         ),
         notes=(
@@ -74,8 +72,12 @@ def _rounded(book: Book) -> int:
     return round_half_away(Fraction(_whole(book), step)) * step
 
 
-def _largest(book: Book) -> Major:
-    return ten_percent(book.of(book.month))[0]
+def _largest(book: Book) -> Part:
+    return concentration(book.of(book.month), "group").parts[0]
+
+
+def _majors(book: Book) -> str:
+    return ", ".join(f"{each.name} {percent(each.share)}" for each in ten_percent(book.of(book.month))) or NONE
 
 
 def _paying(book: Book) -> str:
@@ -84,7 +86,8 @@ def _paying(book: Book) -> str:
 
 
 def _rounded_share(book: Book) -> str:
-    return percent(Fraction(_largest(book).amount, _rounded(book)))
+    rounded = _rounded(book)
+    return percent(Fraction(_largest(book).amount, rounded)) if rounded else NONE
 
 
 def _reported(figure: Figure | None) -> str:
