@@ -15,7 +15,7 @@ AZURE_HOURS = $(sort $(wildcard $(or $(SHARED),../shared)/data/traces/azure_llm_
 
 unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
 
-.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing case lock reference clean python
+.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing case lock pictures reference clean python
 .DEFAULT_GOAL := serve
 
 serve: .venv/serve.stamp
@@ -57,6 +57,9 @@ bench-billing: .venv/dev.stamp    ## ingestion, and rating of 1, 10 and 100 mill
 
 case: .venv/serve.stamp           ## the business case of 2024 from an empty folder: books loaded two ways, figures beside the reported
 	@PYTHONPATH=examples/case-2024 $(BIN)/python -m casebook $(or $(CASE),build/case-2024)
+
+pictures: .venv/dev.stamp         ## every chart and the board's report in three languages, to look at
+	PYTHONPATH=tests $(BIN)/python -m gallery build/pictures
 
 reference: .venv/dev.stamp        ## print docs/reference from the code
 	$(BIN)/python docs/reference/print.py

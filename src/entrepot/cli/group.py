@@ -46,7 +46,7 @@ NOUNS = {
     "insight": "list  concentration  change  growth  retention  surprise  margin  dependence  enter",
     "vendor": "",
     "scenario": "list  run",
-    "report": "",
+    "report": "list  run",
     "user": "",
 }
 _HERE = os.path.dirname(__file__)

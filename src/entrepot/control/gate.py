@@ -23,7 +23,7 @@ OPERATOR = frozenset({
     "book.rerate", "book.import", "invoice.list", "invoice.show", "invoice.draft", "invoice.issue", "invoice.discard",
     "invoice.carry-over",
     "invoice.credit-note", "invoice.write-off", "invoice.dispute", "invoice.export", "payment.list", "payment.record",
-    "payment.refund", "insight.read", "insight.entered", "insight.enter", "scenario.run",
+    "payment.refund", "insight.read", "insight.entered", "insight.enter", "scenario.run", "report.list", "report.run",
 })  # fmt: skip
 
 

@@ -56,13 +56,13 @@ class _Teller:
                 yield self._say("redeployed", capacity.redeployed, part=self._part(capacity.redeployed))
         if given.costs:
             yield self._say("costs_unknown", given.costs, part=self._part(given.costs))
-        if given.growth:
-            yield self._say("growth_then", given.growth, part=self._part(given.growth))
-        elif self._case.outcome.growth is None:
+        if given.growth is None:
             yield self._language.notes["assume_no_growth"]
-        else:
-            own = self._language.percent(self._case.outcome.growth)
+        elif given.growth.standing == "books":
+            own = self._language.percent(given.growth.exact())
             yield self._language.notes["assume_own_growth"].format(part=own)
+        else:
+            yield self._say("growth_then", given.growth, part=self._part(given.growth))
 
     def _turn(self, turn: AnyTurn) -> str:
         who, when = self._who(turn.who), self._when(turn)

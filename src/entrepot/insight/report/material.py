@@ -1,7 +1,7 @@
 """What a report is made of, cut into the months that its figures are about, and how its inputs are named."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import msgspec
@@ -22,7 +22,8 @@ _FINGERPRINT = 12
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
-    """`facts` of up to MOST_MONTHS months, the last one `month`; `made_on` the day on which they were gathered."""
+    """`facts` of up to MOST_MONTHS months, the last one `month`; `made_on` the day on which they were gathered.
+    `made_by` names the vendors of models, for substitutes that nothing was sold of."""
 
     service: str
     month: str
@@ -31,6 +32,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     entered: Entered = Entered()
     cases: tuple[Case, ...] = ()
     year_starts: str = CALENDAR
+    made_by: Mapping[str, str] = {}
 
 
 class Sheet:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import date
 from fractions import Fraction
 
+from entrepot.insight.answers.dependence import substitutes, terms
 from entrepot.insight.concentration import concentration
-from entrepot.insight.dependence import OWN, VendorTerms, dependence
+from entrepot.insight.dependence import OWN, dependence
 from entrepot.insight.drawing.chart import Dots, Lines
 from entrepot.insight.drawing.marks import Dot, Guide, Line, Row
 from entrepot.insight.entries import Expectation
@@ -190,15 +191,10 @@ def _recovery(sheet: Sheet, case: Case) -> str:
 def _vendors(sheet: Sheet) -> Block:
     """What rides on each vendor, what of it could go elsewhere, and until when terms bind."""
     language, words, entered = sheet.language, sheet.language.words, sheet.material.entered
-    substitutes = {each.model: each.by for each in entered.substitute}
-    terms = tuple(
-        VendorTerms(
-            vendor=each.vendor, exclusive_until=each.exclusive_until, licence_until=each.licence_until,
-            standing=each.standing, source=each.source,
-        )
-        for each in entered.terms
-    )  # fmt: skip
-    found = dependence(sheet.now, substitutes, terms, date.fromisoformat(sheet.now.base.until))
+    sold = {sale.model for sale in sheet.now.sales}
+    elsewhere = {model: vendor for model, vendor in sheet.material.made_by.items() if model not in sold}
+    on = date.fromisoformat(sheet.now.base.until)
+    found = dependence(sheet.now, substitutes(entered), terms(entered), on, elsewhere)
     approved = "; ".join(dict.fromkeys(each.source for each in entered.substitute)) or language.notes["nothing"]
     switch_standing = weakest([standing_of(sheet.now), *(each.standing for each in entered.substitute)])
     rows = []
@@ -222,8 +218,8 @@ def _vendors(sheet: Sheet) -> Block:
     )  # fmt: skip
 
 
-def _dates(sheet: Sheet, terms: Iterable[tuple[date | None, Standing, str]]) -> Words:
-    for day, standing, source in terms:
+def _dates(sheet: Sheet, entered: Iterable[tuple[date | None, Standing, str]]) -> Words:
+    for day, standing, source in entered:
         if day is not None:
             return (sheet.stated(sheet.language.short(day), standing, f"{sheet.language.notes['terms']} {source}"),)
     return ("–",)
