@@ -89,8 +89,16 @@ def _concentration(facts: dict[str, Any]) -> str:
 
 
 def _assumptions(facts: dict[str, Any]) -> str:
-    rows = [[each["name"], each["value"], each["standing"], each["source"]] for each in facts["assumptions"]]
-    return lay_out([Column("rests on"), Column(""), Column(""), Column("source")], rows)
+    """Entered figures with their source below; rules of reckoning apart from them."""
+    from entrepot.insight.assumptions import RULES
+
+    lines = ["rests on"]
+    for each in facts["assumptions"]:
+        rule = each["source"] == RULES
+        lines.append(f"  {'' if rule else each['standing']:<10}{each['name']}: {each['value']}")
+        if not rule and each["source"] != facts["title"]:
+            lines.append(f"  {'':<10}  {each['source']}")
+    return "\n".join(lines)
 
 
 def _change(before: str, after: str) -> str:

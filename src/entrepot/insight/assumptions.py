@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,8 @@ from entrepot.insight.who import Who, chosen, names_of
 
 MONTHS_AHEAD = 12
 _NAMED = 3
+#: The source of what is a rule of reckoning and no figure.
+RULES: Final = "how scenarios are worked out"
 _RULE: Standing = "assumed"
 
 
@@ -56,7 +59,9 @@ def _lines(facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, growth: F
             yield _line(f"{name}: worth of its usage", _percent(minimum.used.value), minimum.used)
     for commitment in given.commitments:
         name = f"we owe {commitment.name}"
-        yield _entered(facts, name, commitment.amount, commitment.part, _left(commitment.months_left))
+        yield _entered(
+            facts, name, commitment.amount, commitment.part, _left(commitment.months_left), of="it costs now"
+        )
     for capacity in given.capacities:
         name = f"capacity {capacity.name} for {_who(facts, capacity.who)}"
         until = "never redeployed" if capacity.redeployed_after >= ENDLESS else (
@@ -102,10 +107,12 @@ def _turn(facts: Facts, name: str, turn: AnyTurn) -> Iterator[Assumption]:
         yield _rule(name, f"usage falls to the minimum {when}")
 
 
-def _entered(facts: Facts, name: str, amount: Given | None, part: Given | None, more: str) -> Assumption:
+def _entered(
+    facts: Facts, name: str, amount: Given | None, part: Given | None, more: str, *, of: str = "is paid now"
+) -> Assumption:
     figure = amount or part
     assert figure is not None  # the file's reader asks for one of them
-    value = f"{amount.value:,f} {facts.base.currency}" if amount else f"{_percent(figure.value)} of what is paid now"
+    value = f"{amount.value:,f} {facts.base.currency}" if amount else f"{_percent(figure.value)} of what {of}"
     return _line(name, f"{value} a month, {more}", figure)
 
 
@@ -124,7 +131,7 @@ def _line(name: str, value: str, figure: Given) -> Assumption:
 
 
 def _rule(name: str, value: str) -> Assumption:
-    return Assumption(name=name, value=value, standing=_RULE, source="how scenarios are worked out")
+    return Assumption(name=name, value=value, standing=_RULE, source=RULES)
 
 
 def _percent(value: Decimal) -> str:

@@ -35,7 +35,8 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """`since`: the first day of the fall; `seen_on`: the day with which it was known. `open`: it lasts. `before` and
-    `after` are medians, in `unit`; `change` is after / before - 1. `share` of all calls was the customer's before."""
+    `after` are medians, in `unit`; `change` is after / before - 1. `share` of all calls was the customer's before.
+    `course`: of each of `days`, from its first call on, what was left of the usual."""
 
     customer: str
     kind: Kind
@@ -49,6 +50,8 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     change: float
     share: float
     evidence: tuple[str, ...]
+    days: tuple[str, ...] = ()
+    course: tuple[float | None, ...] = ()
 
 
 def signs(used: Iterable[Used], from_: str, until: str, watch: Watch | None = None) -> list[Sign]:
@@ -101,14 +104,14 @@ class _Customer:
             "at once, and level since" if kind == "split traffic" else "further each day",
             *self._shape(fall),
         ]
-        return self._sign(fall, kind, "calls", "calls a day", evidence)
+        return self._sign(fall, (kind, "calls", "calls a day"), evidence, self.calls)
 
     def _output(self, fall: Fall, outputs: Sequence[float | None]) -> Sign:
         evidence = [
             f"output tokens of a call {fall.usual:,.1f} → {fall.usual * median(fall.left):,.1f}",
             f"calls a day {self._usual_calls(fall):,.0f} → {median(self._of(fall, self.calls)):,.0f}",
         ]
-        return self._sign(fall, "shrinking output", "output", "tokens a call", evidence)
+        return self._sign(fall, ("shrinking output", "output", "tokens a call"), evidence, outputs)
 
     def _pivot(self, fall: Fall, model: str, parts: Sequence[float | None]) -> Sign:
         gained = []
@@ -121,15 +124,19 @@ class _Customer:
             *(words for _, words in sorted(gained)[:3]),
             f"calls a day {self._usual_calls(fall):,.0f} → {median(self._of(fall, self.calls)):,.0f}",
         ]
-        return self._sign(fall, "pivot", model, "of its calls", evidence)
+        return self._sign(fall, ("pivot", model, "of its calls"), evidence, parts)
 
-    def _sign(self, fall: Fall, kind: Kind, what: str, unit: str, evidence: list[str]) -> Sign:
+    def _sign(
+        self, fall: Fall, named: tuple[Kind, str, str], evidence: list[str], series: Sequence[float | None]
+    ) -> Sign:
         left = median(fall.left)
+        kind, what, unit = named
         return Sign(
             customer=self.customer, kind=kind, what=what, since=self.days[fall.since], seen_on=self.days[fall.seen],
             open=fall.until is None, before=fall.usual, after=fall.usual * left, unit=unit, change=left - 1,
             share=self._shares(fall)[0],
-            evidence=(*evidence, f"usual scatter of a day {math.expm1(fall.spread):.0%}"),
+            evidence=(*evidence, f"usual scatter of a day {math.expm1(fall.spread):.0%}"), days=tuple(self.days),
+            course=tuple(None if each is None else each / fall.usual for each in series),
         )  # fmt: skip
 
     def _shape(self, fall: Fall) -> list[str]:

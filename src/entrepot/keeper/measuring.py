@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from entrepot.insight.answers import change, concentration, dependence, growth, margin, scenario
+from entrepot.insight.answers import change, concentration, dependence, growth, margin, scenario, signs
 from entrepot.insight.answers.question import Question, Room
 from entrepot.insight.dependence import OWN
 from entrepot.insight.drawing.chart import draw
 from entrepot.insight.facts import InsightError
 from entrepot.insight.tables import read_all_entered
+from entrepot.keeper.daily import daily
 from entrepot.keeper.insight import gathered, known_of
 from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.database import open_database, read
@@ -26,7 +27,7 @@ from entrepot.storage.folder import Folder
 MEASURES = {
     "concentration": concentration.answer, "change": change.answer, "growth": growth.answer_growth,
     "retention": growth.answer_retention, "surprise": growth.answer_surprise, "margin": margin.answer,
-    "dependence": dependence.answer, "scenario": scenario.answer,
+    "dependence": dependence.answer, "scenario": scenario.answer, "signs": signs.answer,
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def measured(folder: Folder, question: Question) -> dict[str, Any]:
     room = Room(
         gather=lambda asked: gathered(engine, folder, asked), entered=entered,
         made_by={model: OWN if vendor in known.own else vendor for model, vendor in whose.items()},
+        daily=lambda from_, until: daily(engine, from_, until),
     )  # fmt: skip
     answer = MEASURES[question.measure](question, room)
     if not question.picture:

@@ -3,11 +3,13 @@
 import csv
 import gzip
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from entrepot.insight.facts import Base, Facts, Sale
+from entrepot.kernel.money import scale_of, to_scaled
 from entrepot.prove.neighbour import TraceBroken
 
 DAY_S = 86_400
@@ -54,16 +56,22 @@ def read_clients(rates: Path, tokens: Path | None = None) -> list[TracedClient]:
 
 
 def sales_of(clients: list[TracedClient], month: str, model: str) -> Facts:
-    """A month of which the trace is a sample: its calls of a mean day on each of 30, at a cent (10^-2) a call."""
+    """A month of which the trace is a sample: its calls of a mean day on each of 30, at a cent a call."""
     year, number = int(month[:4]), int(month[5:])
     until = f"{year + number // 12:04}-{number % 12 + 1:02}-01"
-    base = Base(kind="stated", currency="USD", scale=2, starts_on=f"{month}-01", until=until, whole="the traced model")
+    base = Base(
+        kind="stated", currency="USD", scale=scale_of("USD"), starts_on=f"{month}-01", until=until,
+        whole="the traced model",
+    )  # fmt: skip
     sales = []
     for each in clients:
         calls = round(30 * each.whole() / len(each.calls))
         sales.append(
-            Sale(month=month, customer=f"{model}-{each.name}", model=model, vendor=model, amount=calls, calls=calls,
-                 standing="assumed", source="a trace of calls, at a price of 0.01 a call")
+            Sale(
+                month=month, customer=f"{model}-{each.name}", model=model, vendor=model, calls=calls,
+                amount=to_scaled(Decimal(calls) / 100, "USD"), standing="assumed",
+                source="a trace of calls, at a price of 0.01 a call",
+            )
         )  # fmt: skip
     return Facts(base=base, sales=tuple(sales))
 

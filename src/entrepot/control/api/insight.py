@@ -20,9 +20,11 @@ from entrepot.kernel.instants import show, to_datetime
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["insight"])
-Measure = Literal["concentration", "change", "growth", "retention", "surprise", "margin", "dependence"]
+Measure = Literal["concentration", "change", "growth", "retention", "surprise", "margin", "dependence", "signs"]
 #: Measures of a course of time, which begin a year before where nothing is said.
 _SERIES = ("growth",)
+#: Days in which signs are looked for where nothing is said: a baseline, and as much again.
+_SIGN_DAYS = 56
 
 
 class Figures(BaseModel):
@@ -54,6 +56,9 @@ async def insight(  # noqa: PLR0917  FastAPI passes query parameters by name
 ) -> dict[str, Any]:
     """One measure over [from, until), with the base it is on, and what it was gathered from."""
     today = to_datetime(where.now()).date()
+    if measure == "signs":
+        until = until or str(today)
+        from_ = from_ or str(_day(until, "until") - timedelta(days=_SIGN_DAYS))
     first, end = period(from_, until, today)
     if measure in _SERIES and not from_:
         first = _months_later(end, -13)

@@ -1,6 +1,6 @@
 """What is asked of a measure, and what comes back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +10,7 @@ from entrepot.insight.drawing.chart import Chart
 from entrepot.insight.entries import Entered
 from entrepot.insight.facts import Dimension, Facts
 from entrepot.insight.growth import Window
+from entrepot.insight.signs import Used
 
 Picture = Literal["", "svg", "png", "pdf"]
 
@@ -45,6 +46,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     gather: Callable[[Asked], Facts]
     entered: Entered
     made_by: Mapping[str, str] = {}  # model → its vendor, "own" for own ones; as the catalog says
+    daily: Callable[[str, str], Sequence[Used]] = lambda from_, until: ()  # what each customer used, day by day
 
     def facts(self, question: Question) -> Facts:
         return self.gather(question.asked)

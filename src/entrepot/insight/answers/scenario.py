@@ -65,7 +65,7 @@ def _chart(found: Outcome) -> Chart:
     idle = [each.idle_commitments + each.idle_capacity for each in levels]
     lines = [
         ("revenue", [each.revenue for each in levels]), ("gross margin", [each.margin for each in levels]),
-        *([("idle commitments and capacity", idle)] if any(idle) else []),
+        *([("idle and paid for", idle)] if any(idle) else []),
     ]  # fmt: skip
     change = percent(Fraction(found.then.revenue - found.now.revenue, found.now.revenue or 1))
     return Lines(
