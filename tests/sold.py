@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from entrepot.insight.facts import Base, Facts, Sale
+from entrepot.insight.facts import UNNAMED, Base, Facts, Sale
 
 #: January and February of one year, so that both are whole months of equal length in months.
 JANUARY = Base(kind="billed", currency="EUR", scale=2, starts_on="2026-01-01", until="2026-02-01")
@@ -21,7 +21,7 @@ def some_sales(month: str = "2026-01", least: int = -(10**6)) -> st.SearchStrate
             Sale,
             month=st.just(month), customer=st.sampled_from("abcdef"), group=st.sampled_from(["", "", "g", "h"]),
             industry=st.sampled_from(["", "shops", "banks"]), country=st.sampled_from(["", "DE", "US"]),
-            product=st.sampled_from(["tokens", "minimum"]), model=st.sampled_from(["", "large", "small"]),
+            product=st.sampled_from(["tokens", "minimum"]), model=st.sampled_from(["", UNNAMED, "large", "small"]),
             own=st.booleans(), vendor=st.sampled_from(["", "v"]), amount=st.integers(least, 10**12),
             cost=st.none() | st.integers(0, 10**12), quantity=st.integers(0, 10**9),
         ),

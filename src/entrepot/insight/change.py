@@ -1,15 +1,16 @@
 """Why is the revenue another one than before: more sold, dearer, or something else sold?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 
-from entrepot.insight.facts import Base, Dimension, Facts, label
-from entrepot.kernel.money import round_half_away
+from entrepot.insight.facts import Base, Dimension, Facts, named
 
 
-class ChangePart(msgspec.Struct, frozen=True, kw_only=True):
+class ChangePart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One name: volume + price + mix + new + gone + unsplit = after - before, to the unit. `unsplit` is the change of
     what has no quantity (a minimum fee, an entered figure): no price per token can be told from it."""
 
@@ -39,7 +40,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: What was sold: a thing that has a price per token.
-_Thing = tuple[str, str, bool]
+_Thing = tuple[object, ...]
 
 
 def change(before: Facts, after: Facts, by: Dimension) -> Change:
@@ -48,18 +49,14 @@ def change(before: Facts, after: Facts, by: Dimension) -> Change:
     Formula: over things i (product and model) of names that are in both periods, with Q = Σq and g = Q1/Q0:
     volume = (g - 1) p0 q0, price = (p1 - p0) q1, mix = p0 (q1 - g q0); a thing that a name begins or ends to buy is
     mix. Names that were not there before are `new`, those that are no longer there `gone`, with all their amount.
-    Unit: units of the base; volume and price are rounded half away from zero, mix is the rest, so that the parts add
-    up to the change exactly. Quantities are tokens.
+    Unit: units of the base; volume of a name and price of a thing are rounded half away from zero, mix is the rest, so
+    that the parts add up to the change exactly. Quantities are tokens.
     Bad input: BasesMixed for two bases or periods of unequal length. What has an amount and no quantity is `unsplit`.
     Source: Horngren, Datar, Rajan, Cost Accounting, ch. 14: sales-quantity, sales-mix and selling-price variance.
     """
     before.base.before(after.base)
     first, then = _things(before, by), _things(after, by)
-    both = first.keys() & then.keys()
-    measured = {name: _measured(first[name], then[name]) for name in both}
-    sold_first = sum(first[name].get(thing, _NONE)[1] for name, things in measured.items() for thing in things)
-    sold_then = sum(then[name].get(thing, _NONE)[1] for name, things in measured.items() for thing in things)
-    growth = Fraction(sold_then, sold_first) if sold_first else Fraction(1)
+    growth = _growth(first, then)
     parts = []
     for name in first.keys() | then.keys():
         was = sum(amount for amount, _ in first.get(name, {}).values())
@@ -74,48 +71,65 @@ def change(before: Facts, after: Facts, by: Dimension) -> Change:
     return Change(before=before.base, after=after.base, by=by, parts=tuple(parts), whole=_sum(parts))
 
 
-_NONE = (0, 0)
-_Sold = Mapping[_Thing, tuple[int, int]]  # amount, quantity
+#: Amount and quantity of each thing that one name bought.
+_Sold = Mapping[_Thing, Sequence[int]]
+_NONE: Final = (0, 0)
 
 
-def _things(facts: Facts, by: Dimension) -> dict[str, dict[_Thing, tuple[int, int]]]:
-    found: dict[str, dict[_Thing, tuple[int, int]]] = {}
-    for sale in facts.sales:
-        things = found.setdefault(label(sale, by), {})
-        thing = (sale.product, sale.model, sale.own)
-        amount, quantity = things.get(thing, _NONE)
-        things[thing] = (amount + sale.amount, quantity + sale.quantity)
+def _things(facts: Facts, by: Dimension) -> dict[str, dict[_Thing, list[int]]]:
+    sums: dict[tuple[object, ...], list[int]] = {}
+    keys = attrgetter(by, "customer", "product", "model", "own", "amount", "quantity")
+    for key, customer, product, model, own, amount, quantity in map(keys, facts.sales):
+        place = (key or customer if by == "group" else key, product, model, own)
+        row = sums.get(place)
+        if row is None:
+            sums[place] = [amount, quantity]
+        else:
+            row[0] += amount
+            row[1] += quantity
+    found: dict[str, dict[_Thing, list[int]]] = {}
+    for (key, *thing), row in sums.items():
+        same = found.setdefault(named(key, by), {}).setdefault(tuple(thing), [0, 0])
+        same[0] += row[0]
+        same[1] += row[1]
     return found
 
 
-def _measured(first: _Sold, then: _Sold) -> list[_Thing]:
+def _growth(first: Mapping[str, _Sold], then: Mapping[str, _Sold]) -> Fraction:
+    """Of the quantity of all names that are in both periods."""
+    sold_first = sold_then = 0
+    for name in first.keys() & then.keys():
+        for _, (_, quantity_first), (_, quantity_then) in _measured(first[name], then[name]):
+            sold_first, sold_then = sold_first + quantity_first, sold_then + quantity_then
+    return Fraction(sold_then, sold_first) if sold_first else Fraction(1)
+
+
+def _measured(first: _Sold, then: _Sold) -> Iterator[tuple[_Thing, Sequence[int], Sequence[int]]]:
     """Things with a quantity wherever they have an amount, so that a price per token can be told."""
-    return [
-        thing
-        for thing in first.keys() | then.keys()
-        if all(quantity > 0 or (amount, quantity) == _NONE for amount, quantity in _pair(first, then, thing))
-    ]
-
-
-def _pair(first: _Sold, then: _Sold, thing: _Thing) -> tuple[tuple[int, int], tuple[int, int]]:
-    return first.get(thing, _NONE), then.get(thing, _NONE)
+    for thing in first.keys() | then.keys():
+        was, now = first.get(thing, _NONE), then.get(thing, _NONE)
+        if (was[1] > 0 or not (was[0] or was[1])) and (now[1] > 0 or not (now[0] or now[1])):
+            yield thing, was, now
 
 
 def _split(name: str, first: _Sold, then: _Sold, growth: Fraction) -> ChangePart:
-    was = now = sold = 0
-    price = Fraction(0)
-    for thing in _measured(first, then):
-        (amount_first, quantity_first), (amount_then, quantity_then) = _pair(first, then, thing)
+    was = now = price = 0
+    for _, (amount_first, quantity_first), (amount_then, quantity_then) in _measured(first, then):
         was, now = was + amount_first, now + amount_then
         if quantity_first and quantity_then:
-            price += amount_then - Fraction(amount_first * quantity_then, quantity_first)
-        sold += amount_first
+            price += amount_then - _rounded(amount_first * quantity_then, quantity_first)
     all_was, all_now = sum(amount for amount, _ in first.values()), sum(amount for amount, _ in then.values())
-    volume, dearer = round_half_away((growth - 1) * sold), round_half_away(price)
+    volume = _rounded((growth.numerator - growth.denominator) * was, growth.denominator)
     return ChangePart(
-        name=name, before=all_was, after=all_now, volume=volume, price=dearer, mix=now - was - volume - dearer,
+        name=name, before=all_was, after=all_now, volume=volume, price=price, mix=now - was - volume - price,
         unsplit=(all_now - all_was) - (now - was),
     )  # fmt: skip
+
+
+def _rounded(part: int, whole: int) -> int:
+    """part / whole, halves away from zero; integers all the way, as there may be ten thousand things."""
+    nearest = (2 * abs(part) + whole) // (2 * whole)
+    return -nearest if part < 0 else nearest
 
 
 def _sum(parts: list[ChangePart]) -> ChangePart:

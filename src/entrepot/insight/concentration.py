@@ -24,7 +24,7 @@ _LARGEST_MARK: Final = ("largest share above 30 %", "DOJ/FTC Merger Guidelines 2
 RISE: Final = Fraction(100, 10_000)
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One name of a cut. `share` is 0 for what is below zero: that has no share."""
 
     name: str
@@ -140,7 +140,8 @@ def gini(amounts: Iterable[int]) -> Fraction:
 def lorenz(amounts: Iterable[int]) -> tuple[tuple[Fraction, Fraction], ...]:
     """The curve of what part of the names, the smallest first, has what part of the amount.
 
-    Shape: N + 1 points from (0, 0) to (1, 1), below the diagonal. Unit: of 1.
+    Shape: N + 1 points from (0, 0) to (1, 1), below the diagonal.
+    Unit: of 1.
     Bad input: NothingSold where nothing is above zero, InsightError for an amount below zero.
     Source: Lorenz 1905, "Methods of Measuring the Concentration of Wealth".
     """
@@ -195,7 +196,8 @@ def thresholds(index: Fraction, largest: Fraction) -> tuple[Threshold, ...]:
 def shift(before: Concentration, after: Concentration) -> Shift:
     """Whether the concentration rose, and by as much as somebody calls significant.
 
-    Formula: ΔHHI = HHI_after - HHI_before. Unit: of 1; 100 points are 1/100.
+    Formula: ΔHHI = HHI_after - HHI_before.
+    Unit: of 1; 100 points are 1/100.
     Bad input: BasesMixed for two bases, InsightError for two cuts.
     Source: DOJ/FTC Merger Guidelines 2023, Guideline 1: a change of more than 100 points.
     """

@@ -31,6 +31,7 @@ def converted(facts: Facts, into: str, scale: int, rates: Iterable[ExchangeRate]
     """The same sales in another currency, in units of 10^-scale of it.
 
     Formula: amount × rate of its month, each sale rounded half away from zero once; costs the same.
+    Unit: units of the currency asked for.
     Bad input: RateMissing names currency and month; InsightError for a rate not above zero, or two for one month.
     Source: IAS 21.40: an average rate for the period; the rates are entered with their source.
     """

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
+from operator import attrgetter
 
 import msgspec
 
 from entrepot.insight.concentration import hhi
-from entrepot.insight.facts import UNNAMED, Base, Facts, NothingSold, Sale, Standing
+from entrepot.insight.facts import UNNAMED, Base, Facts, InsightError, NothingSold, Standing
 
 #: What stands in place of a vendor for the operator's own models.
 OWN = "own"
@@ -71,25 +72,15 @@ class Dependence(msgspec.Struct, frozen=True, kw_only=True):
     unplaced: tuple[str, ...] = ()
 
 
-class _Sums:
-    """Of one vendor while its sales are added up."""
+class _Bought(msgspec.Struct, frozen=True, kw_only=True):
+    """All sales of one model of one vendor."""
 
-    def __init__(self) -> None:
-        self.revenue = self.cost = self.uncosted = self.quantity = 0
-        self.free_quantity = self.free_revenue = self.free_cost = 0
-        self.models: set[str] = set()
-
-    def add(self, sale: Sale, free: bool) -> None:
-        self.revenue += sale.amount
-        self.quantity += sale.quantity
-        self.cost += sale.cost or 0
-        self.uncosted += sale.amount if sale.cost is None else 0
-        if free:
-            self.free_quantity += sale.quantity
-            self.free_revenue += sale.amount
-            self.free_cost += sale.cost or 0
-        if sale.model:
-            self.models.add(sale.model)
+    vendor: str
+    model: str
+    revenue: int
+    cost: int
+    uncosted: int
+    quantity: int
 
 
 def dependence(
@@ -106,8 +97,8 @@ def dependence(
     price exposure = C_v / ΣR, the points of gross margin that each point of a price rise takes while customers' prices
     stay; shortfall = committed - C_v.
     Unit: of 1; amounts of the base. `made_by` names the vendors of substitutes that sold nothing ("own" for own ones).
-    Bad input: NothingSold where the whole is not above zero. A substitute of no known vendor counts for nothing and is
-    named. Where a cost is not known, it is in no sum, and `uncosted` says so.
+    Bad input: NothingSold where the whole is not above zero; InsightError for a vendor called "own". A substitute of no
+    known vendor counts for nothing and is named. Where a cost is not known, it is in no sum, and `uncosted` says so.
     Source: ours; HHI as for customers. IFRS 8 asks for customers only, ASC 275-10-50-18 also for suppliers.
     """
     whole = facts.total()
@@ -115,64 +106,93 @@ def dependence(
         raise NothingSold(
             f"{whole} was sold from {facts.base.starts_on} until {facts.base.until}: nothing depends on it"
         )
-    places = _places(facts, made_by or {})
-    unplaced = sorted({other for others in substitutes.values() for other in others if other not in places})
-    free: dict[tuple[str, str], bool] = {}
-    sums: dict[str, _Sums] = {vendor: _Sums() for vendor in {each.vendor for each in terms}}
-    for sale in facts.sales:
-        vendor = _vendor(sale)
-        key = (sale.model, vendor)
-        if key not in free:
-            free[key] = _elsewhere(vendor, (sale.model, *substitutes.get(sale.model, ())), places)
-        sums.setdefault(vendor, _Sums()).add(sale, free[key])
-    cost = sum(each.cost for each in sums.values())
-    bought = [each for vendor, each in sums.items() if vendor != OWN]
-    costs = [each.cost for each in sums.values() if each.cost > 0]
-    parts = [_part(vendor, each, (whole, cost), tuple(_left(own, each, on) for own in terms if own.vendor == vendor))
-             for vendor, each in sums.items()]  # fmt: skip
+    rows = _rows(facts)
+    places = _places(rows, made_by or {})
+    away = {
+        (row.vendor, row.model)
+        for row in rows
+        if _elsewhere(row.vendor, (row.model, *substitutes.get(row.model, ())), places)
+    }
+    by_vendor: dict[str, list[_Bought]] = {each.vendor: [] for each in terms}
+    for row in rows:
+        by_vendor.setdefault(row.vendor, []).append(row)
+    cost = sum(row.cost for row in rows)
+    parts = [_bound(_part(vendor, own, away, (whole, cost)), terms, on) for vendor, own in by_vendor.items()]
+    costs = [part.cost for part in parts if part.cost > 0]
+    bought = [row for row in rows if row.vendor != OWN]
     return Dependence(
-        base=facts.base, on=on, whole=whole, cost=cost, uncosted=sum(each.uncosted for each in sums.values()),
+        base=facts.base, on=on, whole=whole, cost=cost, uncosted=sum(part.uncosted for part in parts),
         vendors=tuple(sorted(parts, key=lambda part: (-part.revenue, part.vendor))),
         hhi=hhi(costs) if costs else None,
-        switchable=_of(sum(each.free_quantity for each in bought), sum(each.quantity for each in bought)),
-        unplaced=tuple(unplaced),
+        switchable=_of(
+            sum(row.quantity for row in bought if (row.vendor, row.model) in away), sum(row.quantity for row in bought)
+        ),
+        unplaced=tuple(sorted({each for others in substitutes.values() for each in others if each not in places})),
     )  # fmt: skip
 
 
-def _vendor(sale: Sale) -> str:
-    return OWN if sale.own else sale.vendor or UNNAMED
+def _rows(facts: Facts) -> list[_Bought]:
+    sums: dict[tuple[bool, str, str], list[int]] = {}
+    of = attrgetter("own", "vendor", "model", "amount", "cost", "quantity")
+    for own, vendor, model, amount, cost, quantity in map(of, facts.sales):
+        row = sums.setdefault((own, vendor, model), [0, 0, 0, 0])
+        row[0] += amount
+        row[1] += cost or 0
+        row[2] += amount if cost is None else 0
+        row[3] += quantity
+    if (False, OWN) in {(own, vendor) for own, vendor, _ in sums}:
+        raise InsightError(
+            f"a vendor called {OWN!r} cannot be told from the operator's own models; give it another name"
+        )
+    return [
+        _Bought(
+            vendor=OWN if own else vendor or UNNAMED, model=model, revenue=row[0], cost=row[1], uncosted=row[2],
+            quantity=row[3],
+        )
+        for (own, vendor, model), row in sums.items()
+    ]  # fmt: skip
 
 
-def _places(facts: Facts, made_by: Mapping[str, str]) -> dict[str, set[str]]:
-    """Who serves each model; several may."""
+def _places(rows: list[_Bought], made_by: Mapping[str, str]) -> dict[str, set[str]]:
+    """Who serves each model; several may. Of a sale that names no vendor nobody knows where it went."""
     places = {model: {vendor} for model, vendor in made_by.items()}
-    for sale in facts.sales:
-        if sale.model:
-            places.setdefault(sale.model, set()).add(_vendor(sale))
+    for row in rows:
+        if row.model and row.vendor != UNNAMED:
+            places.setdefault(row.model, set()).add(row.vendor)
     return places
 
 
 def _elsewhere(vendor: str, models: tuple[str, ...], places: Mapping[str, set[str]]) -> bool:
-    """Whether another vendor serves one of these models."""
-    return any(places.get(model, {vendor}) - {vendor} for model in models)
+    """Whether another vendor serves one of these models; of a vendor nobody named, one of two is another."""
+    enough = 2 if vendor == UNNAMED else 1
+    return any(len(places.get(model, {vendor}) - {vendor}) >= enough for model in models)
 
 
-def _part(vendor: str, sums: _Sums, whole: tuple[int, int], terms: tuple[TermsLeft, ...]) -> VendorPart:
-    revenue, cost = whole
+def _part(vendor: str, rows: list[_Bought], away: set[tuple[str, str]], whole: tuple[int, int]) -> VendorPart:
+    revenue, cost = sum(row.revenue for row in rows), sum(row.cost for row in rows)
+    quantity = sum(row.quantity for row in rows)
+    free = [row for row in rows if (row.vendor, row.model) in away]
     return VendorPart(
-        vendor=vendor, revenue=sums.revenue, share=Fraction(sums.revenue, revenue), cost=sums.cost,
-        uncosted=sums.uncosted, cost_share=_of(sums.cost, cost), quantity=sums.quantity,
-        switchable=_of(sums.free_quantity, sums.quantity), switchable_revenue=_of(sums.free_revenue, sums.revenue),
-        price_exposure=Fraction(sums.cost, revenue), exposed=Fraction(sums.cost - sums.free_cost, revenue),
-        models=tuple(sorted(sums.models)), terms=terms,
+        vendor=vendor, revenue=revenue, share=Fraction(revenue, whole[0]), cost=cost,
+        uncosted=sum(row.uncosted for row in rows), cost_share=_of(cost, whole[1]), quantity=quantity,
+        switchable=_of(sum(row.quantity for row in free), quantity),
+        switchable_revenue=_of(sum(row.revenue for row in free), revenue),
+        price_exposure=Fraction(cost, whole[0]),
+        exposed=Fraction(cost - sum(row.cost for row in free), whole[0]),
+        models=tuple(sorted({row.model for row in rows if row.model})),
     )  # fmt: skip
 
 
-def _left(terms: VendorTerms, sums: _Sums, on: date) -> TermsLeft:
-    known = terms.committed is not None and not sums.uncosted
+def _bound(part: VendorPart, terms: tuple[VendorTerms, ...], on: date) -> VendorPart:
+    own = tuple(_left(each, part, on) for each in terms if each.vendor == part.vendor)
+    return msgspec.structs.replace(part, terms=own)
+
+
+def _left(terms: VendorTerms, part: VendorPart, on: date) -> TermsLeft:
+    known = terms.committed is not None and not part.uncosted
     return TermsLeft(
         terms=terms, exclusive=_until(on, terms.exclusive_until), licence=_until(on, terms.licence_until),
-        shortfall=max(0, (terms.committed or 0) - sums.cost) if known else None,
+        shortfall=max(0, (terms.committed or 0) - part.cost) if known else None,
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 def fiscal_name(month: str, year_starts: str = CALENDAR) -> str:
     """The fiscal quarter of a month, the year named by the calendar year in which it ends.
 
-    Formula: months since the year began, by three. Unit: "FQ4 2024"; `month` as "2024-06", `year_starts` as "07-01".
+    Formula: months since the year began, by three.
+    Unit: "FQ4 2024"; `month` as "2024-06", `year_starts` as "07-01".
     Bad input: InsightError for what is no month, or a year that begins within one.
     Source: Form 10-K of a registrant whose year ends on 30 June: the quarter ended 2024-06-30 is the fourth of fiscal
     year 2024.

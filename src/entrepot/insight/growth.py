@@ -138,7 +138,8 @@ def retention(before: Facts, after: Facts, by: Dimension = "group") -> Retention
 
     Formula: cohort C = customers with R_start > 0; NRR = Σ_C R_now / Σ_C R_start = (start + expansion - contraction -
     churned) / start; GRR = Σ_C min(R_now, R_start) / Σ_C R_start. Churned are those who pay nothing now (or less).
-    Unit: of 1; amounts in units of the base. Range: GRR <= 1 and GRR <= NRR.
+    Unit: of 1; amounts in units of the base.
+    Range: GRR <= 1 and GRR <= NRR.
     Bad input: BasesMixed for two bases or unequal periods; NothingSold where nobody paid before. Customers below zero
     before are left out and named.
     Source: KeyBanc and Sapphire, Private SaaS Company Survey; public definitions differ in cohort and window: here the
@@ -204,7 +205,8 @@ def surprise(actual: Fraction | int, expected: Fraction | int | None, past: Sequ
 def against_range(actual: Fraction | int, low: Fraction | int | None, high: Fraction | int | None) -> RangeSurprise:
     """What came against guidance that names a range.
 
-    Formula: A - low, A - high. Unit: that of A.
+    Formula: A - low, A - high.
+    Unit: that of A.
     Bad input: ExpectationMissing where an end is missing, InsightError where low > high.
     Source: guidance as companies give it, "30 to 31 %".
     """
@@ -222,7 +224,8 @@ def against_range(actual: Fraction | int, low: Fraction | int | None, high: Frac
 def required(now: int, target: int, months: int) -> Required:
     """Growth needed to get from one amount to another in so many months, in all and each month.
 
-    Formula: g = (target / now)^(1 / months) - 1. Unit: of 1, the root rounded down to 10^-12.
+    Formula: g = (target / now)^(1 / months) - 1.
+    Unit: of 1, the root rounded down to 10^-12.
     Bad input: InsightError where now or target is not above zero, or months not at least 1.
     Source: compound growth rate, any textbook (Brealey, Myers, Allen, Principles of Corporate Finance, ch. 2).
     """
@@ -237,7 +240,8 @@ def required(now: int, target: int, months: int) -> Required:
 def replacement(whole: int, lost: int, months: int) -> Required:
     """Growth of the rest that makes up for a loss.
 
-    Formula: whole / (whole - lost) - 1 in all; a month as `required`. Unit: of 1.
+    Formula: whole / (whole - lost) - 1 in all; a month as `required`.
+    Unit: of 1.
     Bad input: InsightError where nothing is left to grow, or more is lost than there is.
     Source: arithmetic: a quarter lost needs a third more of the rest.
     """
@@ -247,8 +251,10 @@ def replacement(whole: int, lost: int, months: int) -> Required:
 
 
 def growth(before: int, after: int) -> Fraction:
-    """Formula: after / before - 1. Unit: of 1.
+    """The growth from one amount to another.
 
+    Formula: after / before - 1.
+    Unit: of 1.
     Bad input: InsightError where `before` is not above zero: from nothing, or from below it, no rate leads anywhere.
     Source: any textbook.
     """
@@ -260,7 +266,8 @@ def growth(before: int, after: int) -> Fraction:
 def series(facts: Facts, year_starts: str = CALENDAR, quarters: bool = False) -> tuple[Grown, ...]:
     """Every month (or whole quarter) of the period with its growth on the one before and on the year before.
 
-    Formula: R_t / R_{t-1} - 1, and R_t / R_{t-12 months} - 1. Unit: of 1; amounts of the base.
+    Formula: R_t / R_{t-1} - 1, and R_t / R_{t-12 months} - 1.
+    Unit: of 1; amounts of the base.
     Bad input: a month without sales is 0, and growth from 0 or below is None. InsightError for a year that begins
     within a month.
     Source: any textbook.

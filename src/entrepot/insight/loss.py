@@ -94,7 +94,8 @@ def loss(exposures: Iterable[Exposure], z: Fraction | int = Fraction(1645, 1000)
 def capped(amounts: Iterable[int], cap: Fraction) -> int:
     """The run-rate in which nobody counts for more than a part of it.
 
-    Formula: Σ min(R_i, c R). Unit: that of the amounts, rounded down.
+    Formula: Σ min(R_i, c R).
+    Unit: that of the amounts, rounded down.
     Bad input: InsightError for a cap outside 0 to 1 or an amount below zero, NothingSold without revenue.
     Source: ours; caps of 10 % and 20 % are usual for single names in an index (UCITS 5/10/40, Art. 53: 20 %).
     """

@@ -66,7 +66,8 @@ def payback(outlay: int, flows: Sequence[int], rate: Fraction | int = 0) -> Payb
 def even(outlay: int, each: int) -> Fraction:
     """Periods until an outlay is earned back by the same contribution each period.
 
-    Formula: outlay / contribution. Unit: periods.
+    Formula: outlay / contribution.
+    Unit: periods.
     Bad input: InsightError where the contribution is not above zero: it is never earned back.
     Source: Brealey, Myers, Allen, ch. 5.
     """
@@ -78,7 +79,8 @@ def even(outlay: int, each: int) -> Fraction:
 def needed(outlay: int, periods: int, rate: Fraction | int = 0) -> int:
     """The contribution a period that earns an outlay back in so many periods.
 
-    Formula: outlay × r / (1 - (1+r)^-n), outlay / n at r = 0. Unit: that of the outlay, rounded up.
+    Formula: outlay × r / (1 - (1+r)^-n), outlay / n at r = 0.
+    Unit: that of the outlay, rounded up.
     Bad input: InsightError for an outlay or periods not above zero, or a rate of -1 or less.
     Source: the annuity formula, Brealey, Myers, Allen, ch. 2.
     """

@@ -37,6 +37,18 @@ def test_gini_and_lorenz_of_the_incomes_in_the_manual_of_ineq() -> None:
     assert curve[5] == (Fraction(1, 2), Fraction(12_324, 66_586))
 
 
+@pytest.mark.parametrize(
+    ("amounts", "published"),
+    [
+        pytest.param([10] * 9 + [100], "0.4263158", id="Statistics Slam Dunk (Manning), 12.5"),
+        pytest.param([1, 3, 2, 1, 1, 1, 4], "0.3076923", id="R package phylotools 0.1.2, gini"),
+        pytest.param([50] * 10, "0", id="Statistics Slam Dunk, equal incomes"),
+    ],
+)
+def test_gini_of_published_examples(amounts: list[int], published: str) -> None:
+    assert round(gini(amounts), 7) == Fraction(published)
+
+
 def test_gini_is_zero_of_equals_and_all_but_one_in_n_when_one_has_everything() -> None:
     assert gini([7, 7, 7]) == 0
     assert gini([0, 0, 0, 9]) == Fraction(3, 4)

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from entrepot.insight.dependence import VendorTerms, dependence
-from entrepot.insight.facts import UNNAMED, Facts, NothingSold, Sale
+from entrepot.insight.facts import UNNAMED, Facts, InsightError, NothingSold, Sale
 from sold import JANUARY, sold, some_sales
 
 ON = date(2024, 8, 1)
@@ -105,6 +105,14 @@ def test_a_model_that_two_vendors_serve_can_go_to_the_other_one() -> None:
     twice = Facts(base=JANUARY, sales=(*once.sales, _of("large", "second", 1, cost=1, tokens=1)))
     found = {part.vendor: part.switchable for part in dependence(twice, {}, (), ON).vendors}
     assert found == {"first": Fraction(40, 100), "second": 1}
+    nameless = Facts(base=JANUARY, sales=(*once.sales, _of("large", "", 1, cost=1, tokens=1)))
+    found = {part.vendor: part.switchable for part in dependence(nameless, {}, (), ON).vendors}
+    assert (found["first"], found[UNNAMED]) == (0, 0), "a sale that names no vendor shows no way out"
+
+
+def test_a_vendor_called_as_the_operators_own_models_are_is_refused() -> None:
+    with pytest.raises(InsightError, match="cannot be told from the operator's own models"):
+        dependence(Facts(base=JANUARY, sales=(_of("m", "own", 1, cost=1, tokens=1),)), {}, (), ON)
 
 
 @given(some_sales(least=0))

@@ -126,6 +126,13 @@ def test_the_surprise_of_the_case_by_both_measures() -> None:
     assert (against_range(30, 30, 31).place, against_range(32, 30, 31).place) == ("within", "above")
 
 
+def test_a_standardised_surprise_of_a_published_example() -> None:
+    """legalclarity.org, "how to calculate standardized unexpected earnings": 1.55 against 1.50 with a spread of 0.025
+    is +2.0; the spread here is that of past surprises, as fincyclopedia.net has it."""
+    past = (Fraction("-0.025"), Fraction(0), Fraction("0.025"))
+    assert surprise(Fraction("1.55"), Fraction("1.50"), past).sue == 2
+
+
 def test_what_was_not_entered_is_no_surprise() -> None:
     with pytest.raises(ExpectationMissing, match="nothing is entered as expected"):
         surprise(5, None)
