@@ -28,6 +28,7 @@ def pages() -> dict[Path, str]:
     """Every printed page by its path."""
     from entrepot.cli import reference as commands
     from entrepot.control import reference as admin
+    from entrepot.insight import reference as measures
     from entrepot.serve import settings
 
     sys.path.insert(0, str(ROOT / "tests"))
@@ -40,6 +41,7 @@ def pages() -> dict[Path, str]:
         here / "admin-api.md": admin.reference(),
         here / "settings.md": settings.reference(),
         here / "errors.md": errors(),
+        here / "measures.md": measures.reference(),
         here / "compatibility.md": table.page(),
         architecture: with_packages(architecture.read_text(encoding="utf-8")),
     }

@@ -139,8 +139,11 @@ def _printed() -> dict[Path, str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["commands.md", "admin-api.md", "settings.md", "errors.md", "compatibility.md", "ARCHITECTURE.md"]
-)
+    "name",
+    [
+        "commands.md", "admin-api.md", "settings.md", "errors.md", "measures.md", "compatibility.md", "ARCHITECTURE.md",
+    ],
+)  # fmt: skip
 def test_printed_pages_are_what_the_code_says(name: str) -> None:
     page, text = next((path, text) for path, text in _printed().items() if path.name == name)
     assert page.read_text(encoding="utf-8") == text, "run: make reference"
