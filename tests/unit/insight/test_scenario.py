@@ -16,6 +16,7 @@ from entrepot.insight.scenario import CurrencyOther, Outcome, Scenario, run
 from entrepot.insight.scenario_file import read_scenario
 from entrepot.insight.turns import AnyTurn, Dearer, FeeLowered, Leaves, NothingKnown, ToMinimum
 from entrepot.insight.who import NameUnknown, Who
+from entrepot.kernel.money import round_half_away
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "scenarios"
 MONTH = Base(kind="billed", currency="USD", scale=2, starts_on="2026-10-01", until="2026-11-01")
@@ -275,7 +276,7 @@ def test_what_is_lost_and_what_is_left_are_the_base(sales: list[Sale], turns: li
     for share, _, _ in turns:
         left *= 1 - Fraction(share)
     own = sum(each.amount for each in sales if each.customer == sales[0].customer)
-    assert found.then.revenue == round(facts.total() - own + own * left)
+    assert found.then.revenue == round_half_away(facts.total() - own + own * left)
     assert abs(found.after.total() - found.then.revenue) <= len(sales)
 
 
