@@ -28,7 +28,7 @@ from entrepot.catalog import parties
 from entrepot.catalog.prices import METERS, When
 from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.kernel.money import minor_digits, round_half_away, scale_of, split
-from entrepot.rating.line import RatedLine
+from entrepot.rating.line import RatedLine, product_of
 
 #: Usage first, then what follows from it, then what belongs to earlier months.
 _ORDER = ("usage", "overrun", "minimum", "percentage", "correction")
@@ -290,12 +290,11 @@ def _until(at: Instant) -> date:
 
 
 def by_product(lines: Iterable[RatedLine], currency: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """(what calls took, what it costs) in ledger units, by product: the model that a line is about, or
-    the product of a minimum or a percentage."""
+    """(what calls took, what it costs) in ledger units, by product."""
     charged: dict[str, int] = {}
     exact: dict[str, Fraction] = {}
     for line in lines:
-        product = line.product or line.model
+        product = product_of(line)
         charged[product] = charged.get(product, 0) + line.charged
         exact[product] = exact.get(product, Fraction(0)) + line.exact()
     scale = 10 ** scale_of(currency)

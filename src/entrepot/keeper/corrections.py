@@ -15,6 +15,7 @@ from entrepot.kernel.instants import Instant
 from entrepot.metering.tables import usage_digest
 from entrepot.pricing.tables import published_since
 from entrepot.rating.correction import corrections
+from entrepot.rating.covered import plain
 from entrepot.rating.line import Rated, RatedLine
 from entrepot.rating.period import month as month_of
 from entrepot.rating.tables import decided_since
@@ -65,8 +66,14 @@ def corrected(engine: Engine, found: Rated, again: Again, sealed: Mapping[str, s
 def _less(found: Rated, standing: tuple[RatedLine, ...]) -> list[RatedLine]:
     """The lines of a month less what of them stands on other bills."""
     keys = {line.of or line.key for line in standing}
-    rest = [line for line in corrections(found, standing) if line.of in keys]
-    return [line for line in found.lines if line.key not in keys] + rest
+    changes = corrections(found, standing)
+    charged = {(line.of, line.price, line.per): line.charged for line in changes}
+    own = [
+        replace(line, charged=charged.get((line.key, plain(line.price), line.per), line.charged))
+        for line in found.lines
+        if line.key not in keys
+    ]
+    return own + [line for line in changes if line.of in keys]
 
 
 def came_since(connection: Connection, customer: str, until: Instant, since: Instant) -> list[str]:

@@ -27,6 +27,7 @@ from entrepot.kernel.money import round_half_away, show_minor, split
 from entrepot.ledger import grant_tables, postings
 from entrepot.ledger.postings import Event, tax_name
 from entrepot.ledger.transfer import TransactionConflict
+from entrepot.rating.line import product_of
 from entrepot.storage.folder import Folder
 
 REASON_MOST = 400
@@ -153,7 +154,7 @@ def _by_product(invoice: Invoice, inputs: UsageInputs, net: Mapping[str, int]) -
     rows = drafting.in_order(inputs.rated.lines)
     sums: dict[str, int] = {}
     for line, row in zip(invoice.lines, rows, strict=True):
-        product = row.product or row.model
+        product = product_of(row)
         sums[product] = sums.get(product, 0) + net.get(line.id, 0)
     return sums
 

@@ -258,15 +258,16 @@ def rounding_most(invoice: Invoice, products: int) -> int:
 
 def _owed(connection: Connection, rated: Rated) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """(what calls took and did not get back, what it costs) in ledger units, by product: an earlier invoice of the
-    month that was credited in full has returned what its calls took too much."""
+    month that was credited in full has returned what its calls took too much, and of several the last has seen to it
+    that this is what was returned in all."""
     charged, costs = by_product(rated.lines, rated.currency)
     left = dict(charged)
-    for each in tables.read_issued(connection, customer=rated.customer):
-        if each.purpose == "usage" and each.month == rated.starts_on[:7]:
-            inputs = usage_from_bytes(tables.inputs_of(connection, each.number))
-            took, cost = by_product(inputs.rated.lines, rated.currency)
-            for product in took:
-                left[product] = left.get(product, 0) - took[product] + cost[product]
+    issued = tables.read_issued(connection, customer=rated.customer)
+    earlier = [each for each in issued if each.purpose == "usage" and each.month == rated.starts_on[:7]]
+    for each in earlier[-1:]:
+        took, cost = by_product(usage_from_bytes(tables.inputs_of(connection, each.number)).rated.lines, rated.currency)
+        for product in took:
+            left[product] = left.get(product, 0) - took[product] + cost[product]
     return left, costs
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from entrepot.catalog.prices import PeriodPrice, covers
 from entrepot.pricing.agreement import minimums, percentages
 from entrepot.rating.covered import Covered, plain
-from entrepot.rating.line import LineKind, RatedLine
+from entrepot.rating.line import LineKind, RatedLine, product_of
 
 _ONE = Decimal(1)
 
@@ -54,7 +54,7 @@ def _sum(said: PeriodPrice, lines: Sequence[RatedLine], covered: Covered) -> int
     return sum(
         line.net_minor(covered.currency)
         for line in lines
-        if any(covers(pattern, line.product or line.model) for pattern in said.of)
+        if any(covers(pattern, product_of(line)) for pattern in said.of)
     )
 
 

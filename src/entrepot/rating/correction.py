@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from entrepot.rating.covered import plain
-from entrepot.rating.line import Rated, RatedLine
+from entrepot.rating.line import Rated, RatedLine, product_of
 
 _NOTHING = Decimal(0)
 
@@ -26,11 +26,13 @@ def corrections(right: Rated, billed: Iterable[RatedLine]) -> tuple[RatedLine, .
     rounded; so one correction may have lines of several signs. Nothing to correct: no lines.
 
     Where the difference of the quantities rounds to that, one line says it; else the billed line is taken back whole
-    and the right one put in its place.
+    and the right one put in its place. What calls took is told product by product: a meter whose quantity is as it was
+    may have another part of it since, and no line of its own to say so; the first of its product says it.
     """
     month, currency = right.starts_on[:7], right.currency
     ours, theirs = _by_price(right.lines), _by_price(billed)
     found: list[RatedLine] = []
+    unsaid: dict[str, int] = {}
     for key in dict.fromkeys((*ours, *theirs)):
         have, should = theirs.get(key, ()), ours.get(key, ())
         pattern = (*should, *have)[0]
@@ -42,7 +44,14 @@ def corrections(right: Rated, billed: Iterable[RatedLine]) -> tuple[RatedLine, .
         else:
             back = replace(pattern, quantity=plain(-before), charged=-_charged(have))
             parts = [(back, " back"), (replace(pattern, quantity=plain(after), charged=_charged(should)), " right")]
-        found += [_corrected(line, month, key.key, mark) for line, mark in parts if line.quantity]
+        for line, mark in parts:
+            if line.quantity:
+                found.append(_corrected(line, month, key.key, mark))
+            else:
+                unsaid[product_of(line)] = unsaid.get(product_of(line), 0) + line.charged
+    for at, line in enumerate(found):
+        if charged := unsaid.pop(product_of(line), 0):
+            found[at] = replace(line, charged=line.charged + charged)
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from entrepot.catalog.standing import models_of
 from entrepot.kernel.instants import Instant
 from entrepot.limits.budget import Period
 from entrepot.pricing.agreement import Agreement, agreement_of
-from entrepot.rating.line import Rated, RatedLine
+from entrepot.rating.line import Rated, RatedLine, product_of
 from entrepot.rating.order import rate
 from entrepot.rating.usage import Used
 
@@ -167,7 +167,7 @@ def _lines(old: Rated | None, now: Rated) -> list[LineEffect]:
 
 def _named(line: RatedLine) -> str:
     if line.kind != "usage":
-        return f"{line.product or line.model} {line.kind}"
+        return f"{product_of(line)} {line.kind}"
     return f"{line.model} {line.meter}" + (f" ({line.when})" if line.when.count else "")
 
 

@@ -57,6 +57,11 @@ class RatedLine(msgspec.Struct, frozen=True, kw_only=True):
         return round_half_away(self.exact() * 10 ** minor_digits(currency))
 
 
+def product_of(line: RatedLine) -> str:
+    """Under which name the ledger books a line: its model, or the product of a minimum or a percentage."""
+    return line.product or line.model
+
+
 class UnratedGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Usage without a price. It blocks issuing until a price is published, or until somebody carries it over by `name`
     with approval; then `carried` says who, and why."""

@@ -140,6 +140,17 @@ def test_a_month_that_is_credited_in_full_is_billed_anew(desk: Desk) -> None:
     assert found["EUR:unbilled:kontor"] == 500_001_500  # what is not on the new invoice is unbilled still
 
 
+def test_a_month_that_is_credited_in_full_twice_returns_what_calls_took_too_much_once(
+    engine: Engine, tmp_path: Path
+) -> None:
+    desk = Desk(engine, tmp_path)
+    desk.issue(desk.use("kontor", USAGE, more=3))
+    for number in (FIRST, "R-2026-00002"):
+        credit(desk, f"CN-{number}", number, all=True)
+        desk.issue(desk.use("kontor", USAGE, more=3, booked=True))
+        assert "EUR:unbilled:kontor" not in accounts(desk)
+
+
 def test_a_dispute_is_a_mark_beside_the_state(desk: Desk) -> None:
     args = {"customer": "kontor", "number": FIRST}
     assert desk.do("invoice.dispute", reason="too many tokens", **args)["marks"] == ["disputed"]

@@ -1,6 +1,6 @@
 """Rating against a naive second one with fractions; shuffled and divided usage; corrections that meet the right sum."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ from entrepot.catalog.prices import METERS, BookVersion, PriceRow, When
 from entrepot.kernel.instants import HOUR
 from entrepot.pricing.agreement import Agreement
 from entrepot.rating.correction import corrections
-from entrepot.rating.line import Rated, RatedLine, to_bytes
+from entrepot.rating.line import Rated, RatedLine, product_of, to_bytes
 from entrepot.rating.order import rate
 from entrepot.rating.usage import Used
 
@@ -154,8 +154,27 @@ def test_what_is_billed_and_its_corrections_are_what_is_right_line_by_line(
         assert len({line.key for line in delta}) == len(delta)
         billed += delta if billed else right.lines
         assert _cents(billed) == _cents(right.lines)
+        assert _taken(billed) == _taken(right.lines)
         assert corrections(right, billed) == ()
         assert all(line.month == "2026-10" and line.kind == "correction" for line in delta)
+
+
+def _taken(lines: Iterable[RatedLine]) -> dict[str, int]:
+    """What calls took, by the product that the ledger books it under."""
+    found: dict[str, int] = {}
+    for line in lines:
+        found[product_of(line)] = found.get(product_of(line), 0) + line.charged
+    return {product: amount for product, amount in found.items() if amount}
+
+
+def test_a_meter_that_counts_as_before_and_took_another_part_is_told_by_one_that_changed() -> None:
+    """What a call took is split by what its meters come to; a late call moves the rounded up unit to another meter."""
+    book = agreement(version(1, 0, row(input="1.00", output="1.00")))
+    billed = rate("acme", [sold(charge=5, input=1, output=1)], [book], OCTOBER)
+    right = rate("acme", [sold(charge=5, input=1, output=1), sold(charge=1, output=1)], [book], OCTOBER)
+    assert [(line.meter, line.charged) for line in billed.lines] == [("input", 3), ("output", 2)]
+    assert [(line.meter, line.charged) for line in right.lines] == [("input", 2), ("output", 4)]
+    assert _taken(corrections(right, billed.lines)) == {"m": 1}
 
 
 def test_a_correction_names_its_month_and_has_several_signs() -> None:
