@@ -24,10 +24,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a PostgreSQL server that lives as long as the session."""
     import pgserver
 
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    folder = tmp_path_factory.mktemp("postgres")
+    server = pgserver.get_server(folder)
+    log = (folder / "log").open()
     try:
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     finally:
+        said = log.read()
+        if "shut down" in said or "terminated" in said:
+            print(f"the server ended before its tests did:\n{said[-4000:]}")
+        log.close()
         server.cleanup()
 
 

@@ -34,7 +34,7 @@ class Engine:
         self.alive, self.ours = os.pipe()
         self.board = heartbeat.create()
         self.process = Process(LOCAL, 0)
-        settings: dict[str, Value] = {"drain_seconds": 20, "reload_drain_seconds": 60}
+        settings: dict[str, Value] = {"drain_seconds": 20, "reload_drain_seconds": 300}
         self.process.start(Ground(data, settings, self.alive, self.board), None, None)
         until = time.monotonic() + 60
         while self.process.ready is None and time.monotonic() < until:

@@ -270,7 +270,7 @@ def test_a_model_is_asked_only_for_what_it_does(tmp_path: Path) -> None:
         bench.call()
         assert b"404 Not Found" in bench.wire.got
         assert b"operation_not_supported" in bench.wire.got
-        assert b"/v1/embeddings" in bench.wire.got
+        assert b"Did you mean to use /embeddings?" in bench.wire.got
         assert bench.sent == []
 
     run(tmp_path, work, operations=("embedding",))
