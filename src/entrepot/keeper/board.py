@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from entrepot.catalog.tables import read_operator
+from entrepot.catalog.tables import read_operator, read_vendors
 from entrepot.insight.books import Asked
 from entrepot.insight.dependence import OWN
 from entrepot.insight.fiscal import month_period
@@ -44,10 +44,12 @@ def reported(folder: Folder, wanted: Wanted) -> dict[str, Any]:
     facts = gathered(engine, folder, asked)
     with read(engine) as conn:
         entered, known, operator = read_all_entered(conn), known_of(conn), read_operator(conn)
+        vendors = {id: str(each.facts.get("name", id)) for id, each in read_vendors(conn).items()}
     whose = {model: vendors[0] for model, vendors in known.vendors.items() if len(vendors) == 1}
     material = Material(
         service=str(operator.facts.get("name", _UNNAMED)) if operator else _UNNAMED, month=wanted.month, facts=facts,
         made_on=date.fromisoformat(wanted.made_on), entered=entered, year_starts=wanted.year_starts,
+        vendors=vendors,
         made_by={model: OWN if vendor in known.own else vendor for model, vendor in whose.items()},
         cases=cases(facts, wanted, speech) if any(sale.month == wanted.month for sale in facts.sales) else (),
     )  # fmt: skip

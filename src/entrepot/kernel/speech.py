@@ -12,6 +12,7 @@ class Speech(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group: str
     date: str  # in a letter: 3 December 2026
     day: str  # in a table: 2026-12-03
+    month_year: str = "{month} {year}"
     months: list[str]
     words: dict[str, str]
 
@@ -31,4 +32,4 @@ class Speech(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def month(self, name: str) -> str:
         """`2026-10` as `October 2026`."""
         year, _, number = name.partition("-")
-        return f"{self.months[int(number) - 1]} {year}"
+        return self.month_year.format(month=self.months[int(number) - 1], year=year)

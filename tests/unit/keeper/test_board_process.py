@@ -76,7 +76,7 @@ def test_the_same_month_stands_in_three_languages_and_on_another_base(house: Sol
     titles = [reported(house.folder, wanted(language=code))["board"]["title"] for code in ("en", "de", "pt")]
     assert titles == [
         "Report to the board, October 2026", "Bericht an den Aufsichtsrat, Oktober 2026",
-        "Relatório ao conselho de administração, outubro 2026",
+        "Relatório ao conselho de administração, outubro de 2026",
     ]  # fmt: skip
     billed, earned = (reported(house.folder, wanted(kind=kind))["board"] for kind in ("billed", "earned"))
     assert figures(billed)["Revenue of the month"] == figures(earned)["Revenue of the month"]

@@ -1,7 +1,7 @@
 """What can be drawn: charts as values of texts and numbers, and the one function that makes pictures of them.
 
 Every chart states what it shows (`title`) and of which whole, on which base (`whole`). Where a number comes from is
-told by how it is filled, never by colour alone: solid is our books, light is what others reported, hatched is assumed.
+told by how it is filled, never by colour alone: solid is our books, ruled is what others reported, hatched is assumed.
 What is written beside a mark (`shown`) is the caller's text in the caller's language; the numbers only place marks.
 """
 

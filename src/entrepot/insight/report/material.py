@@ -7,8 +7,9 @@ from datetime import date
 import msgspec
 from msgspec.structs import replace
 
+from entrepot.insight.dependence import OWN
 from entrepot.insight.entries import Entered
-from entrepot.insight.facts import Facts, NothingSold, Sale, Standing, label
+from entrepot.insight.facts import UNNAMED, Facts, NothingSold, Sale, Standing, label
 from entrepot.insight.fiscal import CALENDAR, months_between
 from entrepot.insight.report.assumed import Case
 from entrepot.insight.report.board import Figure, Notes, weakest
@@ -23,7 +24,8 @@ _FINGERPRINT = 12
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
     """`facts` of up to MOST_MONTHS months, the last one `month`; `made_on` the day on which they were gathered.
-    `made_by` names the vendors of models, for substitutes that nothing was sold of."""
+    `made_by` names the vendors of models, for substitutes that nothing was sold of;
+    `vendors` are their names for people, by id."""
 
     service: str
     month: str
@@ -33,6 +35,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     cases: tuple[Case, ...] = ()
     year_starts: str = CALENDAR
     made_by: Mapping[str, str] = {}
+    vendors: Mapping[str, str] = {}
 
 
 class Sheet:
@@ -44,9 +47,10 @@ class Sheet:
         self.before = before(material)
         if self.now.total() <= 0:
             base = self.now.base
+            what = "more was credited than sold" if self.now.sales else "nothing was sold"
             raise NothingSold(
-                f"{base.kind} revenue of {material.month} is {base.currency} {self.now.total()} in units of 10^-"
-                f"{base.scale}: there is nothing to report; invoice list --month {material.month} shows what was issued"
+                f"{base.kind} revenue of {material.month}: {what}, so there is nothing to report; "
+                f"entrepot invoice list --month {material.month} shows what was issued"
             )
         self.money: Money = money(language, self.now.base, self.now.total())
 
@@ -70,6 +74,10 @@ class Sheet:
 
     def name(self, label: str) -> str:
         return self.material.facts.names.get(label, label)
+
+    def vendor(self, id: str) -> str:
+        own = {OWN: self.language.words["own_models"], UNNAMED: self.language.words["no_vendor"]}
+        return own.get(id) or self.material.vendors.get(id, id)
 
     def inputs(self, facts: Facts) -> str:
         """Documents, ledger or reports that the facts were gathered from, with a fingerprint of all of them."""

@@ -6,12 +6,12 @@ from fractions import Fraction
 
 from entrepot.insight.answers.dependence import substitutes, terms
 from entrepot.insight.concentration import concentration
-from entrepot.insight.dependence import OWN, dependence
+from entrepot.insight.dependence import dependence
 from entrepot.insight.drawing.chart import Dots, Lines
 from entrepot.insight.drawing.marks import Dot, Guide, Line, Row
 from entrepot.insight.entries import Expectation
 from entrepot.insight.exposure import Flow, positions
-from entrepot.insight.facts import UNNAMED, Standing
+from entrepot.insight.facts import Standing
 from entrepot.insight.fiscal import fiscal_name, months_between
 from entrepot.insight.growth import against_range, surprise
 from entrepot.insight.report.assumed import Case, told
@@ -202,7 +202,7 @@ def _vendors(sheet: Sheet) -> Block:
         whose = [each for each in entered.terms if each.vendor == part.vendor]
         switched = "–" if part.switchable is None else language.percent(part.switchable)
         rows.append((
-            ({OWN: words["own_models"], UNNAMED: words["no_vendor"]}.get(part.vendor, part.vendor),),
+            (sheet.vendor(part.vendor),),
             (sheet.figure(language.percent(part.share), sheet.now, "vendor_share"),),
             (sheet.stated(switched, switch_standing, language.notes["switchable"].format(sources=approved)),),
             (sheet.figure(language.percent(part.price_exposure), sheet.now, "price_exposure"),),
@@ -240,6 +240,7 @@ def _parties(sheet: Sheet) -> list[Block]:
         )
         for each in entered
     ]  # fmt: skip
+    flows += _bought(sheet, {each.counterparty for each in entered})
     rows: list[tuple[Words, ...]] = []
     all_of_them = positions(flows)
     for position in all_of_them[:MOST_PARTIES]:
@@ -247,7 +248,7 @@ def _parties(sheet: Sheet) -> list[Block]:
         told = "; ".join(f"{flow.stream}: {flow.source}" for flow in position.flows)
         note = sheet.language.notes["position"].format(sources=told)
         rows.append((
-            (position.counterparty,),
+            (sheet.vendor(position.counterparty),),
             *((sheet.stated(sheet.money.bare(amount, sign=amount == position.net), standing, note),)
               for amount in (position.received, position.paid, position.net)),
         ))  # fmt: skip
@@ -256,6 +257,22 @@ def _parties(sheet: Sheet) -> list[Block]:
         whole=words["parties_whole"].format(unit=sheet.money.unit) + _rest(sheet, len(all_of_them), MOST_PARTIES),
         heads=(words["party"], words["received"], words["paid"], words["net"]), rows=tuple(rows),
     )]  # fmt: skip
+
+
+def _bought(sheet: Sheet, counterparties: set[str]) -> list[Flow]:
+    """What our books say that these were paid as vendors of the month's sales."""
+    base, found = sheet.now.base, []
+    for vendor in sorted(counterparties):
+        facts = sheet.now.where(lambda sale, vendor=vendor: sale.vendor == vendor and not sale.own)  # type: ignore[misc]
+        cost = sum(sale.cost or 0 for sale in facts.sales)
+        if cost > 0:
+            letter = sheet.language.notes["inputs"].format(letter=sheet.notes.letter(sheet.inputs(sheet.now)))
+            found.append(Flow(
+                counterparty=vendor, stream=sheet.language.words["cost_of_goods"], direction="out", amount=cost,
+                standing=standing_of(facts), source=letter.rstrip("."), currency=base.currency, scale=base.scale,
+                period=sheet.material.month,
+            ))  # fmt: skip
+    return found
 
 
 def _rest(sheet: Sheet, there: int, most: int) -> str:
