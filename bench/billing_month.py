@@ -15,6 +15,7 @@ from entrepot.catalog.prices import BookVersion, PriceRow, Steps, When
 from entrepot.customers.tables import put_customer
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import Instant, parse
+from entrepot.limits.budget import Period
 from entrepot.metering import tables
 from entrepot.metering.rollup import RollupKey
 from entrepot.metering.tables import LakeFile
@@ -72,14 +73,14 @@ def found_house(engine: Engine, count: int) -> None:
             put_customer(conn, customer, "USD", 1)
 
 
-def write_lake(folder: Folder, records: int, count: int, threads: int) -> list[Path]:
+def write_lake(folder: Folder, records: int, count: int, threads: int, period: Period = PERIOD) -> list[Path]:
     """Files like those of real segments, in the order of time: a few customers have most of the usage, half of
     them use two models, some two projects, and some send a tenth of their calls as batches."""
     used = {name: name if name in ("input", "cached", "output") else "0" for name in BUCKETS}
     columns = [f"CAST({what} AS BIGINT) AS {side}{name}" for side in ("", "billed_") for name, what in used.items()]
     rows, where = _ROWS.replace(":buckets", ", ".join(columns)), folder.lake / "w1"
-    for name, value in (("records", records), ("count", count), ("span", PERIOD.ends_at - PERIOD.starts_at),
-                        ("starts_at", PERIOD.starts_at), ("change", CHANGE), ("models", MODELS)):  # fmt: skip
+    for name, value in (("records", records), ("count", count), ("span", period.ends_at - period.starts_at),
+                        ("starts_at", period.starts_at), ("change", CHANGE), ("models", MODELS)):  # fmt: skip
         rows = rows.replace(f":{name}", str(value))
     with duckdb.connect(config={"threads": threads, "memory_limit": "3GB", "preserve_insertion_order": False}) as db:
         db.execute(

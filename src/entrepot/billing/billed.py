@@ -71,6 +71,8 @@ class _Sealed(msgspec.Struct, frozen=True):
     buyer: _Buyer = _Buyer()
 
 
+#: Rows read at a time: a year of documents does not lie in memory at once.
+_IN_TURN = {"yield_per": 2000}
 _rated = msgspec.json.Decoder(_Rated).decode
 _sealed = msgspec.json.Decoder(_Sealed).decode
 _credited = msgspec.json.Decoder(CreditedLine).decode
@@ -87,7 +89,7 @@ def billed_things(conn: Connection, first: str, until: str) -> Billed:
         .join(invoices, invoices.c.number == lines.c.number)
         .where(invoices.c.purpose == "usage", lines.c.month >= first, lines.c.month < until)
     )  # fmt: skip
-    for number, line, month, net, data, customer, currency in conn.execute(query):
+    for number, line, month, net, data, customer, currency in conn.execute(query, execution_options=_IN_TURN):
         row = _rated(data) if data else _Rated()
         thing = BilledThing(
             number, customer, countries.get(number, ""), month, currency, row.product or TOKENS, row.model,
@@ -108,7 +110,7 @@ def _take_off(
         .join(invoices, invoices.c.number == lines.c.number)
         .where(invoices.c.purpose == "credit note")
     )
-    for number, net, data, of in conn.execute(query):
+    for number, net, data, of in conn.execute(query, execution_options=_IN_TURN):
         about = of_line.get((of, _credited(data).credits)) if data else None
         if about is not None:  # else of another month, or of credit that was bought
             thing = about._replace(number=number)
@@ -118,9 +120,8 @@ def _take_off(
 def _invoices(conn: Connection) -> tuple[dict[str, str], dict[str, str]]:
     """Number → country of the buyer, of invoices of usage; number → SHA-256, of all documents."""
     countries, hashes = {}, {}
-    for number, purpose, sha256, inputs in conn.execute(
-        select(invoices.c.number, invoices.c.purpose, invoices.c.sha256, invoices.c.inputs)
-    ):
+    query = select(invoices.c.number, invoices.c.purpose, invoices.c.sha256, invoices.c.inputs)
+    for number, purpose, sha256, inputs in conn.execute(query, execution_options=_IN_TURN):
         hashes[number] = sha256
         if purpose == "usage":
             countries[number] = _sealed(inputs).buyer.party.address.country

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -233,5 +234,6 @@ def _loaded(rows: Iterable[Sale], entered: Entered) -> tuple[Sale, ...]:
     return tuple(result)
 
 
+@lru_cache(maxsize=4096)
 def _month(at: Instant) -> str:
     return show(at)[:7]

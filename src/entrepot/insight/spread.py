@@ -39,6 +39,8 @@ def spread(amount: int, places: Mapping[Place, Measured], *, zone: str = "", pro
 
     Weights are what calls were charged there; where nothing was, tokens, then calls, then one each.
     """
+    if len(places) == 1:
+        return dict.fromkeys(places, amount)
     fitting: Sequence[Place] = [
         each for each in sorted(places) if zone in ("", each.zone) and project in ("", each.project)
     ] or sorted(places)

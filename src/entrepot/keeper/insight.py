@@ -46,12 +46,10 @@ from entrepot.metering import tables
 from entrepot.metering.sold import Sold
 from entrepot.metering.stretches import Cut
 from entrepot.metering.tables import LakeFile
-from entrepot.storage import attempts, lake
+from entrepot.storage import attempts, reading
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
-#: Beside the request path: two threads, and what does not fit into so much goes to the disk.
-_THREADS, _MEMORY_MIB = 2, 2048
 #: Later than everything.
 _NEVER: Instant = 1 << 62
 _Key = TypeVar("_Key", bound=tuple[str, ...])
@@ -133,9 +131,7 @@ def _used(conn: Connection, folder: Folder, asked: Asked) -> tuple[Sold, list[tu
 
 
 def _lake(folder: Folder, files: Iterable[LakeFile], cut: Cut) -> Sold:
-    paths = [folder.lake / file.path for file in files]
-    with lake.connect(_THREADS, _MEMORY_MIB) as db:
-        return usage.from_lake(lake.answer(db, paths, attempts.sold(cut)))
+    return usage.from_lake(reading.answer([folder.lake / file.path for file in files], attempts.sold(cut)))
 
 
 def _tie(found: Sold, posted: UsagePosted) -> None:

@@ -43,12 +43,9 @@ from entrepot.rating.prices import Rerating, changes, counted_since
 from entrepot.rating.tables import carried, reratings
 from entrepot.rating.usage import stretches as cuts_of
 from entrepot.rating.usage import used
-from entrepot.storage import attempts, lake
+from entrepot.storage import attempts, reading
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
-
-#: Beside the request path: two threads, and what does not fit into so much goes to the disk.
-_THREADS, _MEMORY_MIB = 2, 2048
 
 
 class BooksDisagree(EntrepotError):
@@ -181,8 +178,7 @@ class Month:
     def _lake(self) -> Stretches:
         """Sums of the files, by the one statement."""
         paths = [self._folder.lake / file.path for file in self._files]
-        with lake.connect(_THREADS, _MEMORY_MIB) as db:
-            return stretches.from_lake(lake.answer(db, paths, attempts.billable(self._cut, self._customer)))
+        return stretches.from_lake(reading.answer(paths, attempts.billable(self._cut, self._customer)))
 
     def _tails(self) -> Stretches:
         """Sums of what the rollup has read of segments that have no file yet."""

@@ -34,7 +34,7 @@ from entrepot.metering.record import Carry, Ending, Intent, Kind, Terms, from_by
 from entrepot.metering.rollup import NO_SUMS, RollupKey, RollupSums, charges_of, fold
 from entrepot.metering.tables import LakeFile, StreamPosition
 from entrepot.pricing.charge import charge
-from entrepot.storage import lake
+from entrepot.storage import lake, reading
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
@@ -218,7 +218,7 @@ class Verification:
                 whole.append(path)
         self._expect_budgets(lake.budgets(whole))
         self._expect_taken(lake.charges_by_hour(whole), lambda hours: lake.charges_in(whole, hours))
-        for row in lake.aggregate(whole):
+        for row in reading.aggregate(whole):
             key = RollupKey(**{name: row[name] for name in RollupKey._fields})
             self._expect({key: RollupSums(
                 requests=row["requests"], attempts=row["attempts"],

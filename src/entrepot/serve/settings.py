@@ -112,6 +112,12 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="A process that has not beaten its heart for so long is killed and replaced.",
     ),
     Setting(
+        name="spark",
+        default="",
+        meaning="Apache Spark that sums up the lake for bills and measures in the place of DuckDB: "
+        "`spark://HOST:7077`, or `local-cluster[2,1,1024]` on one machine; needs the extra `spark` and Java 17.",
+    ),
+    Setting(
         name="start_seconds",
         default=60,
         least=1,

@@ -9,9 +9,17 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import HOUR
 
 Statement = Literal["usage", "billable", "sold"]
+#: The columns of usage.sql, in its order.
+USAGE = (
+    "customer", "project", "key", "deployment", "model", "vendor_model", "upstream", "vendor", "zone", "service_tier",
+    "bracket", "price_version", "currency", "cost_currency", "hour", "state", "source", "operation", "requests",
+    "attempts", *BUCKETS, *(f"billed_{name}" for name in BUCKETS), "charge", "cost", "uncosted", "unrated", "calls",
+    "overrun",
+)  # fmt: skip
 _HOUR_OF_DAY = "CAST((admitted_at % 86400000000 - admitted_at % 3600000000) / 3600000000 AS BIGINT)"
 
 

@@ -15,7 +15,7 @@ import duckdb
 
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.errors import EntrepotError
-from entrepot.storage.attempts import Question, quoted, text_of
+from entrepot.storage.attempts import Question, quoted
 from entrepot.storage.folder import sync_directory
 
 
@@ -137,20 +137,6 @@ def first_difference(
         return None
     sides = {side: list(values) for side, *values in found}
     return sides.get(1, []), sides.get(2, [])
-
-
-def aggregate(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """`usage.sql` over these files: a row per group of the rollup, numbers as Python integers."""
-    if not files:
-        return []
-    with connect() as db:
-        _view(db, files)
-        result = db.execute(text_of("usage"))
-        names = [column[0] for column in result.description or []]
-        return [
-            {name: value if isinstance(value, str) else int(value) for name, value in zip(names, row, strict=True)}
-            for row in result.fetchall()
-        ]
 
 
 def answer(db: duckdb.DuckDBPyConnection, files: Sequence[Path], question: Question) -> list[tuple[Any, ...]]:

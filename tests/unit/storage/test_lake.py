@@ -13,7 +13,7 @@ from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.instants import HOUR
 from entrepot.metering.record import to_bytes
 from entrepot.metering.rollup import RollupKey, fold
-from entrepot.storage import lake
+from entrepot.storage import lake, reading
 from entrepot.storage.folder import Folder
 from worker import Worker
 
@@ -62,7 +62,7 @@ def test_a_file_holds_every_value_of_its_segment(folder: Folder, tmp_path: Path)
 def test_the_one_statement_gives_the_sums_of_the_rollup(folder: Folder) -> None:
     path = folder.lake / segments.write(folder, SEGMENT).path
     expected = fold((entry.seq, entry.record) for entry in entries_of(folder.journal, SEGMENT)).groups
-    found = {RollupKey(**{name: row[name] for name in RollupKey._fields}): row for row in lake.aggregate([path])}
+    found = {RollupKey(**{name: row[name] for name in RollupKey._fields}): row for row in reading.aggregate([path])}
     assert found.keys() == expected.keys()
     for key, sums in expected.items():
         row = found[key]
@@ -103,7 +103,7 @@ def test_a_segment_without_endings_is_a_file_without_rows(tmp_path: Path) -> Non
     asyncio.run(go())
     file = segments.write(folder, SEGMENT)
     assert (file.rows, file.first_at) == (0, 0)
-    assert lake.aggregate([folder.lake / file.path]) == []
+    assert reading.aggregate([folder.lake / file.path]) == []
 
 
 def test_a_segment_that_may_grow_is_not_written(tmp_path: Path) -> None:
