@@ -87,6 +87,8 @@ class Course:
         self.floors: dict[str, Fraction] = {}  # minima of groups that changed
         self.capacity_cost = ONE
         self.received = NOTHING  # of the window's revenue, scaled units
+        self.sums: tuple[Fraction, Fraction, Fraction] | None = None  # what `ahead` has made of it, once
+        self.short: dict[str, Fraction] | None = None
 
     def revenue(self, place: int, amount: int) -> Fraction:
         return amount * self.use.get(place, ONE) * self.price.get(place, ONE)
@@ -108,6 +110,10 @@ class Play:
         self.floors = {floor.group: floor for floor in floors}
         for turn, places in self.turns:
             _answerable(facts, turn, places, self.floors)
+
+    def reached(self, month: int) -> tuple[Fraction, ...]:
+        """How far each turn is in that month."""
+        return tuple(turn.reached(month) for turn, _ in self.turns)
 
     def month(self, month: int) -> Course:
         """The state of things in that month ahead; in month 0 nothing has happened."""

@@ -195,6 +195,12 @@ def test_unknown_costs_stay_unknown_until_a_share_is_entered() -> None:
         outcome(Dearer(who=Who(named=(("customer", ("b",)),)), rise=(("rise", assumed("0.2")),)), facts=facts)
 
 
+def test_a_commitment_without_any_known_cost_is_refused() -> None:
+    facts = Facts(base=MONTH, sales=(sale("a", 100_00, cost=None),))
+    with pytest.raises(NothingKnown, match="what we owe north, and no cost"):
+        outcome(facts=facts, commitments=(Commitment(name="north", who=Who(), amount=assumed("5")),))
+
+
 def test_the_only_customer_leaves_and_no_figure_is_made_up() -> None:
     alone = Facts(base=MONTH, sales=(sale("a", 100_00),))
     gone = outcome(Leaves(who=LARGEST, share=assumed("1")), facts=alone, growth=assumed("0.05"))
