@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from entrepot.cli import insight_text, signs_text
+from entrepot.cli import insight_text, risk_text, signs_text
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun
 from entrepot.cli.session import admin
@@ -116,6 +116,31 @@ def dependence(**given: Any) -> None:
     """Per vendor: share of revenue and cost, the traffic that entered substitutes could take, what a price rise would
     cost, and how long entered terms (exclusivity, licence) still bind."""
     _measure("dependence", insight_text.dependence, **given)
+
+
+@command.command("positions", short_help="what goes both ways between us and each counterparty")
+@_asking()
+def positions(**given: Any) -> None:
+    """Vendors, and whoever else money was entered of (resale, rent, share, seats): received, paid and net, with what is
+    from our books, reported and assumed apart. A supplier may be a customer as well: both sides stand here."""
+    _measure("positions", risk_text.positions, **given)
+
+
+@command.command("payback", short_help="how long today's margin needs to earn an entered outlay back")
+@_asking(click.option("--name", metavar="FIGURE", help="The entered outlay; default: capital expenditure."))
+def payback(**given: Any) -> None:
+    """Months in which the gross margin of the period earns the outlay back, plain and discounted, and what it would
+    have to be for the years entered. Rests on the entered figures "capital expenditure", "discount rate" (% a year) and
+    "years to earn capital expenditure back"."""
+    _measure("payback", risk_text.payback, **given)
+
+
+@command.command("loss", short_help="what may be lost if customers leave by chance")
+@_asking()
+def loss(**given: Any) -> None:
+    """Expected loss, its spread, the concentration-adjusted run-rate, and how likely more than so much is lost. Rests
+    on the entered figures "chance that a customer leaves" and "chance that NAME leaves", in %."""
+    _measure("loss", risk_text.loss, **given)
 
 
 @command.command("signs", short_help="who may be leaving: falling, split, shifted or shrinking traffic")

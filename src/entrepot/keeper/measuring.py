@@ -11,7 +11,18 @@ from typing import Any
 
 import msgspec
 
-from entrepot.insight.answers import change, concentration, dependence, growth, margin, scenario, signs
+from entrepot.insight.answers import (
+    change,
+    concentration,
+    dependence,
+    growth,
+    loss,
+    margin,
+    payback,
+    positions,
+    scenario,
+    signs,
+)
 from entrepot.insight.answers.question import Question, Room
 from entrepot.insight.dependence import OWN
 from entrepot.insight.drawing.chart import draw
@@ -27,7 +38,8 @@ from entrepot.storage.folder import Folder
 MEASURES = {
     "concentration": concentration.answer, "change": change.answer, "growth": growth.answer_growth,
     "retention": growth.answer_retention, "surprise": growth.answer_surprise, "margin": margin.answer,
-    "dependence": dependence.answer, "scenario": scenario.answer, "signs": signs.answer,
+    "dependence": dependence.answer, "positions": positions.answer, "payback": payback.answer, "loss": loss.answer,
+    "scenario": scenario.answer, "signs": signs.answer,
 }  # fmt: skip
 
 

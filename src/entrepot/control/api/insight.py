@@ -20,7 +20,10 @@ from entrepot.kernel.instants import show, to_datetime
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["insight"])
-Measure = Literal["concentration", "change", "growth", "retention", "surprise", "margin", "dependence", "signs"]
+Measure = Literal[
+    "concentration", "change", "growth", "retention", "surprise", "margin", "dependence", "positions", "payback",
+    "loss", "signs",
+]  # fmt: skip
 #: Measures of a course of time, which begin a year before where nothing is said.
 _SERIES = ("growth",)
 #: Days in which signs are looked for where nothing is said: a baseline, and as much again.
