@@ -82,8 +82,8 @@ class Sheet:
     def inputs(self, facts: Facts) -> str:
         """Documents, ledger or reports that the facts were gathered from, with a fingerprint of all of them."""
         say = self.language.notes
-        parts = [source_of(sale) for sale in facts.sales]
-        documents = sorted({document for document, _ in parts} - {"", "ledger"})
+        parts = [(sale.standing, *source_of(sale)) for sale in facts.sales]
+        documents = sorted({document for _, document, _ in parts} - {"", "ledger"})
         told = []
         if documents:
             named = set(documents)
@@ -93,9 +93,10 @@ class Sheet:
                     fingerprint=fingerprint((name, sha256) for name, sha256 in facts.inputs if name in named),
                 )
             )  # fmt: skip
-        if any(document == "ledger" for document, _ in parts):
+        if any(document == "ledger" for _, document, _ in parts):
             told.append(say["ledger"].format(fingerprint=fingerprint(facts.inputs)))
-        said = list(dict.fromkeys(said for _, said in parts if said))
+        words = self.language.words
+        said = list(dict.fromkeys(f"{words[standing]}: {said}" for standing, _, said in parts if said))
         if said:
             more = f" (+{len(said) - _NAMED})" if len(said) > _NAMED else ""
             told.append("; ".join(said[:_NAMED]) + more)
@@ -103,12 +104,12 @@ class Sheet:
 
 
 def source_of(sale: Sale) -> tuple[str, str]:
-    """Document and what was said of it: `R-7, assumed: …` is ("R-7", "assumed: …"). Books may be loaded with figures
+    """Document and what its amount rests on: `R-7, assumed: …` is ("R-7", "…"). Books may be loaded with figures
     that somebody reported or assumed; an invoice over them is no better than they are."""
     if sale.standing == "books":
         return sale.source, ""
-    document, mark, said = sale.source.rpartition(f"{sale.standing}: ")
-    return document.removesuffix(", "), f"{mark}{said}"
+    document, _, said = sale.source.partition(f"{sale.standing}: ")
+    return document.removesuffix(", "), said
 
 
 def of_month(facts: Facts, month: str) -> Facts:
