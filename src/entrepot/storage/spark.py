@@ -55,12 +55,16 @@ class Spark:
 
     def answer(self, files: Sequence[Path], question: Question) -> list[tuple[Any, ...]]:
         """The rows of a question to these files: texts as they are, numbers as integers. Raises SparkFailed."""
+        return list(self.rows(files, question))
+
+    def rows(self, files: Sequence[Path], question: Question) -> Iterator[tuple[Any, ...]]:
+        """The same, row by row."""
         if not files:
-            return []
+            return
         with _said("usage cannot be summed up"):
             self._session.read.parquet(*map(str, files)).createOrReplaceTempView("attempts")
             self._session.sql(f"CREATE OR REPLACE TEMP VIEW endings AS {question.view('attempts')}")
-            return list(_rows(self._session.sql(question.text())))
+            yield from _rows(self._session.sql(question.text()))
 
     def stop(self) -> None:
         self._session.stop()
