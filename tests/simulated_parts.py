@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine, create_engine
 
-from entrepot.journal.files import Entry, Position
+from entrepot.journal.files import Position
+from entrepot.journal.frames import Frame
 from entrepot.journal.simulated import SimulatedDisk
 from entrepot.keeper.ingest import Ingester
 from entrepot.metering.closing import Standing
@@ -124,10 +125,12 @@ class SimulatedIngester(Ingester):
             if not ((known := self._known.get((journal.slot, journal.epoch))) and known.sealed)
         )
 
-    def _read(self, path: Path, start: Position) -> tuple[list[Entry], Position]:
+    def _read(self, path: Path, start: Position) -> tuple[list[Frame], Position, bool]:
         journal = self._world.journal(int(path.parent.name[1:]), int(path.name))
-        entries = [Entry(seq, 1, seq, journal.records[seq]) for seq in range(start.offset, journal.durable)]
-        return entries, Position(1, journal.durable)
+        more = self._world.chance.random() < 0.2 and journal.durable > start.offset
+        until = self._world.chance.randint(start.offset + 1, journal.durable) if more else journal.durable
+        frames = [Frame(seq, seq, [journal.records[seq]], seq + 1) for seq in range(start.offset, until)]
+        return frames, Position(1, until), more
 
 
 class SimulatedWriter:

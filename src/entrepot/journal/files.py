@@ -19,7 +19,7 @@ from entrepot.journal.frames import HEADER_BYTES, Frame, decode_frame, stream_se
 __all__ = [
     "START", "Disk", "Entry", "JournalDamaged", "JournalFailed", "Position", "RealDisk", "SlotTaken", "StreamRef",
     "damaged", "is_sealed", "read_frames", "scan", "segment_finished", "segment_path", "segments", "slot_directory",
-    "stream_directory", "stream_of", "streams",
+    "stream_directory", "stream_of", "streams", "whole_frames",
 ]  # fmt: skip
 
 SEGMENT_BYTES = 32 * 1024 * 1024
@@ -95,7 +95,20 @@ def streams(root: Path, *, disk: Disk | None = None) -> list[StreamRef]:
 
 
 def read_frames(disk: Disk, stream: Path, position: Position, *, sync: bool) -> tuple[list[Entry], Position]:
-    """The next entries (of one segment, about 1 MiB at most) and the position behind them; none: not yet.
+    """The next entries (of one segment, about 1 MiB at most) and the position behind them; none: not yet. As
+    `whole_frames`."""
+    frames, position = whole_frames(disk, stream, position, sync=sync)
+    segment = position.segment
+    entries = [
+        Entry(seq, segment, frame.offset, record)
+        for frame in frames
+        for seq, record in enumerate(frame.records, frame.first_seq)
+    ]
+    return entries, position
+
+
+def whole_frames(disk: Disk, stream: Path, position: Position, *, sync: bool) -> tuple[list[Frame], Position]:
+    """The next frames (of one segment, about 1 MiB at most) and the position behind them; none: not yet.
 
     With `sync` the segment is synced after it was read: only then may a reader commit what it saw, or power loss
     would leave it ahead of the journal. Raises JournalDamaged where a final segment is not whole or is missing.
@@ -113,11 +126,11 @@ def read_frames(disk: Disk, stream: Path, position: Position, *, sync: bool) -> 
             return [], Position(segment, offset)
         try:
             final = sealed or begun(disk, stream, segment + 1)
-            entries, end = _entries(disk, fd, (seed, segment, offset))
-            if entries:
+            frames, end = _frames(disk, fd, (seed, segment, offset))
+            if frames:
                 if sync:
                     disk.sync(fd)
-                return entries, Position(segment, end)
+                return frames, Position(segment, end)
             if not final:
                 return [], Position(segment, offset)
             if disk.size(fd) < offset or blank_from(disk, fd, offset) != offset:
@@ -191,18 +204,16 @@ def blank_from(disk: Disk, fd: int, offset: int) -> int:
     return last
 
 
-def _entries(disk: Disk, fd: int, place: tuple[int, int, int]) -> tuple[list[Entry], int]:
-    """Entries of the whole frames in one window, and where the next frame begins."""
+def _frames(disk: Disk, fd: int, place: tuple[int, int, int]) -> tuple[list[Frame], int]:
+    """The whole frames in one window, and where the next one begins."""
     seed, segment, offset = place
     data = disk.read(fd, WINDOW_BYTES, offset)
     size = wanted(data, 0)
     if size > len(data):
         data = disk.read(fd, size, offset)
-    entries: list[Entry] = []
+    frames: list[Frame] = []
     at = 0
     while frame := decode_frame(data, at, seed, segment, offset + at):
-        entries += [
-            Entry(seq, segment, offset + at, record) for seq, record in enumerate(frame.records, frame.first_seq)
-        ]
+        frames.append(frame)
         at = frame.end - offset
-    return entries, offset + at
+    return frames, offset + at

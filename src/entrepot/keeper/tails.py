@@ -22,4 +22,4 @@ def tails(
                 continue
             entries = (each for each in entries_of(folder.journal, segment)
                        if (each.segment, each.offset) < until)  # fmt: skip
-            yield segment, fold((each.seq, each.record) for each in entries).groups
+            yield segment, fold(each.record for each in entries).groups

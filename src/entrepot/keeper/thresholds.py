@@ -13,7 +13,7 @@ from entrepot.catalog.webhook_tables import read_webhooks
 from entrepot.customers.tables import customer_table
 from entrepot.kernel.instants import Instant
 from entrepot.kernel.money import show
-from entrepot.ledger.tables import currency_of, funds_of
+from entrepot.ledger.tables import all_funds, currency_of
 from entrepot.limits import event_tables
 from entrepot.limits.budget import Budget, budget_of
 from entrepot.limits.declared import read_budgets
@@ -56,9 +56,11 @@ def _of_balances(conn: Connection, names: Iterable[str], at: Instant) -> list[Ev
     for start in range(0, len(wanted), _AT_ONCE):
         some = column.id.in_(wanted[start : start + _AT_ONCE])
         watched = (column.warn_below.is_not(None)) | (column.pays_by == "invoice")
-        for row in conn.execute(select(customer_table).where(some, watched)):
+        rows = list(conn.execute(select(customer_table).where(some, watched)))
+        funds = all_funds(conn, [row.id for row in rows])
+        for row in rows:
             least = row.warn_below if row.warn_below is not None else (row.credit_limit or 0) // CREDIT_REST
-            left = funds_of(conn, row.id)
+            left = funds[row.id]
             below[f"balance/{row.id}"] = left < least
             found[f"balance/{row.id}"] = (row, left, least)
     told = []

@@ -148,7 +148,7 @@ class Verification:
         file = self._manifest.get(segment)
         if file is None:
             self._counts["unlisted"] += 1
-            batch = fold((entry.seq, entry.record) for entry in taken)
+            batch = fold(entry.record for entry in taken)
             self._expect(batch.groups)
             self._expect_budgets(batch.budgets)
             self._expect_taken(batch.taken, lambda _hours: charges_of(entry.record for entry in taken))

@@ -27,7 +27,7 @@ from entrepot.ledger.account import Account, grows_by_debit
 from entrepot.ledger.chain import START, link
 from entrepot.ledger.taken_tables import take
 from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer, content_hash, lines
-from entrepot.storage.database import Amount, append_only, execute_rows, metadata, upsert
+from entrepot.storage.database import Amount, add_rows, append_only, execute_rows, metadata, upsert
 
 accounts = Table(
     "ledger_account", metadata,
@@ -167,7 +167,8 @@ def post_charges(
 
 def post(conn: Connection, transaction: Transaction) -> bool:
     """Post it once; False if it was posted before with the same content. Raises TransactionConflict otherwise."""
-    content = content_hash(transaction)
+    written = lines(transaction)
+    content = content_hash(transaction, written)
     last = conn.execute(select(head.c.seq, head.c.hash).where(head.c.id == 1).with_for_update()).first()
     before = conn.execute(select(transactions.c.content).where(transactions.c.id == transaction.id)).scalar()
     if before is not None:
@@ -179,17 +180,16 @@ def post(conn: Connection, transaction: Transaction) -> bool:
     seq, previous = (last.seq, bytes(last.hash)) if last else (0, START)
     seq += 1
     t = transaction
-    link_hash = link(previous, seq, (t.id, t.kind, t.at, t.about), lines(t))
+    link_hash = link(previous, seq, (t.id, t.kind, t.at, t.about), written)
     if t.transfers:  # an invoice that credit has paid moves nothing, and stands in the chain
         _move(conn, t.transfers)
     conn.execute(transactions.insert().values(
         seq=seq, id=t.id, kind=t.kind, at=t.at, about=t.about, content=content, hash=link_hash
     ))  # fmt: skip
-    if t.transfers:
-        execute_rows(conn, transfers.insert(), [
-            {"transaction": seq, "line": line, "debit": move.debit.id, "credit": move.credit.id, "amount": move.amount}
-            for line, move in enumerate(t.transfers, 1)
-        ])  # fmt: skip
+    add_rows(conn, transfers, ("transaction", "line", "debit", "credit", "amount"), [
+        (seq, line, debit, credit, move.amount)
+        for line, (move, (debit, credit, _)) in enumerate(zip(t.transfers, written, strict=True), 1)
+    ])  # fmt: skip
     conn.execute(update(head).where(head.c.id == 1).values(seq=seq, hash=link_hash))
     return True
 
@@ -241,6 +241,15 @@ _SUMS = (
     .order_by(accounts.c.id)
 )
 _SUMS_LOCKED = _SUMS.with_for_update()
+_RUNNING = (
+    select(accounts.c.id, accounts.c.debits, accounts.c.credits)
+    .where(accounts.c.id.in_(bindparam("names", expanding=True)))
+    .order_by(accounts.c.id)
+)
+_RUNNING_LOCKED = _RUNNING.with_for_update()
+_OWING = select(balances.c.id).where(
+    balances.c.credit_limit.is_not(None), balances.c.id.in_(bindparam("names", expanding=True))
+)
 
 
 def funds_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
@@ -258,17 +267,26 @@ def funds_of(conn: Connection, balance: str, *, lock: bool = False) -> int:
     return left
 
 
-def all_funds(conn: Connection) -> dict[str, int]:
-    """What `funds_of` says, of every balance."""
-    running = {
-        row.id: row.credits - row.debits
-        for row in conn.execute(select(accounts.c.id, accounts.c.credits, accounts.c.debits))
+def all_funds(conn: Connection, names: Iterable[str] | None = None) -> dict[str, int]:
+    """What `funds_of` says, of every balance or of these."""
+    wanted = None if names is None else sorted(names)
+    queries = [select(balances)] if wanted is None else [
+        select(balances).where(balances.c.id.in_(wanted[start : start + _AT_ONCE]))
+        for start in range(0, len(wanted), _AT_ONCE)
+    ]  # fmt: skip
+    rows = [row for query in queries for row in conn.execute(query)]
+    receivable = {
+        row.id: Account(kind="receivable", currency=row.currency, party=row.id).id
+        for row in rows
+        if row.credit_limit is not None
     }
+    running = _running(conn, sorted({*(row.account for row in rows), *receivable.values()}), lock=False)
     found = {}
-    for row in conn.execute(select(balances)):
-        found[row.id] = (row.credit_limit or 0) + running.get(row.account, 0)
-        if row.credit_limit is not None:
-            found[row.id] += running.get(Account(kind="receivable", currency=row.currency, party=row.id).id, 0)
+    for row in rows:
+        found[row.id] = row.credit_limit or 0
+        for name in filter(None, (row.account, receivable.get(row.id))):
+            debits, credits = running.get(name, (0, 0))
+            found[row.id] += credits - debits
     return found
 
 
@@ -328,9 +346,8 @@ def _owing(conn: Connection, names: Iterable[str]) -> set[str]:
     """Which of these balances are paid by invoice."""
     wanted = sorted(names)
     found: set[str] = set()
-    query = select(balances.c.id).where(balances.c.credit_limit.is_not(None))
     for start in range(0, len(wanted), _AT_ONCE):
-        found.update(conn.execute(query.where(balances.c.id.in_(wanted[start : start + _AT_ONCE]))).scalars())
+        found.update(conn.execute(_OWING, {"names": wanted[start : start + _AT_ONCE]}).scalars())
     return found
 
 
@@ -350,10 +367,11 @@ def _move(conn: Connection, moves: Iterable[Transfer]) -> None:
     debits: dict[str, int] = {}
     credits: dict[str, int] = {}
     for move in moves:
-        touched[move.debit.id] = move.debit
-        touched[move.credit.id] = move.credit
-        debits[move.debit.id] = debits.get(move.debit.id, 0) + move.amount
-        credits[move.credit.id] = credits.get(move.credit.id, 0) + move.amount
+        debit, credit = move.debit.id, move.credit.id
+        touched[debit] = move.debit
+        touched[credit] = move.credit
+        debits[debit] = debits.get(debit, 0) + move.amount
+        credits[credit] = credits.get(credit, 0) + move.amount
     ids = sorted(touched)
     known = _running(conn, ids)
     if len(known) < len(ids):
@@ -365,11 +383,11 @@ def _move(conn: Connection, moves: Iterable[Transfer]) -> None:
     ])  # fmt: skip
 
 
-def _running(conn: Connection, ids: list[str]) -> dict[str, tuple[int, int]]:
-    """(debits, credits) of these accounts, locked in the order of their ids."""
-    query = select(accounts.c.id, accounts.c.debits, accounts.c.credits).order_by(accounts.c.id).with_for_update()
+def _running(conn: Connection, ids: list[str], *, lock: bool = True) -> dict[str, tuple[int, int]]:
+    """(debits, credits) of these accounts, with `lock` locked in the order of their ids."""
+    query = _RUNNING_LOCKED if lock else _RUNNING
     found = {}
     for start in range(0, len(ids), _AT_ONCE):
-        for row in conn.execute(query.where(accounts.c.id.in_(ids[start : start + _AT_ONCE]))):
-            found[row.id] = (row.debits, row.credits)
+        for id, debits, credits in conn.execute(query, {"names": ids[start : start + _AT_ONCE]}):
+            found[id] = (debits, credits)
     return found

@@ -6,11 +6,11 @@ charges, in their transaction. Takes a connection and opens none.
 
 from collections.abc import Mapping
 
-from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Table, Text, bindparam, select
 
 from entrepot.kernel.instants import Instant
 from entrepot.ledger.attribution import Taken, month_of
-from entrepot.storage.database import Amount, execute_rows, metadata, upsert
+from entrepot.storage.database import Amount, metadata, put_rows
 
 taken = Table(
     "balance_taken", metadata,
@@ -18,6 +18,10 @@ taken = Table(
     Column("since", BigInteger, primary_key=True),
     Column("amount", Amount, nullable=False),
     Column("returned", Amount, nullable=False),  # of it, what calls took too much
+)  # fmt: skip
+_BETWEEN = select(taken).where(
+    taken.c.balance.in_(bindparam("names", expanding=True)),
+    taken.c.since >= bindparam("first"), taken.c.since <= bindparam("last"),
 )  # fmt: skip
 _AT_ONCE = 500  # names in one query; SQLite's default bound is 32,766 parameters
 
@@ -32,19 +36,14 @@ def take(
     names, since = sorted({name for name, _ in keys}), sorted({at for _, at in keys})
     now: dict[tuple[str, Instant], tuple[int, int]] = {}
     for start in range(0, len(names), _AT_ONCE):
-        some = taken.c.balance.in_(names[start : start + _AT_ONCE])
-        query = select(taken).where(some, taken.c.since >= since[0], taken.c.since <= since[-1])
-        now.update({(row.balance, row.since): (row.amount, row.returned) for row in conn.execute(query)})
+        some = {"names": names[start : start + _AT_ONCE], "first": since[0], "last": since[-1]}
+        for balance, at, amount, back in conn.execute(_BETWEEN, some):
+            now[balance, at] = amount, back
     rows = []
     for key in keys:
         before, back = now.get(key, (0, 0))
-        rows.append({
-            "balance": key[0], "since": key[1], "amount": before + amounts.get(key, 0),
-            "returned": back + returned.get(key, 0),
-        })  # fmt: skip
-    insert = upsert(conn, taken)
-    new = {name: insert.excluded[name] for name in ("amount", "returned")}
-    execute_rows(conn, insert.on_conflict_do_update(index_elements=["balance", "since"], set_=new), rows)
+        rows.append((*key, before + amounts.get(key, 0), back + returned.get(key, 0)))
+    put_rows(conn, taken, ("balance", "since", "amount", "returned"), rows)
 
 
 def taken_of(conn: Connection, balance: str) -> list[Taken]:

@@ -53,9 +53,11 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def content_hash(transaction: Transaction) -> bytes:
-    """SHA-256 of what the transaction does: the same on a repeat, whenever that comes (so without `at`)."""
-    return hashlib.sha256(_encode([transaction.kind, transaction.about, lines(transaction)])).digest()
+def content_hash(transaction: Transaction, written: list[list[str]] | None = None) -> bytes:
+    """SHA-256 of what the transaction does: the same on a repeat, whenever that comes (so without `at`). `written`: its
+    lines, where they are at hand."""
+    written = lines(transaction) if written is None else written
+    return hashlib.sha256(_encode([transaction.kind, transaction.about, written])).digest()
 
 
 def lines(transaction: Transaction) -> list[list[str]]:

@@ -6,11 +6,11 @@ ledger has; the caller reads that in the same transaction, locked.
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Column, Connection, Executable, Integer, Table, Text, bindparam, select
+from sqlalchemy import Column, Connection, Integer, Table, Text, bindparam, select
 
 from entrepot.limits.lease import LeaseBroken
 from entrepot.metering.record import LeaseTotals
-from entrepot.storage.database import Amount, execute_rows, metadata, upsert
+from entrepot.storage.database import Amount, metadata, put_rows
 
 leases = Table(
     "lease", metadata,
@@ -43,7 +43,6 @@ _CHARGED = (
     .order_by(budget_charges.c.period)
 )
 _CHARGED_LOCKED = _CHARGED.with_for_update()
-_put: dict[str, Executable] = {}  # by dialect
 
 
 def leases_of(conn: Connection, balance: str, *, lock: bool = False) -> dict[int, LeaseTotals]:
@@ -137,11 +136,8 @@ def move(
 def charge_budgets(conn: Connection, amounts: Mapping[str, int]) -> None:
     """Add charges to the sums of budget periods."""
     now = budget_charged(conn, amounts, lock=True)
-    insert = upsert(conn, budget_charges)
-    new = {"charged": insert.excluded.charged}
-    rows = [{"period": name, "charged": now.get(name, 0) + more} for name, more in sorted(amounts.items()) if more]
-    if rows:
-        execute_rows(conn, insert.on_conflict_do_update(index_elements=[budget_charges.c.period], set_=new), rows)
+    rows = [(name, now.get(name, 0) + more) for name, more in sorted(amounts.items()) if more]
+    put_rows(conn, budget_charges, ("period", "charged"), rows)
 
 
 def budget_charged(conn: Connection, periods: Iterable[str] | None = None, *, lock: bool = False) -> dict[str, int]:
@@ -159,22 +155,12 @@ def budget_charged(conn: Connection, periods: Iterable[str] | None = None, *, lo
 def _locked(conn: Connection, slot: int, names: list[str]) -> Iterable[LeaseTotals]:
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        rows = {row.balance: row for row in conn.execute(_OF_SLOT_LOCKED, {"mine": slot, "names": some})}
+        rows = conn.execute(_OF_SLOT_LOCKED, {"mine": slot, "names": some})
+        known = {balance: LeaseTotals(balance, *totals) for balance, _, *totals in rows}
         for name in some:
-            row = rows.get(name)
-            yield LeaseTotals(name, row.granted, row.returned, row.charged) if row else LeaseTotals(name, 0, 0, 0)
+            yield known.get(name) or LeaseTotals(name, 0, 0, 0)
 
 
 def _store(conn: Connection, slot: int, changed: list[LeaseTotals]) -> None:
-    if not changed:
-        return
-    put = _put.get(conn.dialect.name)
-    if put is None:
-        insert = upsert(conn, leases)
-        new = {name: insert.excluded[name] for name in ("granted", "returned", "charged")}
-        put = insert.on_conflict_do_update(index_elements=[leases.c.balance, leases.c.slot], set_=new)
-        _put[conn.dialect.name] = put
-    execute_rows(conn, put, [
-        {"balance": t.balance, "slot": slot, "granted": t.granted, "returned": t.returned, "charged": t.charged}
-        for t in changed
-    ])  # fmt: skip
+    rows = [(t.balance, slot, t.granted, t.returned, t.charged) for t in changed]
+    put_rows(conn, leases, ("balance", "slot", "granted", "returned", "charged"), rows)

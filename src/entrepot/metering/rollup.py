@@ -108,60 +108,91 @@ _decode_ending = msgspec.msgpack.Decoder(_QuickEnding).decode
 _decode_terms = msgspec.msgpack.Decoder(Terms).decode
 
 
-def fold(records: Iterable[tuple[int, bytes]]) -> Batch:
-    """Sum up (seq, record) pairs. Order does not matter, and the sum of two batches is the batch of both."""
-    count = endings = last_at = 0
-    sealed = False
-    raw: dict[tuple[Any, ...], list[Any]] = {}
-    unrated: list[tuple[Any, bytes]] = []
-    granted: dict[str, int] = {}
-    returned: dict[str, int] = {}
-    refused: dict[tuple[Instant, str], int] = {}
-    decode, ending_kind, skip = _decode_ending, int(Kind.ENDING), (int(Kind.INTENT), int(Kind.CHECKPOINT))
-    for _seq, data in records:
-        count += 1
-        kind = data[0]
-        if kind == ending_kind:
-            endings += 1
-            e = decode(memoryview(data)[1:])
-            if e.ended_at > last_at:
-                last_at = e.ended_at
-            key = (
-                bytes(e.terms), e.admitted_at // HOUR, e.state, e.source, e.service_tier, e.vendor_model, e.operation,
-            )  # fmt: skip
-            group = raw.get(key)
-            if group is None:
-                raw[key] = group = [0, 0, 0, 0, 0, 0, [], [], 0]
-            group[0] += e.attempt == 1
-            group[1] += 1
-            group[2] += e.charge
-            if e.cost >= 0:
-                group[3] += e.cost
-            else:
-                group[4] += 1
-            if e.unrated:
-                group[5] += 1
-                unrated.append((e, key[0]))
-            group[6].append(e.charged)
-            group[7].append(e.quantities)
-            group[8] += e.overrun
-        elif kind not in skip:
-            record = from_bytes(data)
-            if isinstance(record, Grant):
-                granted[record.balance] = max(record.total, granted.get(record.balance, 0))
-            elif isinstance(record, Return):
-                returned[record.balance] = max(record.total, returned.get(record.balance, 0))
-            elif isinstance(record, Carry):
-                _take_totals(record.leases, granted, returned)
-            elif isinstance(record, Tally):
-                for name, n in record.counts.items():
-                    where = (record.at - record.at % HOUR, name)
-                    refused[where] = refused.get(where, 0) + n
-            sealed = sealed or kind == Kind.SEAL
-    return Batch(
-        records=count, endings=endings, last_at=last_at, sealed=sealed, granted=granted, returned=returned,
-        unrated=[_unrated(e, _decode_terms(terms)) for e, terms in unrated], refused=refused, **_sums(raw),
-    )  # fmt: skip
+class Folding:
+    """Records as they are read, in as many parts as they come; `batch` sums up what was taken so far."""
+
+    __slots__ = ("_granted", "_raw", "_refused", "_returned", "_unrated", "endings", "last_at", "records", "sealed")
+
+    def __init__(self) -> None:
+        self.records = self.endings = self.last_at = 0
+        self.sealed = False
+        self._raw: dict[tuple[Any, ...], list[Any]] = {}
+        self._unrated: list[tuple[Any, bytes]] = []
+        self._granted: dict[str, int] = {}
+        self._returned: dict[str, int] = {}
+        self._refused: dict[tuple[Instant, str], int] = {}
+
+    @property
+    def groups(self) -> int:
+        """How many rows of the rollup it changes, about."""
+        return len(self._raw)
+
+    def take(self, records: Iterable[bytes]) -> None:
+        """Add some. Order does not matter."""
+        count = endings = 0
+        last_at, raw, unrated = self.last_at, self._raw, self._unrated
+        decode, ending_kind, skip = _decode_ending, int(Kind.ENDING), (int(Kind.INTENT), int(Kind.CHECKPOINT))
+        for data in records:
+            count += 1
+            kind = data[0]
+            if kind == ending_kind:
+                endings += 1
+                e = decode(data[1:])
+                if e.ended_at > last_at:
+                    last_at = e.ended_at
+                key = (
+                    bytes(e.terms), e.admitted_at // HOUR, e.state, e.source, e.service_tier, e.vendor_model,
+                    e.operation,
+                )  # fmt: skip
+                group = raw.get(key)
+                if group is None:
+                    raw[key] = group = [0, 0, 0, 0, 0, 0, [], [], 0]
+                group[0] += e.attempt == 1
+                group[1] += 1
+                group[2] += e.charge
+                if e.cost >= 0:
+                    group[3] += e.cost
+                else:
+                    group[4] += 1
+                if e.unrated:
+                    group[5] += 1
+                    unrated.append((e, key[0]))
+                group[6].append(e.charged)
+                group[7].append(e.quantities)
+                group[8] += e.overrun
+            elif kind not in skip:
+                self._other(kind, data)
+        self.records, self.endings, self.last_at = self.records + count, self.endings + endings, last_at
+
+    def _other(self, kind: int, data: bytes) -> None:
+        record = from_bytes(data)
+        if isinstance(record, Grant):
+            self._granted[record.balance] = max(record.total, self._granted.get(record.balance, 0))
+        elif isinstance(record, Return):
+            self._returned[record.balance] = max(record.total, self._returned.get(record.balance, 0))
+        elif isinstance(record, Carry):
+            _take_totals(record.leases, self._granted, self._returned)
+        elif isinstance(record, Tally):
+            for name, n in record.counts.items():
+                where = (record.at - record.at % HOUR, name)
+                self._refused[where] = self._refused.get(where, 0) + n
+        self.sealed = self.sealed or kind == Kind.SEAL
+
+    def batch(self) -> Batch:
+        """Everything that was taken."""
+        return Batch(
+            records=self.records, endings=self.endings, last_at=self.last_at, sealed=self.sealed,
+            granted=self._granted, returned=self._returned,
+            unrated=[_unrated(e, _decode_terms(terms)) for e, terms in self._unrated], refused=self._refused,
+            **_sums(self._raw),
+        )  # fmt: skip
+
+
+def fold(records: Iterable[bytes]) -> Batch:
+    """Sum up records. Order does not matter, and the sum of two batches is the batch of both."""
+    folding = Folding()
+    folding.take(records)
+    return folding.batch()
 
 
 def _take_totals(leases: Sequence[LeaseTotals], granted: dict[str, int], returned: dict[str, int]) -> None:
@@ -211,7 +242,7 @@ def charges_of(records: Iterable[bytes]) -> Iterator[tuple[str, Instant, int]]:
     """(balance, admitted_at, charge) of every ending that charged something."""
     for data in records:
         if data[0] == Kind.ENDING:
-            e = _decode_ending(memoryview(data)[1:])
+            e = _decode_ending(data[1:])
             if e.charge:
                 yield _decode_terms(e.terms).balance, e.admitted_at, e.charge
 

@@ -26,7 +26,7 @@ from entrepot.kernel.buckets import BUCKETS, Quantities
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import DAY, HOUR, Instant
 from entrepot.metering.rollup import Batch, RollupKey, RollupSums, Unrated
-from entrepot.storage.database import execute_rows, metadata, upsert
+from entrepot.storage.database import metadata, put_rows, upsert
 
 _DIMENSIONS = tuple(name for name in RollupKey._fields if name != "hour")
 _NUMBERS = ("requests", "attempts", *BUCKETS, *(f"billed_{name}" for name in BUCKETS), "charge", "cost", "uncosted",
@@ -173,15 +173,10 @@ def advance(conn: Connection, before: StreamPosition | None, after: StreamPositi
 
 def add(conn: Connection, slot: int, epoch: int, batch: Batch) -> None:
     """Add a batch to the rollup, the unrated list and the refusals."""
-    if batch.groups:
-        insert = upsert(conn, rollup)
-        keys = [rollup.c[name] for name in RollupKey._fields]
-        sums = {name: rollup.c[name] + insert.excluded[name] for name in _NUMBERS}
-        execute_rows(
-            conn,
-            insert.on_conflict_do_update(index_elements=keys, set_=sums),
-            [{**key._asdict(), **_numbers(sums)} for key, sums in sorted(batch.groups.items())],
-        )
+    put_rows(
+        conn, rollup, (*RollupKey._fields, *_NUMBERS),
+        [(*key, *s[:2], *s.charged, *s.billed, *s[4:]) for key, s in sorted(batch.groups.items())], adds=True,
+    )  # fmt: skip
     if batch.unrated:
         conn.execute(
             upsert(conn, unrated_list).on_conflict_do_nothing(), [_unrated_row(slot, epoch, u) for u in batch.unrated]
@@ -291,15 +286,6 @@ def manifest(conn: Connection) -> list[LakeFile]:
 def list_file(conn: Connection, file: LakeFile) -> None:
     """Add a file to the manifest; it was renamed into place and synced before."""
     conn.execute(lake_files.insert().values(**msgspec.structs.asdict(file)))
-
-
-def _numbers(sums: RollupSums) -> dict[str, int]:
-    return {
-        "requests": sums.requests, "attempts": sums.attempts, "charge": sums.charge, "cost": sums.cost,
-        "uncosted": sums.uncosted, "unrated": sums.unrated, "calls": sums.calls, "overrun": sums.overrun,
-        **dict(zip(BUCKETS, sums.charged, strict=True)),
-        **{f"billed_{name}": n for name, n in zip(BUCKETS, sums.billed, strict=True)},
-    }  # fmt: skip
 
 
 def _unrated_row(slot: int, epoch: int, u: Unrated) -> dict[str, Any]:

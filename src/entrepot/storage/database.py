@@ -1,11 +1,12 @@
 """The database: engine, transactions, the one MetaData. SQLite (WAL, synchronous=FULL) or PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from sqlalchemy import (
     Connection,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from entrepot.kernel.errors import EntrepotError
@@ -114,7 +115,11 @@ def read(engine: Engine) -> Iterator[Connection]:
 def upsert(connection: Connection, table: Table) -> Union["sqlite.Insert", "postgresql.Insert"]:
     """`INSERT` of this connection's dialect, the one that has `on_conflict_do_update` and `…_do_nothing`. Only that
     dialect is loaded."""
-    if connection.dialect.name == "postgresql":
+    return _insert(connection.dialect, table)
+
+
+def _insert(dialect: Dialect, table: Table) -> Union["sqlite.Insert", "postgresql.Insert"]:
+    if dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)
@@ -131,20 +136,70 @@ def execute_rows(connection: Connection, statement: Executable, rows: Sequence[d
     if len(rows) < _MANY_ROWS:
         connection.execute(statement, rows)
         return
-    names = list(rows[0])
-    compiled = statement.compile(dialect=connection.dialect, column_keys=names)  # type: ignore[attr-defined]
-    assert isinstance(compiled, SQLCompiler)
-    amounts = {name for name, bind in compiled.binds.items() if isinstance(bind.type, Amount)}
-    order = list(compiled.positiontup or names)
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(str(compiled), rows)  # psycopg writes integers of any size as they are
-    elif places := [place for place, name in enumerate(order) if name in amounts]:
-        connection.exec_driver_sql(str(compiled), [_converted([row[name] for name in order], places) for row in rows])
-    else:
-        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*order), rows)))
+    names = tuple(rows[0])
+    run = _Many.of(statement.compile(dialect=connection.dialect, column_keys=names), names)  # type: ignore[attr-defined]
+    run.execute(connection, list(map(itemgetter(*names), rows)))
 
 
-def _converted(row: list[Any], places: list[int]) -> tuple[Any, ...]:
+def put_rows(
+    connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Sequence[Any]], *, adds: bool = False
+) -> None:
+    """Insert rows of these columns, or where one with the same key is there, set what is no key, or with `adds` add it.
+
+    Many rows at a time, many times a second: the statement is written once.
+    """
+    if rows:
+        _put(connection.dialect, table, names, adds).execute(connection, rows)
+
+
+def add_rows(connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows of these columns; as `put_rows`, but none is there already."""
+    if rows:
+        _add(connection.dialect, table, names).execute(connection, rows)
+
+
+class _Many(NamedTuple):
+    """A statement as the driver takes it. `order` of its places among the names of a row; None: the same."""
+
+    text: str
+    names: tuple[str, ...]
+    order: Callable[[Sequence[Any]], tuple[Any, ...]] | None
+    amounts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, compiled: Compiled, names: tuple[str, ...]) -> "_Many":
+        assert isinstance(compiled, SQLCompiler)
+        amounts = {name for name, bind in compiled.binds.items() if isinstance(bind.type, Amount)}
+        places = tuple(compiled.positiontup or names)
+        order = None if places == names else itemgetter(*(names.index(each) for each in places))
+        return cls(str(compiled), names, order, tuple(at for at, each in enumerate(names) if each in amounts))
+
+    def execute(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
+        if connection.dialect.name == "postgresql":  # psycopg writes integers of any size as they are
+            connection.exec_driver_sql(self.text, [dict(zip(self.names, row, strict=True)) for row in rows])
+            return
+        if self.amounts:
+            rows = [_converted(list(row), self.amounts) for row in rows]
+        connection.exec_driver_sql(self.text, list(map(self.order, rows)) if self.order else list(map(tuple, rows)))
+
+
+@lru_cache(maxsize=256)
+def _put(dialect: Dialect, table: Table, names: tuple[str, ...], adds: bool) -> _Many:
+    insert = _insert(dialect, table)
+    keys = [each.name for each in table.primary_key.columns]
+    new: dict[str, Any] = {name: insert.excluded[name] for name in names if name not in keys}
+    if adds:
+        new = {name: table.c[name] + each for name, each in new.items()}
+    statement = insert.on_conflict_do_update(index_elements=keys, set_=new)
+    return _Many.of(statement.compile(dialect=dialect, column_keys=names), names)
+
+
+@lru_cache(maxsize=256)
+def _add(dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Many:
+    return _Many.of(table.insert().compile(dialect=dialect, column_keys=names), names)
+
+
+def _converted(row: list[Any], places: Sequence[int]) -> tuple[Any, ...]:
     for place in places:
         row[place] = _plain(row[place])
     return tuple(row)

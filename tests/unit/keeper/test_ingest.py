@@ -58,9 +58,11 @@ def journal_of(root: Path, calls: int) -> int:
 def test_rollup_leases_and_ledger_agree_after_every_batch(tmp_path: Path) -> None:
     total = journal_of(tmp_path / "journal", 5000)
     engine = opened(tmp_path)
-    ingester = Ingester(engine, tmp_path / "journal", RealDisk())
+    ingester = Ingester(engine, tmp_path / "journal", RealDisk(), most=2000)
     batches = 0
     while ingester.step(AT):
+        if ingester.reads_on:
+            continue
         batches += 1
         with read(engine) as conn:
             charge = sum(row.charge for row in tables.usage(conn))
@@ -153,7 +155,7 @@ def test_a_second_ingester_takes_nothing_twice(tmp_path: Path) -> None:
 def test_a_database_from_a_backup_is_filled_again_from_the_journal(tmp_path: Path) -> None:
     total = journal_of(tmp_path / "journal", 3000)
     engine = opened(tmp_path)
-    early = Ingester(engine, tmp_path / "journal", RealDisk())
+    early = Ingester(engine, tmp_path / "journal", RealDisk(), most=1000)
     early.step(AT)
     engine.dispose()
     backup = (tmp_path / "entrepot.sqlite").read_bytes()
@@ -264,7 +266,7 @@ def test_damage_in_one_stream_stops_no_other(tmp_path: Path) -> None:
 def test_a_position_moved_by_somebody_else_is_read_again(tmp_path: Path, lost: bool) -> None:
     total = journal_of(tmp_path / "journal", 2500)
     engine = opened(tmp_path)
-    ingester = Ingester(engine, tmp_path / "journal", RealDisk())
+    ingester = Ingester(engine, tmp_path / "journal", RealDisk(), most=1000)
     ingester.step(AT)
     with write(engine) as conn:
         before = tables.positions(conn)[1, 1]

@@ -15,8 +15,8 @@ from entrepot.metering.tables import PositionMoved, StreamPosition, UsageQuestio
 from entrepot.storage.database import read, write
 
 
-def pairs(*records: Record) -> list[tuple[int, bytes]]:
-    return [(seq, to_bytes(record)) for seq, record in enumerate(records)]
+def written(*records: Record) -> list[bytes]:
+    return [to_bytes(record) for record in records]
 
 
 @st.composite
@@ -39,8 +39,8 @@ def endings(draw: st.DrawFn) -> Ending:
 
 @given(st.lists(endings(), max_size=30), st.integers(0, 30))
 def test_split_is_whole_and_order_does_not_matter(records: list[Ending], cut: int) -> None:
-    whole = fold(pairs(*records))
-    first, second = fold(pairs(*records[:cut])), fold(pairs(*reversed(records[cut:])))
+    whole = fold(written(*records))
+    first, second = fold(written(*records[:cut])), fold(written(*reversed(records[cut:])))
     keys = {*first.groups, *second.groups}
     assert whole.groups == {
         key: first.groups.get(key, NO_SUMS).plus(second.groups.get(key, NO_SUMS)) for key in keys
@@ -52,7 +52,7 @@ def test_split_is_whole_and_order_does_not_matter(records: list[Ending], cut: in
 
 @given(st.lists(endings(), min_size=1, max_size=30))
 def test_what_the_ledger_gets_is_what_the_rollup_has(records: list[Ending]) -> None:
-    batch = fold(pairs(*records))
+    batch = fold(written(*records))
     charge = sum(e.charge for e in records)
     assert charge == sum(s.charge for s in batch.groups.values()) == sum(batch.charges.values())
     assert charge == sum(batch.charged.values())
@@ -64,7 +64,8 @@ def test_what_the_ledger_gets_is_what_the_rollup_has(records: list[Ending]) -> N
 
 def test_lease_totals_are_the_largest_seen_wherever_they_stand() -> None:
     carry = Carry(part=0, parts=1, leases=(LeaseTotals("demo", 70, 10, 5),), open=())
-    batch = fold(pairs(Grant("demo", 50), carry, Return("demo", 5), Return("demo", 12), Grant("acme", 3), Seal(1, "x")))
+    returns = Return("demo", 5), Return("demo", 12)
+    batch = fold(written(Grant("demo", 50), carry, *returns, Grant("acme", 3), Seal(1, "x")))
     assert (batch.granted, batch.returned, batch.charged) == ({"demo": 70, "acme": 3}, {"demo": 12}, {})
     assert batch.sealed
 
@@ -72,7 +73,7 @@ def test_lease_totals_are_the_largest_seen_wherever_they_stand() -> None:
 def test_budgets_sum_their_charges_and_only_hard_ones_have_leases() -> None:
     one = terms("demo", budgets=("d/1", "d/2"), watched=("d/3",))
     two = terms("demo", key="7Hd2000000", watched=("d/1",))
-    batch = fold(pairs(ending(1, terms=one), ending(2, terms=two), ending(3, terms=one, charged=(0,) * 8)))
+    batch = fold(written(ending(1, terms=one), ending(2, terms=two), ending(3, terms=one, charged=(0,) * 8)))
     charge = ending(1).charge
     assert batch.budgets == {"d/1": 2 * charge, "d/2": charge, "d/3": charge}
     assert batch.charged == {"demo": 2 * charge, "d/1": charge, "d/2": charge}
@@ -87,7 +88,7 @@ def test_usage_reads_back_what_batches_added(engine: Engine) -> None:
     ]  # fmt: skip
     with write(engine) as conn:
         for record in records:
-            tables.add(conn, 1, 1, fold(pairs(record)))
+            tables.add(conn, 1, 1, fold(written(record)))
     with read(engine) as conn:
         by_customer = {row.by["customer"]: row for row in tables.usage(conn, ["customer"])}
         assert by_customer["acme"].charge == records[2].charge
@@ -113,11 +114,11 @@ def test_a_sum_beyond_64_bits_is_exact_and_a_row_beyond_is_refused(engine: Engin
     with write(engine) as conn:
         for hour in range(3):
             e = ending(1, charge=huge, hold=huge, admitted_at=AT + hour * HOUR)
-            tables.add(conn, 1, 1, fold(pairs(e)))
+            tables.add(conn, 1, 1, fold(written(e)))
     with read(engine) as conn:
         assert tables.usage(conn)[0].charge == 3 * huge
     with pytest.raises(DatabaseError), write(engine) as conn:
-        tables.add(conn, 1, 1, fold(pairs(ending(1, charge=1))))
+        tables.add(conn, 1, 1, fold(written(ending(1, charge=1))))
     with read(engine) as conn:
         assert tables.usage(conn)[0].charge == 3 * huge
 
@@ -125,7 +126,7 @@ def test_a_sum_beyond_64_bits_is_exact_and_a_row_beyond_is_refused(engine: Engin
 def test_refusals_of_an_hour_add_up(engine: Engine) -> None:
     for n in (3, 4):
         with write(engine) as conn:
-            tables.add(conn, 1, 1, fold(pairs(Tally(AT + n, {"Ky9Pf34qY6 model_not_priced": n}))))
+            tables.add(conn, 1, 1, fold(written(Tally(AT + n, {"Ky9Pf34qY6 model_not_priced": n}))))
     with read(engine) as conn:
         assert tables.refused(conn) == [(AT, "Ky9Pf34qY6 model_not_priced", 7)]
 
