@@ -161,8 +161,9 @@ def months_between(starts_on: str, until: str) -> Iterator[str]:
 
 
 def _by_model(sold: Sold, known: Known, currency: str) -> dict[tuple[str, str, str], dict[Place, Measured]]:
+    """In the order of their names: the same usage gives the same facts, however its sums came."""
     found: dict[tuple[str, str, str], dict[Place, Measured]] = {}
-    for key, sums in sold.items():
+    for key, sums in sorted(sold.items()):
         month = _month(key.stretch)
         charge = _exchanged(sums.charge, key.currency, currency, month, known.entered)
         cost = None if sums.uncosted else _cost(sums.cost, key.cost_currency, currency, month, known.entered)

@@ -25,7 +25,10 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.executor.memory": "1g",
     "spark.sql.shuffle.partitions": "8",
 }  # fmt: skip
-_ALWAYS = {"spark.ui.enabled": "false", "spark.sql.ansi.enabled": "true", "spark.sql.session.timeZone": "UTC"}
+_ALWAYS = {
+    "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}  # fmt: skip
 
 
 class SparkFailed(EntrepotError):

@@ -12,13 +12,14 @@ import pytest
 from entrepot.billing import tables
 from entrepot.insight.books import Asked, CurrencyOpen
 from entrepot.insight.currency import RateMissing
-from entrepot.insight.facts import DIMENSIONS, UNNAMED, BasesMixed, Facts
+from entrepot.insight.facts import DIMENSIONS, UNNAMED, BaseKind, BasesMixed, Facts
 from entrepot.keeper.insight import PeriodOpen, gather
 from entrepot.keeper.rating import BooksDisagree
 from entrepot.kernel.instants import parse
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.posted import usage_posted
 from entrepot.ledger.tables import accounts
+from entrepot.storage import reading
 from entrepot.storage.database import read, write
 from sold_house import SOLD_SHOP, SoldHouse, used
 
@@ -243,3 +244,15 @@ source = "press"
     assert loaded.by("customer") == before.by("customer")
     with pytest.raises(BasesMixed, match="whole 'the service' and 'the service, loaded by the share'"):
         before.base.same(loaded.base)
+
+
+def test_facts_are_the_same_bytes_in_whatever_order_sums_come(
+    house: SoldHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.issue_month("2026-09", "kontor", "wien")
+    kinds: tuple[BaseKind, ...] = ("earned", "billed")
+    before = [msgspec.json.encode(gather(house.engine, house.folder, kind, YEAR)) for kind in kinds]
+    answer = reading.answer
+    monkeypatch.setattr(reading, "answer", lambda *given: answer(*given)[::-1])
+    after = [msgspec.json.encode(gather(house.engine, house.folder, kind, YEAR)) for kind in kinds]
+    assert before == after
