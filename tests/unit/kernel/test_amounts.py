@@ -102,4 +102,17 @@ def test_a_split_is_the_whole_each_part_next_to_its_share_whatever_the_order(who
         assert abs(part - Fraction(whole * weight, sum(weights))) < 1
     shares = sorted(zip(weights, parts, strict=True))
     turned = sorted(zip(weights[::-1], split(whole, weights[::-1]), strict=True))
-    assert sorted(part for _, part in shares) == sorted(part for _, part in turned)
+    rests = [Fraction(whole * each, sum(weights)) % 1 for each in dict.fromkeys(weights)]
+    if len({*rests}) == len(rests):  # of equal remainders the first goes first
+        assert sorted(part for _, part in shares) == sorted(part for _, part in turned)
+
+
+def test_a_split_without_any_weight_gives_all_to_the_first() -> None:
+    assert (split(7, []), split(7, [0]), split(7, [0, 0, 0]), split(0, [0, 0])) == ([], [7], [7, 0, 0], [0, 0])
+
+
+def test_an_amount_of_nothing_has_no_sign() -> None:
+    assert (show_minor(0, "USD"), show_minor(0, "JPY")) == ("0.00", "0")
+    assert (to_scaled(Decimal("0"), "USD"), to_scaled(Decimal("0E+3"), "USD"), to_scaled(Decimal(1), "USD")) == (
+        0, 0, 10**9
+    )  # fmt: skip

@@ -158,3 +158,27 @@ def test_hours_are_taken_apart_where_grants_change_within_them(
     within = {hour_of(at) for at in changes["a"] if at % HOUR}
     parted = {("a", hour) for hour in within if ("a", hour) in hours}
     assert asked == ([parted] if parted else [])
+
+
+def test_a_cut_at_the_beginning_of_an_hour_takes_no_hour_apart() -> None:
+    asked: list[object] = []
+
+    def calls(hours: object) -> list[tuple[str, int, int]]:
+        asked.append(hours)
+        return []
+
+    hour = hour_of(MID)
+    assert in_stretches({("a", hour): 5}, {"a": [hour, hour + HOUR]}, calls) == {("a", hour): 5}
+    assert asked == []
+
+
+def test_a_grant_that_ended_before_it_began_to_count_is_taken_once() -> None:
+    never_begun = grant("X", 5, created_at=MID, ends_at=FEB)
+    assert burned([never_begun], [Taken(JAN, 3)]).used() == {"X": 3}  # admitted by a clock that was behind
+    assert burned([never_begun], [Taken(FEB, 3)]).used() == {"X": 3}
+    assert burned([never_begun], [Taken(MID, 3)]).used() == {"X": 3}
+    both = [grant("A", 5, created_at=FEB), grant("B", 5, created_at=MID)]
+    assert burned(both, [Taken(JAN, 7)]).used() == {"B": 5, "A": 2}
+    odd = [grant("A", 5, created_at=MARCH, ends_at=FEB), grant("B", 5, created_at=MARCH)]
+    burns = Burn("A", "paid", "2027-02", 5), Burn("B", "paid", "2027-02", 5)
+    assert burned(odd, [Taken(FEB, 12)]) == (burns, 2)
