@@ -28,6 +28,8 @@ _LOCAL = {
 _ALWAYS = {
     "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
+    # else more than 32 files are found by a task each on the cluster: 575 tasks before the first row is read
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000000",
 }  # fmt: skip
 
 
@@ -45,6 +47,7 @@ class Spark:
     def __init__(self, master: str) -> None:
         from pyspark.sql import SparkSession
 
+        self._files: tuple[Path, ...] = ()
         own = master.startswith("local")
         if own:
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -65,7 +68,9 @@ class Spark:
         if not files:
             return
         with _said("usage cannot be summed up"):
-            self._session.read.parquet(*map(str, files)).createOrReplaceTempView("attempts")
+            if tuple(files) != self._files:
+                self._session.read.parquet(*map(str, files)).createOrReplaceTempView("attempts")
+                self._files = tuple(files)
             self._session.sql(f"CREATE OR REPLACE TEMP VIEW endings AS {question.view('attempts')}")
             yield from _rows(self._session.sql(question.text()))
 
