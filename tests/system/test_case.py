@@ -216,6 +216,12 @@ def test_more_usage_of_one_customer_billed_anew_moves_share_hhi_and_report(folde
     assert found.parts[0].share < was.parts[0].share
     assert found.hhi != was.hhi
 
+    told = [lead(folder / "books" / name, month, tmp_path), lead(tmp_path / name, month, tmp_path)]
+    assert "24.0 %" in told[0]
+    assert "63.3" in told[0]
+    assert "22.6 %" in told[1]
+    assert "68.3" in told[1]
+
     moved = {
         each["what"]: each["values"][name]
         for section in as_data(sections((after,)), (after,))
@@ -227,6 +233,18 @@ def test_more_usage_of_one_customer_billed_anew_moves_share_hhi_and_report(folde
     assert moved["HHI, in points"] == f"{round(found.hhi * 10_000):,}"
     assert moved["tiktok-leaves: revenue, then"] == "68.33 M"
     assert after.of("2024-05").by("group") == before.of("2024-05").by("group")
+
+
+def lead(data: Path, month: str, output: Path) -> str:
+    """The first sentence of the board's report, made by the command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "entrepot", "--data", str(data), "--json", "report", "run", "board", "--month", month,
+         "--format", "html", "--output", str(output)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    words = json.loads(done.stdout)["board"]["lead"]
+    return "".join(each if isinstance(each, str) else each["text"] for each in words)
 
 
 def test_a_customer_that_may_not_owe_so_much_is_named_and_nothing_passes_for_whole(

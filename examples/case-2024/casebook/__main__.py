@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from casebook.book import read_book
+from casebook.report import report
 from casebook.story import FILES, LOADINGS, Written
 from casebook.table import as_data, printed, sections
 from casebook.together import load_books
@@ -28,6 +29,7 @@ def main() -> int:
         loaded_s = time.monotonic() - began
         books = tuple(read_book(given.folder / name, name, given.files) for name in LOADINGS)
         found = sections(books)
+        reports = [path for book in books for path in report(given.folder / book.name, book)]
     except EntrepotError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
@@ -37,7 +39,7 @@ def main() -> int:
     if given.json:
         print(data)
         return 0
-    print(f"{text}\n\n{_done(written, loaded_s, time.monotonic() - began)}\n\n{_next(given.folder)}")
+    print(f"{text}\n\n{_done(written, loaded_s, time.monotonic() - began)}\n\n{_next(given.folder, reports)}")
     return 0
 
 
@@ -49,13 +51,15 @@ def _done(written: list[Written], loaded_s: float, all_s: float) -> str:
     )
 
 
-def _next(folder: Path) -> str:
+def _next(folder: Path, reports: list[Path]) -> str:
     """What to look at, with commands that work from here."""
     book = f"{_BIN} --data {folder / LOADINGS[1]}"
     rows = [
         (f"{book} verify", "journal = lake = rollup = ledger = invoices, to the last digit"),
         (f"{book} invoice list --customer tiktok", "the bills; then invoice show NUMBER, explain NUMBER/LINE"),
         (f"{book} insight concentration --by group --from 2024-06", "the month; --picture FILE.svg draws it"),
+        (f"{book} scenario run examples/case-2024/scenarios/tiktok-leaves.toml --from 2024-06", "month by month"),
+        *((str(path), "the board's two pages") for path in reports if path.suffix == ".pdf"),
         (f"{folder / 'figures.json'}", "this table as data"),
     ]
     width = max(len(command) for command, _ in rows)

@@ -191,11 +191,13 @@ class CaseHouse:
 
 @contextmanager
 def opened(root: Path) -> Iterator[CaseHouse]:
-    house = CaseHouse(root)
-    try:
-        yield house
-    finally:
-        house.close()
+    """For us alone. Raises FolderInUse."""
+    with Folder(root).locked():
+        house = CaseHouse(root)
+        try:
+            yield house
+        finally:
+            house.close()
 
 
 def _order(batch: Batch) -> tuple[Instant, str, str, str]:

@@ -37,9 +37,9 @@ def supply(books: tuple[Book, ...]) -> Section:
             row("revenue of the service on the vendor's models", books,
                 lambda book: percent(found[book.name].vendors[0].share), reported="all of it", rests="I r"),
             row("of its tokens with an approved substitute", books,
-                lambda book: _or_none(found[book.name].vendors[0].switchable), rests="I, E a"),
+                lambda book: _or_none(found[book.name].vendors[0].switchable), reported="no other vendor", rests="I r"),
             row("of its revenue with an approved substitute", books,
-                lambda book: _or_none(found[book.name].vendors[0].switchable_revenue), rests="I, E a"),
+                lambda book: _or_none(found[book.name].vendors[0].switchable_revenue), rests="I r"),
             row("gross margin of the month", books, lambda book: _or_none(_margin(book).rate), rests=rests),
             row("margin points lost per 1 % of its price", books,
                 lambda book: decimal(found[book.name].vendors[0].price_exposure, 2), rests=rests),
@@ -72,8 +72,7 @@ def _dependence(book: Book) -> Dependence:
         )
         for each in book.entered.terms
     )  # fmt: skip
-    made_by = {other: "another" for others in substitutes.values() for other in others}
-    return dependence(book.of(book.month), substitutes, terms, REPORTED_ON, made_by)
+    return dependence(book.of(book.month), substitutes, terms, REPORTED_ON)
 
 
 def _margin(book: Book) -> Margin:
