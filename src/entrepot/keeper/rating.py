@@ -115,8 +115,10 @@ class Month:
             raise CustomerUnknown(f"there is usage of {', '.join(unknown[:3])}, who have no contract")
         for customer, decided in sorted(self.decided.items()):
             rows = used(by.get(customer, ()))
-            if not rows and not decided.agreements[0].book:
-                continue  # nothing was ever for sale to it
+            if not rows and not decided.agreements[0].book:  # nothing was ever for sale to it
+                if self._customer:
+                    raise CustomerUnknown(f"nothing was for sale to {customer} in {self.period.name} or before")
+                continue
             rated = rate(
                 customer, rows, decided.agreements, self.period, reratings=decided.reratings, carried=decided.carried
             )

@@ -154,3 +154,9 @@ def test_a_customers_contracts_show_with_their_terms(call: Call, month: Period) 
     _, facts = call("GET", "/admin/customers/bank")
     assert [each["contract"] for each in facts["contracts"]] == ["B-1"]
     assert "  contract B-1: 10 % off list" in _show(facts).splitlines()
+
+
+def test_a_month_in_which_nothing_was_for_sale_has_nothing_to_carry_over(call: Call) -> None:
+    body = {"customer": "acme", "month": "2025-01", "group": "large audio list/1", "by": "maria", "reason": "asked"}
+    status, refused = call("POST", "/admin/unrated-carried", json=body)
+    assert (status, "nothing was for sale to acme in 2025-01" in refused["error"]["message"]) == (409, True), refused

@@ -16,6 +16,7 @@ from entrepot.control.problem import NotFound
 from entrepot.control.rating import closed, rated
 from entrepot.customers.tables import read_stored
 from entrepot.kernel.errors import EntrepotError
+from entrepot.rating.line import from_bytes
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["invoice"])
@@ -143,6 +144,12 @@ async def draft(body: Drafting, where: Annotated[House, Depends(house)]) -> dict
 @router.post("/unrated-carried", name="invoice.carry-over")
 async def carry_over(body: CarryOver, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """Bill a month without one group of its unrated usage; it stays on the list until a price is published."""
+    await asyncio.to_thread(_sold_to, where, body.customer)
+    found = [from_bytes(each.encode()) for each in await rated(where, body.month, body.customer)]
+    groups = [group.name for each in found for group in each.unrated]
+    if body.group not in groups:
+        known = f"there are {', '.join(map(repr, groups))}" if groups else "all of it has a price"
+        raise NotFound(f"{body.customer} has no unrated usage {body.group!r} in {body.month}: {known}")
     return await where.keeper.execute("invoice.carry-over", body.model_dump())
 
 
