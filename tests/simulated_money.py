@@ -106,7 +106,8 @@ class World(SimulatedHouse):
 
     def _look(self) -> None:
         if self.keeper is not None:
-            self.keeper._do_look()
+            while self.keeper._do_look():  # a full batch is followed at once, as in the keeper's own loop
+                pass
             if stuck := self.keeper._ingester.stuck:
                 self.failed(Disagreement(f"ingestion is stuck: {stuck}"))
 
