@@ -43,7 +43,8 @@ NOUNS = {
     "invoice": "list  show  draft  issue  discard  carry-over  credit-note  write-off  dispute  export",
     "payment": "list  record  refund",
     "ledger": "balance  entries  export",
-    "insight": "list  concentration  change  growth  retention  surprise  margin  dependence  positions  payback  loss  signs  enter",
+    "insight": "list  concentration  change  growth  retention  surprise  margin  dependence  positions  payback  loss"
+    "  signs  enter",
     "vendor": "",
     "scenario": "list  run",
     "report": "list  run",
