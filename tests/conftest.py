@@ -3,10 +3,12 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 import entrepot.ledger.tables  # noqa: F401
 import entrepot.limits.tables  # noqa: F401
@@ -20,21 +22,41 @@ settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server that lives as long as the session."""
+def database_servers() -> Iterator[list[Any]]:
+    """The PostgreSQL servers of the session, the last of which is asked."""
+    servers: list[Any] = []
+    try:
+        yield servers
+    finally:
+        for each in servers:
+            each.cleanup()
+
+
+@pytest.fixture
+def postgres(database_servers: list[Any], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of a PostgreSQL. Each test has a database of its own, so where the server has ended there is another one."""
     import pgserver
 
-    folder = tmp_path_factory.mktemp("postgres")
-    server = pgserver.get_server(folder)
-    log = (folder / "log").open()
+    if not database_servers or not _answers(database_servers[-1]):
+        database_servers.append(pgserver.get_server(tmp_path_factory.mktemp("postgres")))
+    return _url(database_servers[-1])
+
+
+def _url(server: Any) -> str:
+    url: str = server.get_uri()
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def _answers(server: Any) -> bool:
+    plain = open_database(_url(server))
     try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        plain.connect().close()
+    except OperationalError:
+        print(f"PostgreSQL has ended: {server.log.read_text()[-4000:]}")
+        return False
     finally:
-        said = log.read()
-        if "shut down" in said or "terminated" in said:
-            print(f"the server ended before its tests did:\n{said[-4000:]}")
-        log.close()
-        server.cleanup()
+        plain.dispose()
+    return True
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
