@@ -1,7 +1,7 @@
 """Fills .venv/spark: Apache Spark for the tests that run it, apart from what everybody installs (479 MB).
 
-Run by `make .venv/spark.stamp`. Without Java 17 it says so and installs nothing: those tests are skipped then. The lock
-file holds hashes and no addresses, so any mirror serves.
+Run by `make .venv/spark.stamp`. Without Java 17 it says so and installs nothing: those tests fail then. The lock file
+holds hashes and no addresses, so any mirror serves.
 """
 
 import re

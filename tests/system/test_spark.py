@@ -24,10 +24,11 @@ MASTER = "local-cluster[2,1,1024]"
 #: A machine that does other things needs a minute for a session.
 _LONGEST_S = 600
 
-pytestmark = pytest.mark.skipif(
-    not (SPARK / "pyspark").exists() or shutil.which("java") is None,
-    reason=f"{SPARK} is missing: make .venv/spark.stamp, where there is a Java 17",
-)
+
+@pytest.fixture(scope="module", autouse=True)
+def spark() -> None:
+    there = (SPARK / "pyspark").exists() and shutil.which("java") is not None
+    assert there, f"{SPARK} is missing: install Java 17 (openjdk-17-jre-headless), then make .venv/spark.stamp"
 
 
 def with_spark(**more: str) -> dict[str, str]:
