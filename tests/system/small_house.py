@@ -3,6 +3,7 @@
 The roles are this same module: `run` plays keeper, gateway and a third one, told apart by what they are handed.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -50,15 +51,18 @@ def _loop(
     ready: Callable[..., None],
 ) -> None:
     watched = [alive_fd] + ([listener] if listener else [])
+    if listener is not None:
+        listener.setblocking(False)  # or of two generations that wake for one call the slower waits, silent
     while not _stop:
         beat()
         found = select.select(watched, [], [], 0.05)[0]
         if alive_fd in found:
             return
         if listener in found and listener is not None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"%d" % os.getpid())
+            with contextlib.suppress(BlockingIOError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(b"%d" % os.getpid())
         if (data / f"hang-{name}").exists():
             (data / f"hang-{name}").unlink()
             time.sleep(60)

@@ -69,7 +69,7 @@ def test_every_process_is_replaced_and_no_call_fails(house: Callable[..., Run]) 
     assert not set(before.values()) & set(after.values())
     within(5, lambda: all(map(gone, before.values())))
     assert caller.answers[0] in before.values()
-    within(10, lambda: run.gateway() == after["gateway"])
+    within(2, lambda: run.gateway() == after["gateway"])
     assert run.event("reloaded")["facts"]["generation"] == 2
 
 
