@@ -31,7 +31,7 @@ types: .venv/dev.stamp
 	$(BIN)/mypy
 
 unit: .venv/dev.stamp
-	$(PYTEST) tests/unit tests/house
+	$(PYTEST) -m "not long" tests/unit tests/house
 
 test: lint types .venv/dev.stamp .venv/clients.stamp .venv/spark.stamp  ## everything: under 15 minutes
 	$(PYTEST) tests

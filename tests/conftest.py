@@ -10,15 +10,23 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-import entrepot.ledger.tables  # noqa: F401
-import entrepot.limits.tables  # noqa: F401
-import entrepot.metering.tables  # noqa: F401
+import entrepot.keeper.app  # noqa: F401  every table is known before a database is made
 from entrepot.storage.database import open_database, prepare
 
 _numbers = itertools.count(1)
+#: An empty database with every table, on each server; the others are copies of it, which takes a tenth of the time.
+_PATTERN = "pattern"
 #: A machine with other work is slow, and that says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a PostgreSQL is `long`, by itself."""
+    for each in items:
+        on_postgres = "postgresql" in getattr(getattr(each, "callspec", None), "params", {}).values()
+        if on_postgres or "postgres" in getattr(each, "fixturenames", ()):
+            each.add_marker("long")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +47,26 @@ def postgres(database_servers: list[Any], tmp_path_factory: pytest.TempPathFacto
 
     if not database_servers or not _answers(database_servers[-1]):
         database_servers.append(pgserver.get_server(tmp_path_factory.mktemp("postgres")))
+        _set_up(_url(database_servers[-1]))
     return _url(database_servers[-1])
+
+
+def _set_up(url: str) -> None:
+    _make(url, _PATTERN)
+    engine = open_database(_database(url, _PATTERN))
+    prepare(engine)
+    engine.dispose()
+
+
+def _make(url: str, name: str, *, pattern: str = "template1") -> None:
+    plain = open_database(url)
+    with plain.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {pattern}"))
+    plain.dispose()
+
+
+def _database(url: str, name: str) -> str:
+    return url.replace("/postgres?", f"/{name}?")
 
 
 def _url(server: Any) -> str:
@@ -64,14 +91,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """An empty database with every table, once on each of the two."""
     if request.param == "sqlite":
         engine = open_database(tmp_path / "entrepot.sqlite")
+        prepare(engine)
     else:
         url: str = request.getfixturevalue("postgres")
         name = f"test_{next(_numbers)}"
-        plain = open_database(url)
-        with plain.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        plain.dispose()
-        engine = open_database(url.replace("/postgres?", f"/{name}?"))
-    prepare(engine)
+        _make(url, name, pattern=_PATTERN)
+        engine = open_database(_database(url, name))
     yield engine
     engine.dispose()

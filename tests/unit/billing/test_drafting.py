@@ -150,6 +150,7 @@ def test_steps_minimums_and_corrections_say_why_in_the_language_of_the_document(
                                                   "large, Ausgabe"]  # fmt: skip
 
 
+@pytest.mark.long
 @given(st.data())
 def test_credit_notes_in_any_number_and_order_never_come_to_more_than_the_invoice(data: st.DataObject) -> None:
     """Quantities so small that every cent is rounded: in each line, the tax and the total, and in full at the end."""

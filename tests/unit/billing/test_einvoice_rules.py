@@ -72,6 +72,7 @@ def official() -> Iterator[Callable[[bytes], set[str]]]:
         yield failed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DOCUMENTS)
 @pytest.mark.parametrize("national", [False, True])
 def test_what_we_write_is_right_by_schema_by_the_official_rules_and_by_ours(

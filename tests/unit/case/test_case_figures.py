@@ -72,6 +72,7 @@ def test_signs_stand_on_both_sides_of_zero() -> None:
     assert points(Fraction(1, 16)) == "625"
 
 
+@pytest.mark.long
 @given(others=st.lists(st.integers(1, 20_000_000), min_size=1, max_size=30))
 def test_the_hhi_lies_within_its_bounds_whatever_the_others_pay(others: list[int]) -> None:
     amounts = {"tiktok": 20_000_000, **{f"other-{at:02d}": much for at, much in enumerate(others)}}

@@ -4,6 +4,7 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def bent(draw: st.DrawFn) -> str:
     return "\n".join(f"{name} = {value(each)}" for name, each in data.items())
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(bent())
 def test_a_file_with_strange_values_is_read_or_refused(text: str) -> None:
@@ -77,6 +79,7 @@ def test_a_file_with_strange_values_is_read_or_refused(text: str) -> None:
         assert isinstance(again, Catalog)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(TEXTS), st.data())
 def test_a_file_that_was_cut_or_scribbled_on_is_read_or_refused(text: str, data: st.DataObject) -> None:

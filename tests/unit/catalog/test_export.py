@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,6 +204,7 @@ def contracts_of(draw: st.DrawFn, books: list[str], models: list[str], start: in
     return found
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=40)
 @given(catalogs())
 def test_an_export_applied_to_what_it_came_from_is_empty(catalog: Catalog) -> None:
@@ -214,6 +216,7 @@ def test_an_export_applied_to_what_it_came_from_is_empty(catalog: Catalog) -> No
     assert file.catalog.customers == catalog.customers
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=40)
 @given(catalogs())
 def test_an_export_applied_to_an_empty_house_makes_the_same_house(catalog: Catalog) -> None:
@@ -226,6 +229,7 @@ def test_an_export_applied_to_an_empty_house_makes_the_same_house(catalog: Catal
     )  # fmt: skip
 
 
+@pytest.mark.long
 @given(catalogs())
 @settings(deadline=None, max_examples=40)
 def test_the_order_in_an_export_does_not_depend_on_the_order_in_the_house(catalog: Catalog) -> None:

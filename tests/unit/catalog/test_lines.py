@@ -111,6 +111,7 @@ def pages(draw: st.DrawFn) -> Page:
     return page
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(pages())
 def test_the_line_of_every_path_is_the_line_where_it_was_written(page: Page) -> None:
@@ -120,6 +121,7 @@ def test_the_line_of_every_path_is_the_line_where_it_was_written(page: Page) -> 
     assert places.spans.keys() == page.lines.keys()
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(pages())
 def test_the_text_of_every_key_outside_of_headers_is_toml_by_itself(page: Page) -> None:
@@ -168,6 +170,7 @@ def tables_and_lists(inner: st.SearchStrategy[object]) -> st.SearchStrategy[obje
     return st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3))
 
 
+@pytest.mark.long
 @given(st.recursive(leaves, tables_and_lists, max_leaves=8))
 def test_a_value_written_by_hand_is_read_as_the_same_value(thing: object) -> None:
     assert tomllib.loads(f"x = {value(thing)}", parse_float=Decimal)["x"] == thing

@@ -120,6 +120,7 @@ by_month = st.builds(
 any_row = unit | graduated | on_cost | free | shares | by_month
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=200)
 @given(any_row)
 def test_every_row_is_written_back_and_stored_as_it_was(row: PriceRow) -> None:

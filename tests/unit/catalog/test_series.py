@@ -33,6 +33,7 @@ counts = st.sampled_from(["{n}", "{n:02}", "{n:03}", "{year}{n}", "{n:02}{year}"
 series = st.builds(lambda a, b, c: a + b + c, parts, counts, parts)
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(series, series)
 def test_what_is_told_agrees_with_the_numbers_that_are_written(first: str, second: str) -> None:

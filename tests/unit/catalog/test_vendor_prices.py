@@ -54,6 +54,7 @@ def proposed(*providers: dict[str, Any], catalog: Catalog | None = None, **vendo
     return propose(catalog or house(), read_data(json.dumps(providers)), vendors, "data.json, sha256 12", NOW)
 
 
+@pytest.mark.long
 def test_the_published_data_gives_a_book_that_applies() -> None:
     path = SHARED / "data" / "prices" / "genai_prices_v2.json.gz"
     if not path.exists():

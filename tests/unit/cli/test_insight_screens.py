@@ -53,6 +53,7 @@ def ask(house: SoldHouse, capsys: pytest.CaptureFixture[str]) -> Asking:
     return Asking(house, capsys)
 
 
+@pytest.mark.long
 def test_concentration_is_the_same_as_table_data_and_picture(ask: Asking, tmp_path: Path) -> None:
     words = ("concentration", "--by", "customer", "--from", "2026-09", "--until", "2026-11")
     facts = ask.facts(*words)
@@ -74,6 +75,7 @@ def test_concentration_is_the_same_as_table_data_and_picture(ask: Asking, tmp_pa
     assert "2026-09-01 until 2026-11-01" in svg
 
 
+@pytest.mark.long
 def test_a_month_alone_is_that_month_and_another_cut_has_the_same_whole(ask: Asking) -> None:
     whole = {by: ask.facts("concentration", "--by", by, "--from", "2026-09")["whole"] for by in ("vendor", "country")}
     assert len(set(whole.values())) == 1
@@ -122,6 +124,7 @@ def figures(house: SoldHouse) -> None:
     house.do("insight.enter", name="figures.toml", text=FIGURES)
 
 
+@pytest.mark.long
 def test_a_change_is_split_into_parts_that_add_up_to_it(ask: Asking) -> None:
     facts = ask.facts("change", "--by", "customer", "--from", "2026-10")
     names = ("volume", "price", "mix", "new", "gone", "unsplit")
@@ -131,6 +134,7 @@ def test_a_change_is_split_into_parts_that_add_up_to_it(ask: Asking) -> None:
     assert facts["before"]["from"] == "2026-09-01"  # type: ignore[index]
 
 
+@pytest.mark.long
 def test_growth_has_both_names_of_a_month_a_run_rate_and_what_makes_up_for_the_largest(ask: Asking) -> None:
     facts = ask.facts("growth", "--from", "2026-09", "--until", "2026-11", "--year-starts", "07-01", "--by", "customer")
     first, second = facts["periods"]  # type: ignore[misc]
@@ -144,6 +148,7 @@ def test_growth_has_both_names_of_a_month_a_run_rate_and_what_makes_up_for_the_l
     assert abs(rest * (1 + Decimal(lost["monthly"])) ** 12 - Decimal(second["amount"])) < Decimal("0.001")
 
 
+@pytest.mark.long
 def test_retention_is_of_those_who_paid_before(ask: Asking) -> None:
     facts = ask.facts("retention", "--from", "2026-10", "--by", "customer")
     kept = sum(Decimal(each["after"]) for each in facts["customers"])  # type: ignore[attr-defined]
@@ -152,6 +157,7 @@ def test_retention_is_of_those_who_paid_before(ask: Asking) -> None:
     assert Decimal(str(facts["grr"])) <= min(Decimal(1), Decimal(str(facts["nrr"])))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("figures")
 def test_surprises_are_of_entered_figures_or_of_our_books(ask: Asking) -> None:
     cloud, revenue, grown = ask.facts("surprise")["expectations"]  # type: ignore[misc]
@@ -164,6 +170,7 @@ def test_surprises_are_of_entered_figures_or_of_our_books(ask: Asking) -> None:
     assert abs(Decimal(grown["actual"]) - expected) < Decimal("1e-6")
 
 
+@pytest.mark.long
 def test_margins_are_what_the_vendors_cost_leaves(ask: Asking) -> None:
     facts = ask.facts("margin", "--by", "model", "--from", "2026-09")
     whole = facts["whole"]
@@ -172,6 +179,7 @@ def test_margins_are_what_the_vendors_cost_leaves(ask: Asking) -> None:
     assert sum(Decimal(each["margin"]) for each in facts["parts"]) == Decimal(whole["margin"])  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("figures")
 def test_dependence_knows_substitutes_of_the_catalog_second_vendors_and_terms(ask: Asking) -> None:
     facts = ask.facts("dependence", "--from", "2026-09", "--until", "2026-11")
@@ -182,6 +190,7 @@ def test_dependence_knows_substitutes_of_the_catalog_second_vendors_and_terms(as
     assert vendors["aurora"]["terms"][0]["licence_until"] == "2032-12-31"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("measure", ["change", "growth", "retention", "surprise", "margin", "dependence"])
 @pytest.mark.usefixtures("figures")
 def test_every_measure_has_a_screen_and_a_picture(ask: Asking, tmp_path: Path, measure: str) -> None:
@@ -192,6 +201,7 @@ def test_every_measure_has_a_screen_and_a_picture(ask: Asking, tmp_path: Path, m
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
@@ -219,6 +229,7 @@ def test_what_has_no_figure_is_a_sentence(ask: Asking, words: tuple[str, ...], e
     assert "nan" not in err.lower()
 
 
+@pytest.mark.long
 def test_entered_figures_stand_under_their_file_and_a_mistake_changes_nothing(ask: Asking, tmp_path: Path) -> None:
     good = tmp_path / "rates.toml"
     good.write_text('format = 1\n[[exchange]]\nfrom = "EUR"\nto = "CHF"\nrate = 0.95\nsource = "SNB"\n')

@@ -57,6 +57,7 @@ def ask(house: SoldHouse, capsys: pytest.CaptureFixture[str]) -> Asking:
     return Asking(house, capsys)
 
 
+@pytest.mark.long
 def test_every_example_is_listed_with_its_title_and_a_broken_one_with_its_mistakes(ask: Asking, tmp_path: Path) -> None:
     code, out, _ = ask.say("list", "--folder", str(EXAMPLES))
     assert code == DONE
@@ -67,6 +68,7 @@ def test_every_example_is_listed_with_its_title_and_a_broken_one_with_its_mistak
     assert "bad       (2 mistakes in it)" in ask.say("list", "--folder", str(tmp_path))[1]
 
 
+@pytest.mark.long
 def test_nobody_leaves_is_what_was_billed(ask: Asking) -> None:
     facts = ask.facts("nobody-leaves")
     path = facts["path"]
@@ -77,6 +79,7 @@ def test_nobody_leaves_is_what_was_billed(ask: Asking) -> None:
     assert "no growth is needed" in ask.say("run", "nobody-leaves", "--folder", str(EXAMPLES), "--from", "2026-10")[1]
 
 
+@pytest.mark.long
 def test_the_largest_gone_is_told_with_all_that_the_board_asks(ask: Asking, tmp_path: Path) -> None:
     facts = ask.facts("largest-leaves")
     words = ("run", "largest-leaves", "--folder", str(EXAMPLES), "--from", "2026-10")
@@ -115,6 +118,7 @@ def test_every_example_runs_on_issued_invoices_and_their_screens_have_no_holes(h
         assert "None" not in out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "exit_code", "said"),
     [
@@ -133,6 +137,7 @@ def test_what_cannot_be_asked_is_a_sentence(ask: Asking, tmp_path: Path, text: s
     assert "Traceback" not in err
 
 
+@pytest.mark.long
 def test_a_name_that_is_no_file_and_a_month_without_sales_are_sentences(ask: Asking) -> None:
     code, _, err = ask.say("run", "largest-leafs", "--folder", str(EXAMPLES))
     assert (code, 'Did you mean "largest-leaves"?' in err) == (MISUSED, True), err

@@ -29,6 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(house.folder.root)
 
 
+@pytest.mark.long
 def test_a_group_that_splits_its_traffic_is_told_with_its_evidence(
     data: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_group_that_splits_its_traffic_is_told_with_its_evidence(
     assert "<title>Early signs that a customer leaves</title>" in picture.read_text()
 
 
+@pytest.mark.long
 def test_none_and_nothing_to_look_at_are_sentences(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     until = str(FIRST + timedelta(LEAVES))
     assert run(["insight", "signs", "--from", str(FIRST), "--until", until, "--data", data]) == DONE

@@ -22,6 +22,7 @@ from entrepot.storage.folder import Folder
 Call = Callable[..., tuple[int, dict[str, Any]]]
 
 
+@pytest.mark.long
 def test_usage_of_a_quiet_house(call: Call) -> None:
     status, facts = call("GET", "/admin/usage")
     assert status == 200
@@ -37,6 +38,7 @@ def test_a_question_that_cannot_be_answered_is_said_so(call: Call, query: str) -
     assert "'" in facts["error"]["message"], "the value stands in the message"
 
 
+@pytest.mark.long
 def test_the_query_is_shown_with_its_values(call: Call) -> None:
     _, facts = call("GET", "/admin/usage?from=2026-11-01&customer=o%27hara")
     assert "FROM usage_rollup" in facts["sql"]
@@ -106,6 +108,7 @@ def test_a_top_up_is_booked_and_shown(call: Call) -> None:
     assert [posting["amount"] for posting in facts["postings"]] == ["12.5"]
 
 
+@pytest.mark.long
 def test_a_price_and_a_posting_can_be_explained(call: Call) -> None:
     _, price = call("GET", "/admin/explain/list%2F1")
     assert "what customers pay, USD, valid from 2026-01-01T00:00:00Z" in explain_text(price)
@@ -164,6 +167,7 @@ def test_a_row_of_the_lake_is_the_record_it_was(tmp_path: Path) -> None:
         assert trace.ending_of(row) == record
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("query", "said"),
     [

@@ -14,6 +14,7 @@ from entrepot.control.gate import BODY_LIMIT, OPERATOR, Gate
 Call = Callable[..., tuple[int, dict[str, Any]]]
 
 
+@pytest.mark.long
 def test_the_token_opens(call: Call) -> None:
     assert call("GET", "/admin/keys")[0] == 200
 
@@ -31,6 +32,7 @@ def test_the_token_may_not_come_twice(call: Call, folder: Any) -> None:
     assert call("GET", "/admin/keys", **sent)[0] == 401
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/admin/nothing", "/docs", "/openapi.json", "/"])
 def test_what_does_not_exist_needs_a_token_too(call: Call, path: str) -> None:
     assert call("GET", path, token="wrong")[0] == 401
@@ -84,6 +86,7 @@ def test_every_route_says_what_it_is_for() -> None:
     assert all((route.endpoint.__doc__ or "").strip() for route in all_routes())
 
 
+@pytest.mark.long
 def test_too_large_a_body_is_refused_by_its_length(call: Call) -> None:
     status, body = call("POST", "/admin/keys", headers={"content-length": str(BODY_LIMIT + 1)}, content=b"{}")
     assert status == 400

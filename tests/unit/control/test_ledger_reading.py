@@ -60,6 +60,7 @@ def test_entries_come_in_pages(call: Call, moved: Folder) -> None:
     assert len(call("GET", "/admin/ledger/entries?kind=grant&customer=acme&account=USD:promo")[1]["entries"]) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "query",
     ["from=tomorrow", "until=2026-02-31", "from=2026-02-01&until=2026-02-01", "from=2026-02-02&until=2026-02-01"],
@@ -80,6 +81,7 @@ def test_what_is_no_page_is_refused(call: Call, query: str) -> None:
     assert call("GET", f"/admin/ledger/{page}?{query}")[0] == 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", ["balance", "entries", "export"])
 def test_nobody_reads_the_books_without_the_token(call: Call, moved: Folder, page: str) -> None:
     assert call("GET", f"/admin/ledger/{page}", token="ep_admin_x")[0] == 401
@@ -87,6 +89,7 @@ def test_nobody_reads_the_books_without_the_token(call: Call, moved: Folder, pag
     assert call("POST", f"/admin/ledger/{page}", json={})[0] == 405
 
 
+@pytest.mark.long
 def test_the_screens(call: Call, moved: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--data", str(moved.root)]
     assert run(["ledger", *where, "--account", "USD:prepaid"]) != 0  # its options belong to its verbs

@@ -88,6 +88,7 @@ def test_what_it_comes_to_is_shown_and_nothing_is_decided_without_an_id(
     assert decided(folder, "bank") == 0
 
 
+@pytest.mark.long
 def test_an_approval_is_kept_once_and_then_changes_nothing_more(call: Call, folder: Folder, month: Period) -> None:
     publish(call, "11.00")
     body = wanted(month, id="RR-1", by="maria", reason="a slip")
@@ -142,6 +143,7 @@ def test_what_cannot_be_rerated_is_said(call: Call, month: Period, change: dict[
     assert why in refused["error"]["message"]
 
 
+@pytest.mark.long
 def test_usage_is_kept_by_the_hour(call: Call, month: Period) -> None:
     publish(call, "9.00")
     half = wanted(month, until=f"{month.name}-10T10:30:00Z")
@@ -156,6 +158,7 @@ def test_a_customers_contracts_show_with_their_terms(call: Call, month: Period) 
     assert "  contract B-1: 10 % off list" in _show(facts).splitlines()
 
 
+@pytest.mark.long
 def test_a_month_in_which_nothing_was_for_sale_has_nothing_to_carry_over(call: Call) -> None:
     body = {"customer": "acme", "month": "2025-01", "group": "large audio list/1", "by": "maria", "reason": "asked"}
     status, refused = call("POST", "/admin/unrated-carried", json=body)

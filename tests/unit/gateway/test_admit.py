@@ -185,6 +185,7 @@ def test_the_refusal_names_the_cap_that_would_fit_and_it_does(tmp_path: Path) ->
     assert isinstance(admit(good_offer(d), call(max_tokens=fits + 1)), Need)
 
 
+@pytest.mark.long
 @given(
     given_tokens=st.integers(0, 200),
     cached=st.integers(0, 200),

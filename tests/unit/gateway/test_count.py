@@ -24,6 +24,7 @@ def counted(*texts: bytes) -> list[int]:
     return asyncio.run(ask())
 
 
+@pytest.mark.long
 def test_the_text_of_a_request_and_of_an_answer_is_counted() -> None:
     request = b'{"messages":[{"role":"user","content":"hello world"}]}'
     answer = b'{"choices":[{"message":{"content":[{"type":"text","text":"hello world"}]}}]}'

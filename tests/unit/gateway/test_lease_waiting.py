@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from entrepot.kernel.instants import DAY, MINUTE, parse
 from entrepot.limits.message import (
     FromKeeper,
@@ -117,6 +119,7 @@ def test_a_hold_that_ends_lets_the_next_one_go(tmp_path: Path) -> None:
     run(tmp_path, lambda _message: [], work, [LeaseTotals("acme", 100, 0, 0)])
 
 
+@pytest.mark.long
 def test_a_recall_is_answered_in_any_case(tmp_path: Path) -> None:
     """With something free, with nothing, of a lease never seen, and while calls wait here."""
 

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from entrepot.gateway.leases import Leases
 from entrepot.limits.message import (
     FromKeeper,
@@ -49,6 +51,7 @@ def test_who_does_not_fit_is_told_why_and_who_fits_gets_it(tmp_path: Path) -> No
     run(tmp_path, grants(100, "spent"), work)
 
 
+@pytest.mark.long
 def test_a_keeper_that_is_there_and_does_not_answer_is_waited_for_a_second(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         bench.leases._linked_at -= 60
@@ -88,6 +91,7 @@ def test_who_comes_after_a_question_is_told_that_too_little_is_free_and_never_th
     run(tmp_path, answer, work)
 
 
+@pytest.mark.long
 def test_a_keeper_that_has_just_come_is_waited_for_longer(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         began = asyncio.get_running_loop().time()
@@ -98,6 +102,7 @@ def test_a_keeper_that_has_just_come_is_waited_for_longer(tmp_path: Path) -> Non
     run(tmp_path, lambda _message: [], work)
 
 
+@pytest.mark.long
 def test_a_keeper_that_took_its_socket_away_is_waited_for_and_one_that_left_it_is_not(tmp_path: Path) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -222,6 +227,7 @@ def test_a_question_without_answer_is_asked_again_for_who_waits(tmp_path: Path) 
     run(tmp_path, answer, work)
 
 
+@pytest.mark.long
 def test_a_late_word_about_a_large_hold_is_not_said_of_a_small_one(tmp_path: Path) -> None:
     late: list[int] = []
 

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+import pytest
+
 from entrepot.gateway.overload import TOO_LONG_S, WAITING_LIMIT, Overload
 
 _SERVED_S, _READ_S = 100e-6, 10e-6
@@ -62,6 +64,7 @@ def test_nobody_is_refused_below_the_peak() -> None:
     assert sum(worker.refused.values()) == 0
 
 
+@pytest.mark.long
 def test_a_short_burst_is_served_whole() -> None:
     worker = Worker({"a": 100_000})
     worker.run(0.02)
@@ -70,6 +73,7 @@ def test_a_short_burst_is_served_whole() -> None:
     assert worker.refused["a"] == 0
 
 
+@pytest.mark.long
 def test_at_three_times_the_load_it_is_served_what_can_be_and_refusals_are_fast() -> None:
     worker = Worker({"a": 10_000, "b": 10_000, "c": 10_000})
     worker.run(2)
@@ -82,6 +86,7 @@ def test_at_three_times_the_load_it_is_served_what_can_be_and_refusals_are_fast(
     assert max(worker.served.values()) < 1.05 * min(worker.served.values())
 
 
+@pytest.mark.long
 def test_who_asks_for_little_is_served_while_another_floods() -> None:
     worker = Worker({"flood": 30_000, "small": 200, "other": 500})
     worker.run(1)
@@ -91,6 +96,7 @@ def test_who_asks_for_little_is_served_while_another_floods() -> None:
     assert worker.refused["flood"] > worker.served["flood"]
 
 
+@pytest.mark.long
 def test_it_ends_when_the_load_does() -> None:
     worker = Worker({"a": 40_000})
     worker.run(2)

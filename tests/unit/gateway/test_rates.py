@@ -38,6 +38,7 @@ def ask(house: House, number: int = 0, tokens: int = 1) -> Problem | Taken:
 UNEVEN = {1: (1.0,), 2: (0.9, 0.1), 4: (0.85, 0.1, 0.05, 0.001)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_a_flood_reaches_97_percent_and_never_more_than_all(tmp_path: Path, workers: int, uneven: bool) -> None:
@@ -59,6 +60,7 @@ def test_short_windows_are_held_and_reached_as_well(tmp_path: Path, window_s: in
     assert passed / 8 >= 0.9 * requests  # a worker asks for what others do not use at most ten times a second
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_tokens_are_held_and_reached(tmp_path: Path, workers: int) -> None:
     house = House(tmp_path, per_minute(tokens=60_000), workers)
@@ -199,6 +201,7 @@ def test_a_keeper_that_does_not_answer_is_waited_for_a_quarter_of_a_second(tmp_p
     assert house.loop.now - began < 0.26
 
 
+@pytest.mark.long
 def test_a_lowered_limit_holds_after_a_window_and_a_raised_one_at_once(tmp_path: Path) -> None:
     house = House(tmp_path, per_minute(requests=600), 2)
     house.flood(90, (0.5, 0.5), 30)

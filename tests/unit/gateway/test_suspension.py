@@ -52,6 +52,7 @@ def test_a_stream_ends_for_its_client_at_once_and_is_read_to_its_usage(tmp_path:
     run(tmp_path, work)
 
 
+@pytest.mark.long
 def test_where_the_vendor_is_not_waited_for_the_call_is_counted_and_over(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         bench.gateway.drained = 10**6  # nobody else may be drained

@@ -10,6 +10,7 @@ from test_suspension import suspend
 from desks import KEY_ID
 
 
+@pytest.mark.long
 def test_a_call_that_waits_for_a_share_or_for_money_is_under_way(tmp_path: Path) -> None:
     """A drain that did not wait for it sealed the journal, and the word that came then began it: an intent for ever."""
 

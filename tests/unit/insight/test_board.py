@@ -146,6 +146,7 @@ def test_one_more_sale_moves_the_figures_and_the_fingerprint(made: Board) -> Non
     assert dict(after.pages[0].inputs)["B"] != dict(made.pages[0].inputs)["B"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", ["en", "de", "pt"])
 def test_it_is_two_pages_with_every_figure_on_its_page(code: str) -> None:
     of = board(material(), code)
@@ -158,6 +159,7 @@ def test_it_is_two_pages_with_every_figure_on_its_page(code: str) -> None:
         assert [each for each in said if "".join(each.split()) not in text.replace("‐", "-")] == []
 
 
+@pytest.mark.long
 def test_the_fullest_report_is_two_pages_too() -> None:
     long = "A customer with a name so long that no column was made for it, and its many subsidiaries all over the world"
     customers = ("video", "retail", "tax-help", "gulf", *(f"c{n:02}" for n in range(35)))
@@ -192,6 +194,7 @@ class _Seen(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@pytest.mark.long
 def test_the_page_needs_no_other_file_and_its_links_lead_to_its_footnotes(made: Board) -> None:
     page = to_html(made).decode()
     seen = _Seen()
@@ -208,6 +211,7 @@ def test_the_page_needs_no_other_file_and_its_links_lead_to_its_footnotes(made: 
     assert {str(attrs["class"]) for attrs in marks} == {"reported", "assumed"}
 
 
+@pytest.mark.long
 def test_names_are_text_and_never_markup() -> None:
     names = {"video": "<script>alert(1)</script> {rest}", "retail": '"&\'#let x = 1'}
     of = board(material(replace(facts(), names=names)), "en")
@@ -242,6 +246,7 @@ def test_numbers_are_written_as_the_language_writes_them() -> None:
     assert money(english, BASE, 960 * 10**9).show(-960_125 * 10**6) == "−960.13 USD"
 
 
+@pytest.mark.long
 def test_too_little_is_said_in_words() -> None:
     only = of_month(facts())
     first = board(Material(service="x", month="2024-03", facts=only, made_on=date(2024, 4, 9)), "en")

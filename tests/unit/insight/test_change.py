@@ -66,6 +66,7 @@ def test_periods_of_two_bases_lengths_or_the_wrong_way_round_are_refused() -> No
         change(sold({"a": 5}), sold({"a": 5}, dollars), "customer")
 
 
+@pytest.mark.long
 @given(some_sales("2026-01"), some_sales("2026-02"))
 def test_the_parts_add_up_to_the_change_of_every_name_and_of_the_whole(first: list[Sale], then: list[Sale]) -> None:
     before, after = Facts(base=JANUARY, sales=tuple(first)), Facts(base=FEBRUARY, sales=tuple(then))

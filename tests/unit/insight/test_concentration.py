@@ -143,6 +143,7 @@ def test_a_rise_of_more_than_a_hundred_points_is_one() -> None:
         shift(flat, concentration(sold({"a": 1}, FEBRUARY), "model"))
 
 
+@pytest.mark.long
 @given(some_sales())
 def test_what_holds_of_any_concentration(sales: list[Sale]) -> None:
     facts = Facts(base=JANUARY, sales=tuple(sales))
@@ -161,6 +162,7 @@ def test_what_holds_of_any_concentration(sales: list[Sale]) -> None:
         assert list(found.parts) == sorted(found.parts, key=lambda part: (-part.amount, part.name))
 
 
+@pytest.mark.long
 @given(some_sales(least=0))
 def test_merging_customers_never_lowers_the_index(sales: list[Sale]) -> None:
     facts = Facts(base=JANUARY, sales=tuple(msgspec.structs.replace(sale, group="") for sale in sales))

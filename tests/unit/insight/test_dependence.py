@@ -115,6 +115,7 @@ def test_a_vendor_called_as_the_operators_own_models_are_is_refused() -> None:
         dependence(Facts(base=JANUARY, sales=(_of("m", "own", 1, cost=1, tokens=1),)), {}, (), ON)
 
 
+@pytest.mark.long
 @given(some_sales(least=0))
 def test_revenue_cost_and_tokens_are_all_with_some_vendor(sales: list[Sale]) -> None:
     facts = Facts(base=JANUARY, sales=tuple(sale for sale in sales if not sale.own and sale.vendor))

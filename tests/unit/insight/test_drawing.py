@@ -40,6 +40,7 @@ def words_of(data: Any, key: str = "") -> Iterator[str]:
         yield data
 
 
+@pytest.mark.long
 @given(st.lists(NUMBERS, min_size=1, max_size=8))
 def test_an_axis_keeps_the_order_of_numbers_and_holds_zero(values: list[int | Fraction]) -> None:
     scale = axis(list(values))
@@ -50,6 +51,7 @@ def test_an_axis_keeps_the_order_of_numbers_and_holds_zero(values: list[int | Fr
     assert [place for _, place in placed] == sorted(place for _, place in placed)
 
 
+@pytest.mark.long
 @given(st.lists(NUMBERS, min_size=1, max_size=8), st.booleans())
 def test_ticks_are_few_round_and_within(values: list[int | Fraction], zero: bool) -> None:
     scale = axis(list(values), zero=zero, round_ends=True)

@@ -95,6 +95,7 @@ def test_retention_without_a_cohort_or_of_two_bases_is_refused_and_below_zero_is
     )
 
 
+@pytest.mark.long
 @given(some_sales("2026-01"), some_sales("2026-02"))
 def test_what_holds_of_any_retention(first: list[Sale], then: list[Sale]) -> None:
     before, after = Facts(base=JANUARY, sales=tuple(first)), Facts(base=FEBRUARY, sales=tuple(then))
@@ -107,6 +108,7 @@ def test_what_holds_of_any_retention(first: list[Sale], then: list[Sale]) -> Non
     assert stays + found.new + sum(each.after for each in found.below_zero) == after.total(), "no revenue is lost"
 
 
+@pytest.mark.long
 @given(some_sales("2026-01"))
 def test_nobody_leaves_is_the_base(sales: list[Sale]) -> None:
     facts = Facts(base=JANUARY, sales=tuple(sales))

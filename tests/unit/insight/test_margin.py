@@ -39,6 +39,7 @@ def test_no_revenue_has_no_rate_and_nothing_sold_is_a_sentence() -> None:
         margins(sold({}), "customer")
 
 
+@pytest.mark.long
 @given(some_sales())
 def test_every_cut_has_the_same_whole(sales: list[Sale]) -> None:
     assume(sales)

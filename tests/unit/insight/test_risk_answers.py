@@ -81,6 +81,7 @@ YEARS = _figure("years to earn capital expenditure back", 15, "years")
 DISCOUNT = _figure("discount rate", 8, "% a year")
 
 
+@pytest.mark.long
 def test_nineteen_billion_at_the_margin_of_a_month() -> None:
     """34 M a month: 558.8 months, and never at 8 % a year; 15 years need 105.6 M a month, 3.1 times as much."""
     found = payback.answer(QUESTION, _room(CAPEX + YEARS + DISCOUNT)).figures

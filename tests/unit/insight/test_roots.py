@@ -11,6 +11,7 @@ from entrepot.insight.roots import PLACES, root
 FINEST = Fraction(1, 10**PLACES)
 
 
+@pytest.mark.long
 @given(st.fractions(min_value=0, max_value=10**30), st.integers(1, 60))
 def test_a_root_is_the_last_that_is_not_too_large(value: Fraction, degree: int) -> None:
     found = root(value, degree)

@@ -266,6 +266,7 @@ SALES = st.builds(
 SHARES = st.decimals(0, 1, places=3)
 
 
+@pytest.mark.long
 @given(st.lists(SALES, min_size=1), st.lists(st.tuples(SHARES, st.integers(1, 6), st.integers(1, 6)), max_size=3))
 def test_what_is_lost_and_what_is_left_are_the_base(sales: list[Sale], turns: list[tuple[Decimal, int, int]]) -> None:
     facts = Facts(base=MONTH, sales=tuple(sales))

@@ -72,6 +72,7 @@ def test_both_months_together_lose_the_largest_of_both(months: tuple[Facts, Fact
     assert gone.then.revenue == (both.where(lambda sale: sale.customer != "m-small-5").total() + 1) // 2
 
 
+@pytest.mark.long
 def test_early_signs_are_seen_within_days_and_steady_tenants_give_none() -> None:
     """The error rates of `entrepot prove signs`, to the figures in docs/decisions/insight.md."""
     report = run_signs(trace("m-small_rates"), trace("m-small_tokens"))

@@ -79,6 +79,7 @@ def test_a_small_file_is_whole_or_the_old_one(crash_at: int, seed: int) -> None:
     assert disk.after_power_loss(Random(seed)).contents()[FILE] == b"the new one"
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_crash_at_any_call_loses_nothing_acknowledged(seed: int) -> None:

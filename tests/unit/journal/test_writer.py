@@ -150,6 +150,7 @@ def test_a_burst_within_one_callback_gets_its_carry_when_the_callback_is_over(ri
     assert [data for _, data in rig.slot.inherited(one_part)] == [CARRY, b"\x01last", SEAL]
 
 
+@pytest.mark.long
 def test_a_carry_counts_nothing_twice_though_a_caller_changes_its_state_before_it_appends(rig: Rig) -> None:
     charged = 0
 
@@ -267,6 +268,7 @@ class FullDisk(RealDisk):
         return super().write(fd, data, offset)
 
 
+@pytest.mark.long
 def test_a_full_disk_pauses_and_endings_go_through_when_space_returns(tmp_path: Path) -> None:
     disk = FullDisk()
     rig = Rig(tmp_path, disk)

@@ -51,6 +51,7 @@ def figures(board: dict[str, Any]) -> dict[str, str]:
     return {tile["name"]: tile["figure"]["text"] for tile in tiles}
 
 
+@pytest.mark.long
 def test_a_report_is_made_of_issued_documents_in_a_process_of_its_own(house: SoldHouse, tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "entrepot.keeper.board", str(house.folder.root)]
     asked = msgspec.json.encode(wanted(formats=("html", "pdf", "png")))
@@ -72,6 +73,7 @@ def test_a_report_is_made_of_issued_documents_in_a_process_of_its_own(house: Sol
     assert done.stdout == subprocess.run(command, input=asked, capture_output=True, check=True).stdout
 
 
+@pytest.mark.long
 def test_the_same_month_stands_in_three_languages_and_on_another_base(house: SoldHouse) -> None:
     titles = [reported(house.folder, wanted(language=code))["board"]["title"] for code in ("en", "de", "pt")]
     assert titles == [

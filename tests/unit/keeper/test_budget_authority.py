@@ -168,6 +168,7 @@ def test_a_customer_that_pays_by_invoice_draws_on_its_credit_limit(house: Engine
         assert funds_of(conn, "acme") == USD  # what was paid ahead before is there still
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
@@ -214,6 +215,7 @@ def test_whatever_comes_a_budget_is_not_exceeded_and_no_lease_is_negative(
         transaction.rollback()
 
 
+@pytest.mark.long
 def test_journal_lake_rollup_and_leases_agree_on_budgets_and_a_broken_sum_is_named(tmp_path: Path) -> None:
     """Endings of a worker, of its successor's sealing and of the keeper's; compared by journal and by lake."""
     folder = Folder(tmp_path / "data")

@@ -65,6 +65,7 @@ def opened(where: Path) -> Engine:
     return engine
 
 
+@pytest.mark.long
 def test_what_is_committed_at_once_is_what_small_commits_come_to(tmp_path: Path) -> None:
     root = tmp_path / "journal"
     many_customers(root, 6000)
@@ -80,6 +81,7 @@ def test_what_is_committed_at_once_is_what_small_commits_come_to(tmp_path: Path)
     assert books(one) == books(other)
 
 
+@pytest.mark.long
 def test_nothing_that_was_read_waits_longer_than_a_second_for_its_commit(tmp_path: Path) -> None:
     root = tmp_path / "journal"
     many_customers(root, 6000)
@@ -92,6 +94,7 @@ def test_nothing_that_was_read_waits_longer_than_a_second_for_its_commit(tmp_pat
     assert 0 < ingester.endings < 6000
 
 
+@pytest.mark.long
 def test_what_stands_before_damage_is_taken_and_then_the_damage_is_told(tmp_path: Path) -> None:
     root = tmp_path / "journal"
     many_customers(root, 6000)
@@ -110,6 +113,7 @@ def test_what_stands_before_damage_is_taken_and_then_the_damage_is_told(tmp_path
         assert sum(row.attempts for row in tables.usage(conn)) == ingester.endings
 
 
+@pytest.mark.long
 def test_a_commit_that_fails_loses_nothing_that_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "journal"
     many_customers(root, 6000)

@@ -362,6 +362,7 @@ def test_an_overlap_is_a_whole_number_of_seconds_within_its_bound(house: House, 
         house.do("key.rotate", id=key_id, overlap_seconds=overlap)
 
 
+@pytest.mark.long
 def test_a_rotation_within_an_overlap_says_which_secret_ends_at_once(house: House) -> None:
     made = house.do("key.create", customer="acme")
     first = house.do("key.rotate", id=made["id"], overlap_seconds=600)

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def versions(draw: st.DrawFn) -> list[BookVersion]:
     ]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(versions(), st.integers(-BEHIND, AHEAD).map(lambda offset: NOW + offset))
 def test_the_price_at_any_instant_that_a_snapshot_covers_is_the_books(book: list[BookVersion], at: int) -> None:
@@ -48,6 +50,7 @@ def test_the_price_at_any_instant_that_a_snapshot_covers_is_the_books(book: list
     assert found.valid_from <= at
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(versions(), st.lists(rows, max_size=2), st.lists(offsets, max_size=2), offsets)
 def test_number_and_instant_say_the_price_whatever_is_published_later(

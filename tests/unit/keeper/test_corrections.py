@@ -101,6 +101,7 @@ def test_where_nothing_came_since_there_is_nothing_to_correct(desk: Desk) -> Non
     assert corrections(desk.rated(month="2026-12")) == []
 
 
+@pytest.mark.long
 def test_late_usage_of_a_billed_month_stands_on_the_next_bill_and_only_once(desk: Desk) -> None:
     desk.serve([("demo", 5, 3_000_000, 0)])
     desk.ingest()
@@ -115,6 +116,7 @@ def test_late_usage_of_a_billed_month_stands_on_the_next_bill_and_only_once(desk
     assert corrections(desk.rated(month="2027-01")) == []
 
 
+@pytest.mark.long
 def test_a_rerating_is_a_delta_of_two_signs_on_the_next_bill(desk: Desk) -> None:
     before = desk.bill("2026-11")
     with write(desk.engine) as conn:
@@ -133,6 +135,7 @@ def test_a_rerating_is_a_delta_of_two_signs_on_the_next_bill(desk: Desk) -> None
     assert corrections(desk.rated(month="2027-01")) == []
 
 
+@pytest.mark.long
 def test_a_bill_with_corrections_is_made_again_of_its_inputs(desk: Desk) -> None:
     desk.serve([("demo", 5, 3_000_000, 0)])
     desk.ingest()
@@ -148,6 +151,7 @@ def test_a_bill_with_corrections_is_made_again_of_its_inputs(desk: Desk) -> None
     assert to_bytes(desk.rated(month="2026-12", sealed=dict(first.inputs))) == to_bytes(first)
 
 
+@pytest.mark.long
 def test_a_draft_of_before_a_decision_is_not_issued(desk: Desk) -> None:
     desk.now = parse("2027-01-03T09:00:00Z")
     desk.draft("2026-12")
@@ -157,6 +161,7 @@ def test_a_draft_of_before_a_decision_is_not_issued(desk: Desk) -> None:
         desk.do("invoice.issue", draft="demo:2026-12", customer="demo")
 
 
+@pytest.mark.long
 def test_one_correction_on_two_drafts_is_issued_once(desk: Desk) -> None:
     desk.serve([("demo", 5, 3_000_000, 0), ("demo", DECEMBER_1 + 31 * 24, 1000, 0)])
     desk.ingest()
@@ -170,6 +175,7 @@ def test_one_correction_on_two_drafts_is_issued_once(desk: Desk) -> None:
     assert minor(desk.bill("2026-11")) == minor(list(desk.rated(month="2026-11").lines))
 
 
+@pytest.mark.long
 def test_a_month_whose_bill_was_credited_in_full_waits_for_its_own_and_no_later_bill_brings_it(desk: Desk) -> None:
     desk.serve([("demo", 5, 3_000_000, 0)])
     desk.ingest()
@@ -188,6 +194,7 @@ def test_a_month_whose_bill_was_credited_in_full_waits_for_its_own_and_no_later_
     assert corrections(desk.rated(month="2027-02")) == []
 
 
+@pytest.mark.long
 def test_what_a_bill_that_was_credited_in_full_had_corrected_is_looked_at_once_more_and_then_rests(desk: Desk) -> None:
     desk.serve([("demo", 5, 3_000_000, 0)])
     desk.ingest()

@@ -81,6 +81,7 @@ def test_credit_notes_add_up_to_the_invoice_and_never_above_it(desk: Desk) -> No
     assert found["EUR:revenue::aurora-large"] == 116_149_590_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lines", "error", "words"),
     [
@@ -116,6 +117,7 @@ def test_a_credit_note_is_made_once_under_its_id_and_credits_no_credit_note(desk
     assert desk.everything() == before
 
 
+@pytest.mark.long
 def test_what_was_paid_and_is_credited_is_the_customers_credit_and_pays_the_next_invoice(desk: Desk) -> None:
     pay(desk, "138.81", "BANK-1")
     made = credit(desk, lines={"1": {"quantity": "20000000"}})

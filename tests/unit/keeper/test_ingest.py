@@ -77,6 +77,7 @@ def test_rollup_leases_and_ledger_agree_after_every_batch(tmp_path: Path) -> Non
     assert not ingester.open_streams()
 
 
+@pytest.mark.long
 def test_usage_is_kept_apart_where_a_grant_ends_within_an_hour(tmp_path: Path) -> None:
     engine = opened(tmp_path)
     grant = Grant(id="GIFT", kind="promo", amount=USD, priority=50, ends_at=AT + 30, created_at=AT)

@@ -76,6 +76,7 @@ def test_quantity_calls_and_cost_stand_beside_what_is_earned_and_an_unknown_cost
     assert all(sale.cost * 2 == sale.amount for sale in facts.sales if sale.cost is not None)
 
 
+@pytest.mark.long
 def test_what_is_billed_are_the_lines_of_documents_in_every_cut(house: SoldHouse) -> None:
     numbers = [*house.issue_month("2026-09", "kontor", "wien"), *house.issue_month("2026-10", "kontor", "wien")]
     facts = gather(house.engine, house.folder, "billed", YEAR)
@@ -95,6 +96,7 @@ def test_what_is_billed_are_the_lines_of_documents_in_every_cut(house: SoldHouse
     assert dict(facts.inputs).keys() >= {*numbers, "ledger"}
 
 
+@pytest.mark.long
 def test_a_credit_note_counts_in_the_month_of_the_service(house: SoldHouse) -> None:
     [number] = house.issue_month("2026-09", "kontor")
     before = gather(house.engine, house.folder, "billed", ("2026-09", "2026-10"))
@@ -113,6 +115,7 @@ def test_a_credit_note_counts_in_the_month_of_the_service(house: SoldHouse) -> N
     assert all(amount == 0 for dimension in DIMENSIONS for amount in nothing.by(dimension).values())
 
 
+@pytest.mark.long
 def test_a_correction_on_a_later_invoice_counts_in_the_month_that_it_corrects(house: SoldHouse) -> None:
     house.issue_month("2026-09", "kontor")
     before = gather(house.engine, house.folder, "billed", ("2026-09", "2026-10")).total()
@@ -181,6 +184,7 @@ source = "press, 2026-10-01"
 """
 
 
+@pytest.mark.long
 def test_entered_figures_give_another_currency_the_fee_of_an_agent_and_a_base_of_their_own(house: SoldHouse) -> None:
     with pytest.raises(RateMissing, match="amounts in EUR and in USD, and no rate between them for 2026-09"):
         gather(house.engine, house.folder, "earned", YEAR, currency="USD")
@@ -207,6 +211,7 @@ def test_sales_in_two_currencies_need_one_that_is_asked_for(tmp_path: Path) -> N
         gather(house.engine, house.folder, "stated", YEAR)
 
 
+@pytest.mark.long
 def test_the_process_gives_the_same_facts_and_says_what_is_wrong(house: SoldHouse) -> None:
     asked = Asked(kind="earned", starts_on="2026-09-01", until="2026-11-01")
     command = [sys.executable, "-P", "-m", "entrepot.keeper.insight", str(house.folder.root)]
@@ -219,6 +224,7 @@ def test_the_process_gives_the_same_facts_and_says_what_is_wrong(house: SoldHous
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "period_open")
 
 
+@pytest.mark.long
 def test_sales_of_books_that_were_loaded_bear_the_standing_of_what_they_were_loaded_with(house: SoldHouse) -> None:
     house.issue_month("2026-09", "kontor", "wien")
     before = gather(house.engine, house.folder, "billed", ("2026-09", "2026-10"))
@@ -246,6 +252,7 @@ source = "press"
         before.base.same(loaded.base)
 
 
+@pytest.mark.long
 def test_facts_are_the_same_bytes_in_whatever_order_sums_come(
     house: SoldHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_issued_twice_is_issued_once(desk: Desk) -> None:
         desk.draft(rated)
 
 
+@pytest.mark.long
 def test_a_dry_run_says_the_number_and_uses_none(desk: Desk) -> None:
     rated = desk.use("kontor", USAGE)
     desk.draft(rated)
@@ -125,6 +126,7 @@ execute(open_database(Path(sys.argv[1])), Folder(Path(sys.argv[2])), "invoice.is
 """
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_while_it_issues_leaves_nothing_and_uses_no_number(tmp_path: Path) -> None:
     where = tmp_path / "entrepot.sqlite"
     engine = open_database(where)
@@ -194,6 +196,7 @@ def test_tax_follows_the_buyer(desk: Desk) -> None:
         assert (row.tax.category, row.tax.code, row.amount_minor) == ("AE", "VATEX-EU-AE", 0)
 
 
+@pytest.mark.long
 def test_a_prepaid_month_is_paid_with_credit_and_returns_what_calls_took_too_much(desk: Desk) -> None:
     desk.now = at("2026-11-02T08:00:00Z")
     desk.do("balance.grant", customer="studio", amount="10", currency="EUR", kind="promo", id="START")
@@ -255,6 +258,7 @@ def test_a_series_that_would_give_a_number_again_is_refused_with_its_line(desk: 
     assert desk.apply(changed.replace("R-2026-", "R-2027-"))["dry_run"] is False  # none of 2027 was given yet
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "written", "words"),
     [

@@ -67,6 +67,7 @@ def test_a_payment_goes_to_what_is_open_the_oldest_first(desk: Desk) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("args", "words"),
     [

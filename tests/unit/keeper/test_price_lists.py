@@ -100,6 +100,7 @@ def houses(draw: st.DrawFn) -> Catalog:
 counts = st.tuples(*(st.integers(0, 3000) for _ in range(8)))
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=300)
 @given(houses(), counts, st.sampled_from(["", "default", "batch", "scale"]), st.sampled_from(["one", "two"]),
        st.integers(-BEHIND, AHEAD).map(lambda offset: NOW + offset))  # fmt: skip
@@ -226,6 +227,7 @@ def test_what_was_compiled_before_from_the_same_is_the_same_and_what_changed_is_
     assert lists.tables(changed, NOW) == PriceLists().tables(changed, NOW) != first
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(houses(), st.lists(st.integers(0, 4 * 24 * 60).map(lambda minutes: NOW + minutes * 60_000_000), max_size=4))
 def test_time_passes_for_what_was_compiled_before(house: Catalog, moments: list[int]) -> None:

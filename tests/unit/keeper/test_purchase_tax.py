@@ -123,6 +123,7 @@ def test_tax_of_a_country_where_the_seller_is_not_registered_is_refused_with_the
     assert house.books() == {}
 
 
+@pytest.mark.long
 def test_a_purchase_with_an_invoice_is_in_whole_cents(house: House) -> None:
     with pytest.raises(CommandRefused, match=r"0\.001 EUR has more than 2 places"):
         bought(house, "home", "0.001")

@@ -62,12 +62,14 @@ def test_a_month_comes_to_what_its_calls_come_to(used: House) -> None:
     assert [name.split()[0] for name, _ in found.inputs] == ["book", "contract", "lake"]
 
 
+@pytest.mark.long
 def test_everybody_at_once_is_everybody_alone(used: House) -> None:
     together = list(rated_all(used.engine, used.folder, "2026-11"))
     assert [each.customer for each in together] == ["acme", "demo"]
     assert [to_bytes(each) for each in together] == [to_bytes(used.rated(each.customer)) for each in together]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("zone", "seed"), [("Pacific/Kiritimati", "1"), ("America/St_Johns", "4242")])
 def test_a_fresh_process_in_another_time_zone_prints_the_same_bytes(used: House, zone: str, seed: str) -> None:
     words = [sys.executable, "-m", "entrepot.keeper.rating", str(used.folder.root), "2026-11", "demo", "acme"]
@@ -76,6 +78,7 @@ def test_a_fresh_process_in_another_time_zone_prints_the_same_bytes(used: House,
     assert done.stdout.splitlines() == [to_bytes(used.rated("demo")), to_bytes(used.rated("acme"))]
 
 
+@pytest.mark.long
 def test_shuffled_records_in_two_batches_give_the_same_bytes(used: House, tmp_path: Path) -> None:
     other = House(tmp_path / "other")
     calls = list(CALLS)
@@ -88,6 +91,7 @@ def test_shuffled_records_in_two_batches_give_the_same_bytes(used: House, tmp_pa
         assert without_inputs(other.rated(who)) == without_inputs(used.rated(who))
 
 
+@pytest.mark.long
 def test_what_is_not_in_the_lake_yet_is_rated_and_named(house: House) -> None:
     house.serve(CALLS, seal=False)
     house.ingest()
@@ -107,6 +111,7 @@ def test_a_month_made_again_after_a_change_of_price_gives_the_same_bytes(used: H
     assert to_bytes(used.rated()) == before
 
 
+@pytest.mark.long
 def test_sealed_inputs_give_the_same_bytes_whatever_came_later(used: House) -> None:
     first = used.rated()
     with write(used.engine) as conn:
@@ -134,6 +139,7 @@ def test_books_that_disagree_name_the_first_difference(used: House) -> None:
     assert used.rated("acme").lines
 
 
+@pytest.mark.long
 def test_a_file_that_is_gone_is_an_error_and_prints_nothing_else(used: House) -> None:
     for path in used.folder.lake.rglob("*.parquet"):
         path.unlink()
@@ -148,6 +154,7 @@ def test_usage_of_a_customer_that_nobody_knows_is_named(house: House) -> None:
         house.rated("nobody")
 
 
+@pytest.mark.long
 def test_a_contract_that_starts_mid_month_counts_from_its_hour(house: House) -> None:
     start = AT + 20 * HOUR
     with write(house.engine) as conn:
@@ -160,6 +167,7 @@ def test_a_contract_that_starts_mid_month_counts_from_its_hour(house: House) -> 
     assert all(each.starts_at == start + HOUR // 2 for each in house.rated().lines)
 
 
+@pytest.mark.long
 def test_carried_groups_and_reratings_are_read_and_sealed(house: House) -> None:
     house.serve([("demo", 3, 1000, 0)], rates=(100, -1, -1, 400, 400, -1, -1, -1), model="small")
     house.serve([("demo", 4, 1000, 500)], model="large")
@@ -217,6 +225,7 @@ def test_a_rerating_may_be_looked_at_before_it_is_approved(used: House) -> None:
     assert used.rated() == before
 
 
+@pytest.mark.long
 def test_a_rerating_that_came_later_leaves_a_bill_as_it_was_made(used: House) -> None:
     first = used.rated()
     with write(used.engine) as conn:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from endings import AT
 from entrepot.journal.disk import RealDisk
 from entrepot.keeper import lake
@@ -19,6 +21,7 @@ from entrepot.storage.folder import Folder
 from worker import Worker
 
 
+@pytest.mark.long
 def test_segments_go_when_they_are_old_and_both_consumers_have_passed(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.create()

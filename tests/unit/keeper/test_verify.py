@@ -85,6 +85,7 @@ def parts(report: Report) -> set[str]:
     return {difference.part for difference in report.differences}
 
 
+@pytest.mark.long
 def test_everything_agrees_beside_calls_under_way(house: tuple[Engine, Folder]) -> None:
     report = verify(*house)
     assert report.differences == ()
@@ -116,6 +117,7 @@ def raw(engine: Engine, *statements: str) -> None:
             conn.execute(text(statement))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "part", "what"),
     [
@@ -148,6 +150,7 @@ def rewrite(path: Path, change: str) -> None:
         db.table("t").to_parquet(str(path))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "what"),
     [

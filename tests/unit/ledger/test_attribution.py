@@ -1,5 +1,6 @@
 """Which grants usage burns: a pure function of grants and usage in the order of admission."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ def _grants(rows: list[tuple[int, str, int, int, int]]) -> list[Grant]:
     ]
 
 
+@pytest.mark.long
 @given(_GRANTS, _CALLS, st.randoms(use_true_random=False))
 def test_sums_between_changes_say_the_same_as_every_call_on_its_own_in_any_order(
     rows: list[tuple[int, str, int, int, int]], calls: list[tuple[int, int]], chance: object

@@ -114,6 +114,7 @@ def test_the_ten_lines_of_the_manual_work_the_chain_and_the_trial_balance_out_ag
     assert audited(part)[1].splitlines()[-1] == last
 
 
+@pytest.mark.long
 def test_any_changed_removed_or_moved_line_is_found_by_them(filled: Engine) -> None:
     with read(filled) as conn:
         lines = [to_lines([each]) for each in entries(conn, Asked())]
@@ -147,6 +148,7 @@ def test_csv_has_a_row_per_transfer_from_which_the_chain_can_be_worked_out_as_we
 _LINES = st.lists(st.lists(st.text(), min_size=3, max_size=3))
 
 
+@pytest.mark.long
 @given(st.text(), st.text(), st.integers(-(2**62), 2**62), _LINES)
 def test_what_is_hashed_is_the_json_of_the_standard_library(
     id: str, about: str, at: int, lines: list[list[str]]

@@ -215,6 +215,7 @@ class Rig:
         self.keeper = fresh
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from((3, 10, 1000)))
 def test_over_all_workers_no_window_holds_more_than_the_limit(seed: int, most: int) -> None:

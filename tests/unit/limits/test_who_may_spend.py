@@ -36,6 +36,7 @@ def test_the_reference_lets_nobody_spend_what_is_not_there() -> None:
     reference.begin(3, Use(("acme",), 6))
 
 
+@pytest.mark.long
 def test_the_system_agrees_with_the_reference() -> None:
     admitted = refused = 0
     for seed in range(SCHEDULES):
@@ -101,6 +102,7 @@ def play(schedules: int) -> None:
         World(seed).play()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_a_mistake_is_noticed(mistake: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MISTAKES[mistake], mistake)

@@ -37,6 +37,7 @@ def endings(draw: st.DrawFn) -> Ending:
     )
 
 
+@pytest.mark.long
 @given(st.lists(endings(), max_size=30), st.integers(0, 30))
 def test_split_is_whole_and_order_does_not_matter(records: list[Ending], cut: int) -> None:
     whole = fold(written(*records))
@@ -50,6 +51,7 @@ def test_split_is_whole_and_order_does_not_matter(records: list[Ending], cut: in
         assert getattr(whole, name) == {k: one.get(k, 0) + two.get(k, 0) for k in {*one, *two}}
 
 
+@pytest.mark.long
 @given(st.lists(endings(), min_size=1, max_size=30))
 def test_what_the_ledger_gets_is_what_the_rollup_has(records: list[Ending]) -> None:
     batch = fold(written(*records))

@@ -110,6 +110,7 @@ CONDITION = st.builds(
 PATTERN = st.sampled_from(["m", "m*", "*"])
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(PATTERN, CONDITION, st.integers(2, 9)), min_size=1, max_size=6, unique_by=lambda each: each[:2])

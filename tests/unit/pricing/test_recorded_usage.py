@@ -152,6 +152,7 @@ def test_usage_is_rated_as_another_project_rates_it_wherever_both_define_the_cas
     }
 
 
+@pytest.mark.long
 def test_a_batch_of_recorded_usage_adds_up_to_the_token_and_the_last_digit() -> None:
     path = SHARED / "data" / "traces" / "openai_batch_judge_usage.csv.gz"
     if not path.exists():

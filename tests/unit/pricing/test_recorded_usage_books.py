@@ -223,6 +223,7 @@ def chat(used: Quantities) -> Usage:
     return Usage(quantities=used, total=sum(used), absurd=False, raw=b"")
 
 
+@pytest.mark.long
 def test_recorded_usage_costs_through_published_books_what_the_oracle_says(tmp_path: Path) -> None:
     asked = list(recorded())
     served: dict[str, set[str]] = {}
@@ -244,6 +245,7 @@ def test_recorded_usage_costs_through_published_books_what_the_oracle_says(tmp_p
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_batch_of_recorded_usage_is_half_of_what_the_same_calls_cost(tmp_path: Path) -> None:
     path = SHARED / "data" / "traces" / "openai_batch_judge_usage.csv.gz"
     if not path.exists():

@@ -117,6 +117,7 @@ def test_a_cut_or_damaged_package_is_said_so(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in _refused(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "calls", "given", "cached", "written"),
     [

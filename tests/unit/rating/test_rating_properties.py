@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -86,6 +87,7 @@ def naive(agreed: Agreement, usage: Sequence[Used]) -> tuple[Fraction, dict[str,
     return total, {meter: count for meter, count in unpriced.items() if count}
 
 
+@pytest.mark.long
 @given(months())
 def test_lines_come_to_what_a_naive_sum_over_the_calls_comes_to(given: tuple[Agreement, list[Used]]) -> None:
     agreed, usage = given
@@ -102,6 +104,7 @@ def test_lines_come_to_what_a_naive_sum_over_the_calls_comes_to(given: tuple[Agr
     assert abs(cents - total * 100) * 2 <= len(rated.lines)
 
 
+@pytest.mark.long
 @given(months(), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_order_and_parts_of_the_usage_change_no_byte(
     given: tuple[Agreement, list[Used]], chance: object, parts: int
@@ -112,6 +115,7 @@ def test_order_and_parts_of_the_usage_change_no_byte(
     assert to_bytes(rate("acme", divided, [agreed], OCTOBER)) == to_bytes(rate("acme", usage, [agreed], OCTOBER))
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.integers(0, HOURS - 1), st.sampled_from(["", "batch"]), st.integers(0, 400)), max_size=9),
        st.randoms(use_true_random=False), st.integers(1, 3))  # fmt: skip
 def test_order_and_parts_change_no_byte_of_steps(
@@ -128,6 +132,7 @@ def test_order_and_parts_change_no_byte_of_steps(
     assert sum(line.charged for line in rated.lines) == rated.charged
 
 
+@pytest.mark.long
 @given(months())
 def test_hours_may_be_summed_up_where_no_price_changes(given: tuple[Agreement, list[Used]]) -> None:
     agreed, usage = given
@@ -140,6 +145,7 @@ def test_hours_may_be_summed_up_where_no_price_changes(given: tuple[Agreement, l
     assert to_bytes(whole) == to_bytes(rate("acme", usage, [agreed], OCTOBER))
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(months(), st.data())
 def test_what_is_billed_and_its_corrections_are_what_is_right_line_by_line(

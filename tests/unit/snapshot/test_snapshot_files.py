@@ -24,6 +24,7 @@ tables = st.dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(tables=tables)
 def test_a_base_gives_back_every_entry_and_no_other(tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> None:
@@ -56,6 +57,7 @@ def test_every_version_that_is_published_is_read_back(
         number, before = version, wanted
 
 
+@pytest.mark.long
 @given(tables, tables)
 def test_a_difference_turns_the_one_into_the_other(before: Tables, after: Tables) -> None:
     rows = {(table, key): value for table, entries in before.items() for key, value in entries.items()}

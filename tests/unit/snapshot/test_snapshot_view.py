@@ -130,6 +130,7 @@ def test_refresh_follows_deltas_and_bases_and_leaves_the_old_value_alone(snapsho
     assert second.customer("acme") is not None
 
 
+@pytest.mark.long
 def test_refresh_jumps_over_many_versions_at_once(snapshot: Snapshot, tmp_path: Path) -> None:
     rows = tables()
     for number in range(200):

@@ -6,6 +6,7 @@ from entrepot.prove import fuzz
 from entrepot.prove.fuzz_targets import TARGETS, Target
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_short_run_from_a_fixed_seed_finds_nothing(name: str):
     outcome = fuzz.run(name, 20261122, executions=1200)

@@ -349,6 +349,7 @@ values = st.recursive(
 extras = st.dictionaries(st.text(min_size=1, max_size=6).filter(str.isalpha), values, max_size=4)
 
 
+@pytest.mark.long
 @given(extras, st.sampled_from([None, 1, 3]), st.booleans(), st.booleans(), st.sampled_from([None, 9]))
 def test_a_rewrite_means_the_same_but_for_what_it_was_asked(
     more: dict[str, Any], indent: int | None, stream: bool, force: bool, cap: int | None
