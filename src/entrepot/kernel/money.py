@@ -43,14 +43,13 @@ def to_scaled(amount: Decimal, currency: str) -> int:
         raise MoneyError(f"{amount} is not an amount of money")
     sign, digits, exponent = amount.as_tuple()
     assert isinstance(exponent, int)
-    shift = exponent + scale
-    number = int("".join(map(str, digits)) or "0")
+    shift, number = exponent + scale, int(Decimal((0, digits, 0)))
     if shift >= 0:
         if shift > 60:
             raise MoneyError(f"{amount} {currency} is beyond what an account can hold")
         scaled: int = number * 10**shift
-    else:
-        scaled, rest = divmod(number, 10**-shift)
+    else:  # by no more than its own digits: 1E-99999999 is not to be worked out to see that it is too fine
+        scaled, rest = divmod(number, 10 ** min(-shift, len(digits)))
         if rest:
             raise MoneyError(f"{amount} {currency} is finer than the ledger unit, 10^-{scale} {currency}")
     return -scaled if sign else scaled

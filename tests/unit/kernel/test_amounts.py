@@ -33,6 +33,7 @@ def test_scales_hold_billions_in_64_bits_and_unknown_currencies_are_refused() ->
     [
         ("1", "USD", 10**9), ("-1.50", "USD", -1_500_000_000), ("0", "USD", 0), ("0.000000001", "USD", 1),
         ("1E+3", "JPY", 10**10), ("12.30", "KRW", 1_230_000), ("1.0000000000", "EUR", 10**9),
+        ("1.00000000000", "EUR", 10**9), ("0." + "0" * 5_000, "EUR", 0), ("0E-99999999", "EUR", 0),
     ],
 )  # fmt: skip
 def test_an_amount_is_an_exact_integer(text: str, currency: str, scaled: int) -> None:
@@ -40,7 +41,9 @@ def test_an_amount_is_an_exact_integer(text: str, currency: str, scaled: int) ->
     assert from_scaled(scaled, currency) == Decimal(text)
 
 
-@pytest.mark.parametrize("text", ["0.0000000001", "NaN", "Infinity", "1E+52"])
+@pytest.mark.parametrize("text", [
+    "0.0000000001", "NaN", "Infinity", "1E+52", "1E-99999999999", "0." + "7" * 5_000, "0.00000000010", "1E+99999999999"
+])  # fmt: skip
 def test_what_the_scale_cannot_hold_is_refused(text: str) -> None:
     with pytest.raises(MoneyError):
         to_scaled(Decimal(text), "USD")
