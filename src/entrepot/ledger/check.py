@@ -120,7 +120,10 @@ def _burned(conn: Connection, used: dict[str, int], running: dict[str, int]) -> 
 
 def _running(known: list[Any], debits: dict[str, int], credits: dict[str, int]) -> list[tuple[str, str, str]]:
     """Running balances against the sums of the transfers; debits against credits per currency."""
-    found = []
+    found = [
+        (f"account {id}", "missing", f"debits of {debits.get(id, 0)}, credits of {credits.get(id, 0)}")
+        for id in sorted({*debits, *credits} - {row.id for row in known})
+    ]
     totals: dict[str, list[int]] = {}
     for row in known:
         for side, stored, summed in (("debits", row.debits, debits), ("credits", row.credits, credits)):

@@ -1,5 +1,7 @@
 """What the books of a small house say of themselves, and what is told where a row of them is another one."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from entrepot.kernel.instants import HOUR, parse
 from entrepot.ledger import postings
 from entrepot.ledger.account import Account
-from entrepot.ledger.check import check_ledger
+from entrepot.ledger.check import LedgerCheck, check_ledger
 from entrepot.ledger.grant_tables import add, cuts_of, settle, top_up
 from entrepot.ledger.grants import Grant
 from entrepot.ledger.postings import Event
@@ -28,6 +30,7 @@ from entrepot.ledger.tables import (
     set_credit,
 )
 from entrepot.ledger.taken_tables import charged_sums
+from entrepot.ledger.transfer import Transaction, Transfer
 from entrepot.storage.database import open_database, prepare, read, write
 
 AT = parse("2026-11-02T10:00:00Z")
@@ -86,6 +89,10 @@ def test_the_sums_are_those_of_the_transfers(books: Engine) -> None:
         ("DELETE FROM ledger_transfer WHERE \"transaction\" = 3; DELETE FROM ledger_transaction WHERE seq = 3",
          [("transaction 3 of the chain", "missing", "it goes on with 4"), ("transaction 4 (usage/2): hash", ..., ...),
           ("running credits of account USD:revenue::large", "1100", "150")]),
+        ("UPDATE ledger_account SET credits = '5' WHERE id = 'USD:cash'",
+         [("running credits of account USD:cash", "5", "0"), ("debits and credits in USD", "2740", "2745")]),
+        ("UPDATE ledger_account SET debits = '5' WHERE id = 'USD:revenue::small'",
+         [("running debits of account USD:revenue::small", "5", "0"), ("debits and credits in USD", "2745", "2740")]),
         ("UPDATE ledger_transaction SET about = 'x' WHERE seq = 1",
          [("transaction 1 (top-up/PAY-1): hash", ..., ...)]),
         ("UPDATE ledger_head SET seq = 5", [("head of the chain", "5", "6")]),
@@ -117,6 +124,40 @@ def test_a_row_that_was_changed_is_told_by_name_with_both_sums(
         assert len(found) == len(told)
 
 
+def test_accounts_that_are_gone_are_told_though_what_is_left_is_even(books: Engine) -> None:
+    def after(statement: str) -> LedgerCheck:
+        with closing(sqlite3.connect(str(books.url.database))) as unguarded, unguarded:
+            unguarded.execute(statement)
+        with read(books) as conn:
+            return check_ledger(conn)
+
+    found = after("DELETE FROM ledger_account WHERE currency = 'EUR' OR party = 'idle'")
+    assert found.funds == {"studio": 900, "idle": 0}
+    assert found.differences == [
+        ("account EUR:cost of goods:maker:large", "missing", "debits of 100, credits of 0"),
+        ("account EUR:cost of goods:maker:small", "missing", "debits of 5, credits of 0"),
+        ("account EUR:vendor payable:maker", "missing", "debits of 0, credits of 105"),
+    ]
+    found = after("DELETE FROM ledger_account WHERE id = 'USD:prepaid credit:studio'")
+    assert ("left of the grants of studio", "900", "0") in found.differences
+
+
+def test_a_transaction_that_moves_nothing_and_accounts_without_usage_are_part_of_it(books: Engine) -> None:
+    revenue, cost = (Account(kind="revenue", currency="USD", product="minimum"),
+                     Account(kind="cost of goods", currency="USD", party="maker", product="rent"))  # fmt: skip
+    clearing = Account(kind="suspense", currency="USD")
+    with write(books) as conn:
+        post(conn, Transaction(id="nothing", kind="note", at=AT, transfers=()))
+        moves = Transfer(clearing, revenue, 7), Transfer(cost, clearing, 3)
+        post(conn, Transaction(id="by hand", kind="note", at=AT, transfers=moves))
+    with read(books) as conn:
+        found = check_ledger(conn)
+    assert found.differences == []
+    assert (found.transactions, found.transfers) == (8, 14)
+    assert (found.revenue["USD", "minimum"], found.costs["maker", "USD", "rent"]) == (0, 0)
+    assert (sum(found.revenue.values()), sum(found.costs.values())) == (1150, 105)
+
+
 def test_an_empty_ledger_has_nothing_to_tell(tmp_path: Any) -> None:
     engine = open_database(tmp_path / "books.sqlite")
     prepare(engine)
@@ -139,6 +180,10 @@ def test_what_may_be_spent_is_credit_or_the_limit_less_what_is_out(books: Engine
         assert [money_moved(conn, name) for name in ("bank", "studio", "idle", "nobody")] == [True, True, False, False]
         set_credit(conn, "bank", 100)
         assert funds_of(conn, "bank") == 100 - 740
+        set_credit(conn, "bank", None)  # what it owes for an invoice is not taken out of what it pays ahead
+        set_credit(conn, "idle", 30)  # nothing was posted to its receivables yet
+        assert all_funds(conn) == {"studio": 900, "idle": 30, "bank": 0}
+        assert [funds_of(conn, name) for name in ("studio", "idle", "bank")] == [900, 30, 0]
         for ask in (funds_of, balance_of, prepaid_of):
             with pytest.raises(BalanceUnknown, match="there is no balance 'nobody'"):
                 ask(conn, "nobody")
