@@ -96,7 +96,7 @@ def over_period(
     since: dict[str, list[int]] = {}  # [debits, credits] from the start of the period on
     later: dict[str, list[int]] = {}  # and after its end
     if from_ is not None or until is not None:
-        start = from_ if from_ is not None else 0
+        start = from_ if from_ is not None else until
         query = (
             select(transactions.c.at, transfers.c.debit, transfers.c.credit, transfers.c.amount)
             .join(transfers, transfers.c.transaction == transactions.c.seq)

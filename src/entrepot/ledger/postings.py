@@ -60,7 +60,7 @@ def transfers(entries: Iterable[Entry]) -> tuple[Transfer, ...]:
     debits = [(account, amount) for account, amount in sums.items() if amount > 0]
     credits = [(account, -amount) for account, amount in sums.items() if amount < 0]
     found = []
-    while debits and credits:
+    while debits:  # both sides come to the same sum and end together
         (debit, due), (credit, left) = debits.pop(0), credits.pop(0)
         part = min(due, left)
         found.append(Transfer(debit, credit, part))

@@ -81,6 +81,8 @@ def test_an_account_over_a_period_opens_where_the_one_before_closed(filled: Engi
         assert of(conn, from_=200)["USD:cash"] == (150 * USD, 0, 0, 150 * USD)
         assert {each.account.party for each in over_period(conn, customer="bee")} == {"bee"}
         assert [each.account.kind for each in over_period(conn, account="USD:re")] == ["revenue"]
+        assert of(conn, until=10) == {}
+        assert of(conn, from_=10, until=11)["USD:cash"] == (0, 100 * USD, 0, 100 * USD)
         for span in ({}, {"from_": 30, "until": 60}):
             rows = over_period(conn, **span)  # type: ignore[arg-type]
             assert sum(each.debits for each in rows) == sum(each.credits for each in rows)
@@ -142,7 +144,7 @@ def test_csv_has_a_row_per_transfer_from_which_the_chain_can_be_worked_out_as_we
         first = mine[0]
         previous = link(previous, entry.seq, (first["id"], first["kind"], int(first["at"]), first["about"]), lines)
         assert previous.hex() == first["hash"] == entry.hash
-    assert [row["line"] for row in rows if row["seq"] == "7"] == ["0"]
+    assert [[row["line"] for row in rows if row["seq"] == seq] for seq in "67"] == [["1"], ["0"]]
 
 
 _LINES = st.lists(st.lists(st.text(), min_size=3, max_size=3))

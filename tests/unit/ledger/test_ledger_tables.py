@@ -1,7 +1,11 @@
 """The ledger in the database, on SQLite and on PostgreSQL."""
 
+from collections.abc import Callable
+
 import pytest
-from sqlalchemy import Engine, select, text
+from msgspec.structs import replace
+from sqlalchemy import Engine, Select, event, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DatabaseError
 
 from entrepot.ledger import tables
@@ -12,11 +16,12 @@ from entrepot.ledger.tables import (
     BalanceUnknown,
     account_balances,
     balance_of,
+    money_moved,
     open_balance,
     post,
     post_charges,
 )
-from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer, TransferBroken
+from entrepot.ledger.transfer import Transaction, TransactionConflict, Transfer
 from entrepot.storage.database import read, write
 
 USD = 10**9
@@ -51,9 +56,13 @@ def test_charges_and_costs_of_a_batch_move_in_one_balanced_transaction(engine: E
     with write(engine) as conn:
         charges = {("demo", "USD", "small"): 700, ("demo", "USD", "large"): 300, ("demo", "USD", "free"): 0}
         assert post_charges(conn, "w1-000001/0:24", 5, charges, {("aurora", "EUR", "small"): 411})
-        assert not post_charges(conn, "w1-000001/0:24", 9, charges, {("aurora", "EUR", "small"): 411})
-        assert not post_charges(conn, "nothing", 9, {}, {("aurora", "EUR", "small"): 0})
+        assert post_charges(conn, "w1-000001/0:24", 9, charges, {("aurora", "EUR", "small"): 411}) is False
+        assert post_charges(conn, "nothing", 9, {}, {("aurora", "EUR", "small"): 0}) is False
     with read(engine) as conn:
+        lines = conn.execute(select(tables.transfers.c.line, tables.transfers.c.amount).where(
+            tables.transfers.c.transaction == 2
+        ).order_by(tables.transfers.c.line)).all()  # fmt: skip
+        assert [tuple(each) for each in lines] == [(1, 300), (2, 700), (3, 411)]
         assert balance_of(conn, "demo") == 5 * USD - 1000
         assert {account.id: amount for account, amount in account_balances(conn)} == {
             "USD:cash": 5 * USD,
@@ -98,16 +107,48 @@ def test_balances_keep_their_currency_and_must_be_open(engine: Engine) -> None:
             balance_of(conn, "nobody")
 
 
-@pytest.mark.parametrize("amount", [0, -1, 10**38])
-def test_an_amount_that_is_none_is_refused(amount: int) -> None:
-    cash, credit = Account(kind="cash", currency="USD"), Account(kind="prepaid credit", currency="USD", party="x")
-    with pytest.raises(TransferBroken):
-        Transfer(cash, credit, amount)
+def test_money_has_moved_where_it_came_in_or_went_out(engine: Engine) -> None:
+    filled(engine)
+    with write(engine) as conn:
+        for name in ("debited", "idle"):
+            open_balance(conn, name, "USD")
+        post_charges(conn, "usage/1", 2, {("debited", "USD", "m"): 3}, {})
+        assert [money_moved(conn, name) for name in ("demo", "debited", "idle")] == [True, True, False]
 
 
-def test_two_currencies_cannot_meet_in_one_transfer() -> None:
-    with pytest.raises(TransferBroken):
-        Transfer(Account(kind="cash", currency="USD"), Account(kind="prepaid credit", currency="EUR", party="x"), 1)
+def test_a_transaction_is_posted_once(engine: Engine) -> None:
+    move = Transfer(Account(kind="cash", currency="USD"), Account(kind="suspense", currency="USD"), 7)
+    with write(engine) as conn:
+        assert post(conn, Transaction(id="x", kind="test", at=1, transfers=(move,))) is True
+        assert post(conn, Transaction(id="x", kind="test", at=9, transfers=(move,))) is False
+        for other in ({"kind": "t"}, {"about": "words"}, {"transfers": (move, move)}, {"transfers": ()}):
+            with pytest.raises(TransactionConflict, match="'x' was posted before with other content"):
+                post(conn, replace(Transaction(id="x", kind="test", at=1, transfers=(move,)), **other))
+        assert [units for _, units in account_balances(conn)] == [7, -7]
+
+
+def test_only_who_will_change_a_row_locks_it(engine: Engine) -> None:
+    """SQLite has one writer and leaves the words out, so it is what was asked for that counts."""
+    locked: list[str] = []
+
+    def seen(_conn: object, statement: object, *_: object) -> None:
+        if isinstance(statement, Select) and "FOR UPDATE" in str(statement.compile(dialect=postgresql.dialect())):
+            locked.append(next(iter(statement.selected_columns)).table.name)  # type: ignore[attr-defined]
+
+    def locks(ask: Callable[[], object]) -> list[str]:
+        locked.clear()
+        ask()
+        return locked
+
+    filled(engine)
+    event.listen(engine, "before_execute", seen)
+    with write(engine) as conn:
+        assert locks(lambda: tables.all_funds(conn)) == []
+        for ask in (tables.funds_of, tables.prepaid_of, tables.balance_of):
+            assert locks(lambda ask=ask: ask(conn, "demo")) == []  # type: ignore[misc]
+            assert locks(lambda ask=ask: ask(conn, "demo", lock=True)) == ["ledger_account"]  # type: ignore[misc]
+        charges = {("demo", "USD", "m"): 1}
+        assert locks(lambda: post_charges(conn, "u", 2, charges, {})) == ["ledger_head", *["ledger_account"] * 2]
 
 
 def test_a_failed_transaction_leaves_no_trace(engine: Engine) -> None:

@@ -47,6 +47,17 @@ def _of(moves: Iterable[object]) -> Transaction:
     return Transaction(id="x", kind="x", at=1, transfers=tuple(moves))  # type: ignore[arg-type]
 
 
+def test_each_transfer_goes_from_the_first_credit_that_is_left_to_the_first_debit() -> None:
+    a, b, c, d = (Account(kind="cash", currency="EUR", party=name) for name in "abcd")
+
+    def moved(*entries: tuple[Account, int]) -> list[tuple[str, str, int]]:
+        return [(each.debit.party, each.credit.party, each.amount) for each in transfers(entries)]
+
+    assert moved((a, 5), (b, 3), (c, -4), (d, -4)) == [("a", "c", 4), ("a", "d", 1), ("b", "d", 3)]
+    assert moved((a, 4), (b, 4), (c, -5), (d, -3)) == [("a", "c", 4), ("b", "c", 1), ("b", "d", 3)]
+    assert moved((a, 1), (b, 0), (c, -1)) == [("a", "c", 1)]
+
+
 def test_entries_that_do_not_come_to_zero_are_never_booked() -> None:
     cash, revenue = Account(kind="cash", currency="EUR"), Account(kind="revenue", currency="EUR")
     with pytest.raises(PostingBroken, match=r"differ by 1: EUR:cash \+5, EUR:revenue -4"):
@@ -158,6 +169,14 @@ def test_an_amount_that_is_none_is_no_event(amount: int) -> None:
         postings.paid(ACME, received=1, due=-1)
     with pytest.raises(PostingBroken, match="more than 0"):
         postings.written_off(ACME, net=amount, taxes={})
+    for function in (postings.written_off, postings.recovered):
+        with pytest.raises(PostingBroken, match=f"more than 0, not {amount}"):
+            function(ACME, net=19, taxes={DE_19: amount - 19})
+
+
+def test_the_smallest_amount_is_an_event() -> None:
+    assert changes(postings.credit_applied(ACME, amount=1)) == {CREDIT: 1, RECEIVABLE: -1}
+    assert changes(postings.recovered(ACME, net=-18, taxes={DE_19: 19})) == {RECEIVABLE: 1, BAD_DEBT: 18, TAX: -19}
 
 
 def test_a_tax_is_named_after_its_country_category_and_rate() -> None:
