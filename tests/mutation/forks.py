@@ -24,6 +24,7 @@ from mutation.mutants import Mutant, functions_of, mutants_of
 PATIENCE_S, TIMES = 3.0, 4
 WAITS_S, WAITS_TIMES = 60.0, 20
 _SEEN_S = 0.02
+_TOLD = 254  # the largest place; 255 stands for every later one
 
 
 class Fate(NamedTuple):
@@ -48,6 +49,7 @@ class Forks:
         self._items: list[pytest.Item] = []
         self._seconds: dict[str, float] = {}
         self._entered: dict[tuple[str, str], set[str]] = defaultdict(set)  # (file, function) → tests
+        self._kills: dict[tuple[str, str, str], int] = defaultdict(int)  # (file, function, test) → mutants
         self._failed = False
         self._told = os.dup(2)  # pytest keeps what is written to it while tests run
         self.fates: list[Fate] = []
@@ -76,9 +78,7 @@ class Forks:
         seen: set[tuple[str, str]] = set()
         builtins.__mutation_seen__ = seen  # type: ignore[attr-defined]
         before = [
-            (function, function.__code__)
-            for name in self._files
-            for function in _telling(name, self._source / name)
+            (function, function.__code__) for name in self._files for function in _telling(name, self._source / name)
         ]
         for item, following in zip(self._items, [*self._items[1:], None], strict=True):
             started = time.process_time()
@@ -91,7 +91,7 @@ class Forks:
             function.__code__ = code
 
     def _all(self, work: list[tuple[str, Mutant, str]]) -> Iterator[Fate]:
-        running: dict[int, tuple[str, Mutant, str, float]] = {}
+        running: dict[int, tuple[str, Mutant, str, list[pytest.Item], float]] = {}
         while work or running:
             while work and len(running) < self._jobs:
                 name, mutant, words = work.pop(0)
@@ -105,12 +105,14 @@ class Forks:
                     most = math.ceil(PATIENCE_S + TIMES * unbroken)
                     resource.setrlimit(resource.RLIMIT_CPU, (most, most))
                     os._exit(self._tried(name, mutant, tests))
-                running[pid] = name, mutant, words, time.monotonic() + WAITS_S + WAITS_TIMES * unbroken
+                running[pid] = name, mutant, words, tests, time.monotonic() + WAITS_S + WAITS_TIMES * unbroken
                 if not len(work) % 25:
                     os.write(self._told, f"{len(work)} to go\n".encode())
             pid, status = os.waitpid(-1, os.WNOHANG) if running else (0, 0)
             if pid:
-                name, mutant, words, _ = running.pop(pid)
+                name, mutant, words, tests, _ = running.pop(pid)
+                if 0 < (place := os.waitstatus_to_exitcode(status)) <= min(len(tests), _TOLD):
+                    self._kills[name, mutant.function, tests[place - 1].nodeid] += 1
                 yield Fate(name, mutant, killed=status != 0, words=words)
                 continue
             for late, (*_, until) in running.items():
@@ -119,21 +121,25 @@ class Forks:
             time.sleep(_SEEN_S)
 
     def _tests(self, file: str, function: str) -> list[pytest.Item]:
-        """Those that enter the function, the quickest first."""
-        mine = [item for item in self._items if item.nodeid in self._entered[file, function]]
-        return sorted(mine, key=lambda item: self._seconds[item.nodeid])
+        """Those that enter the function: first what killed most mutants of it for its time, then the quickest."""
+
+        def turn(item: pytest.Item) -> tuple[float, float]:
+            seconds = max(self._seconds[item.nodeid], _SEEN_S)
+            return -self._kills[file, function, item.nodeid] / seconds, seconds
+
+        return sorted((item for item in self._items if item.nodeid in self._entered[file, function]), key=turn)
 
     def _tried(self, file: str, mutant: Mutant, tests: list[pytest.Item]) -> int:
-        """In the child: 0 where every test passes."""
+        """In the child: 0 where every test passes, else the place of the one that failed (a status has eight bits)."""
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
         self._failed = False
         _break(file, self._source / file, mutant)
-        for item, following in zip(tests, [*tests[1:], None], strict=True):
+        for place, (item, following) in enumerate(zip(tests, [*tests[1:], None], strict=True), 1):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._failed:
-                return 1
+                return min(place, _TOLD + 1)
         return 0
 
 

@@ -29,16 +29,29 @@ def mutants_of(source: str) -> Iterator[Mutant]:
     """Of every function and method of a module; what stands outside of them is declaration."""
     tree = ast.parse(source)
     for name, function in _functions(tree.body, ""):
-        inside = [node for statement in function.body for node in ast.walk(statement)]
+        inside = _inside(function)
         said = {id(part) for node in inside if isinstance(node, ast.Raise | ast.JoinedStr) for part in ast.walk(node)}
         said |= {id(node.value) for node in inside if isinstance(node, ast.Expr) and _is_text(node.value)}
         for place, node in enumerate(inside):
             for number, what in enumerate(_changes(node, told=id(node) in said)):
                 twin = copy.deepcopy(tree)
                 other = dict(_functions(twin.body, ""))[name]
-                target = [each for statement in other.body for each in ast.walk(statement)][place]
-                _apply(target, number, told=id(node) in said, parent=other)
-                yield Mutant(name, getattr(node, "lineno", function.lineno), what, ast.fix_missing_locations(twin))
+                _apply(_inside(other)[place], number, told=id(node) in said, parent=other)
+                yield Mutant(name, _line_of(node, function), what, ast.fix_missing_locations(twin))
+
+
+def _inside(function: ast.FunctionDef) -> list[ast.AST]:
+    """What of a function runs: the type that a variable in it is said to have does not."""
+    all_of_it = [node for statement in function.body for node in ast.walk(statement)]
+    types = {id(part) for node in all_of_it if isinstance(node, ast.AnnAssign) for part in ast.walk(node.annotation)}
+    return [node for node in all_of_it if id(node) not in types]
+
+
+def _line_of(node: ast.AST, function: ast.FunctionDef) -> int:
+    """A comprehension has no line of its own: that of its first condition."""
+    place = node.ifs[0] if isinstance(node, ast.comprehension) and node.ifs else node
+    line: int = getattr(place, "lineno", function.lineno)
+    return line
 
 
 def functions_of(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
@@ -56,6 +69,10 @@ def _functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.Fun
 
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_nothing(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
 
 
 def _changes(node: ast.AST, *, told: bool) -> list[str]:
@@ -91,7 +108,7 @@ def _ways(node: ast.AST, *, told: bool) -> list[tuple[str, "object"]]:  # type: 
         found.append(("condition turned round", lambda n, _: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))))
     elif isinstance(node, ast.comprehension) and node.ifs:
         found.append(("filter left out", lambda n, _: n.ifs.clear()))
-    elif isinstance(node, ast.Return) and node.value is not None:
+    elif isinstance(node, ast.Return) and not _is_nothing(node.value):
         found.append(("returns None", lambda n, _: setattr(n, "value", ast.Constant(None))))
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         found.append(("statement left out", _left_out))
