@@ -207,9 +207,11 @@ class _Reader:
 
     def _number(self, fields: Fields, name: str, *, above: bool = False) -> Decimal | None:
         value = fields.raw(name)
+        if list(numbers_out_of_range(value)):
+            return None  # told already, and not to be worked out
         if type(value) is int or isinstance(value, Decimal):
             number = Decimal(value)
-            if number.is_finite() and abs(number) < 10**18 and (number > 0 or not above):
+            if abs(number) < 10**18 and (number > 0 or not above):
                 return number
         what = "a number above 0" if above else "a number"
         self._report.add(fields.at(name) if fields.has(name) else fields.path, f"{name} is {what}.")

@@ -171,6 +171,14 @@ def test_all_mistakes_of_a_file_are_said_at_once_with_their_lines() -> None:
         read_entered("format = ", "figures.toml")
 
 
+@pytest.mark.parametrize("number", ["1e-99999999", "0." + "7" * 5_000, "1e99999999", "inf"])
+def test_a_number_without_bound_is_told_and_not_worked_out(number: str) -> None:
+    text = GOOD.replace("amount = 2_000_000_000", f"amount = {number}")
+    with pytest.raises(EnteredBroken, match="1 mistake, nothing was changed") as broken:
+        read_entered(text, "figures.toml")
+    assert broken.value.message.count("A number here is finite and has at most 60 digits.") == 1
+
+
 def test_what_was_expected_is_one_value_or_a_range() -> None:
     for given in ("", "value = 1\nleast = 2\n", "least = 2\n"):
         text = f'format = 1\n[[expectation]]\nof = "g"\nperiod = "2024"\nstanding = "assumed"\nsource = "x"\n{given}'
