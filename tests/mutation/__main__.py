@@ -1,10 +1,10 @@
 """Break every line of the rules of money, one way at a time, and see whether a test fails: `make mutation`.
 
-The tests are collected once and run once unbroken; that tells which of them enter which function. A mutant is a fork in
-which the code object of one function is replaced, and those tests run until one fails: first the one that killed most
-mutants of the same function, then the quickest. Options:
-`--jobs N`, and parts of file names. Prints what survives; `docs/decisions/mutation.md` has a sentence for each. Exit 1
-where one is not listed there, or where fewer than 90 % are killed.
+The tests are collected once and run once unbroken; that tells which of them reach which statement. A mutant is a fork
+in which the code object of one function is replaced, and those tests run until one fails: first the one that killed
+most mutants of the same function, then the quickest. Options: `--jobs N`, and parts of file names. Prints what
+survives; `docs/decisions/mutation.md` has a sentence for each. Exit 1 where one is not listed there, or where fewer
+than 90 % are killed.
 """
 
 import argparse

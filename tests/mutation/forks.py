@@ -48,7 +48,7 @@ class Forks:
         self._source, self._files, self._jobs = source, files, jobs
         self._items: list[pytest.Item] = []
         self._seconds: dict[str, float] = {}
-        self._entered: dict[tuple[str, str], set[str]] = defaultdict(set)  # (file, function) → tests
+        self._reached: dict[tuple[str, int], set[str]] = defaultdict(set)  # (file, line of a statement) → tests
         self._kills: dict[tuple[str, str, str], int] = defaultdict(int)  # (file, function, test) → mutants
         self._failed = False
         self._told = os.dup(2)  # pytest keeps what is written to it while tests run
@@ -74,20 +74,24 @@ class Forks:
         return True
 
     def _once(self) -> None:
-        """Run everything unbroken, with functions that say when they are entered."""
-        seen: set[tuple[str, str]] = set()
+        """Run everything unbroken, with functions that say which of their statements are reached."""
+        seen: set[tuple[str, int]] = set()
         builtins.__mutation_seen__ = seen  # type: ignore[attr-defined]
         before = [
-            (function, function.__code__) for name in self._files for function in _telling(name, self._source / name)
+            (name, function, function.__code__)
+            for name in self._files
+            for function in _telling(name, self._source / name)
         ]
         for item, following in zip(self._items, [*self._items[1:], None], strict=True):
+            for name, function, _ in before:
+                _function(name, function.__qualname__)  # forgets what it knows: each test finds it out again
             started = time.process_time()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             self._seconds[item.nodeid] = time.process_time() - started
             for place in seen:
-                self._entered[place].add(item.nodeid)
+                self._reached[place].add(item.nodeid)
             seen.clear()
-        for function, code in before:
+        for _, function, code in before:
             function.__code__ = code
 
     def _all(self, work: list[tuple[str, Mutant, str]]) -> Iterator[Fate]:
@@ -95,7 +99,7 @@ class Forks:
         while work or running:
             while work and len(running) < self._jobs:
                 name, mutant, words = work.pop(0)
-                tests = self._tests(name, mutant.function)
+                tests = self._tests(name, mutant)
                 if not tests:
                     yield Fate(name, mutant, killed=False, words=words)
                     continue
@@ -120,14 +124,15 @@ class Forks:
                     os.kill(late, signal.SIGKILL)
             time.sleep(_SEEN_S)
 
-    def _tests(self, file: str, function: str) -> list[pytest.Item]:
-        """Those that enter the function: first what killed most mutants of it for its time, then the quickest."""
+    def _tests(self, file: str, mutant: Mutant) -> list[pytest.Item]:
+        """Those that reach the statement: first what killed most of its function for its time, then the quickest."""
 
         def turn(item: pytest.Item) -> tuple[float, float]:
             seconds = max(self._seconds[item.nodeid], _SEEN_S)
-            return -self._kills[file, function, item.nodeid] / seconds, seconds
+            return -self._kills[file, mutant.function, item.nodeid] / seconds, seconds
 
-        return sorted((item for item in self._items if item.nodeid in self._entered[file, function]), key=turn)
+        reaching = self._reached[file, mutant.statement]
+        return sorted((item for item in self._items if item.nodeid in reaching), key=turn)
 
     def _tried(self, file: str, mutant: Mutant, tests: list[pytest.Item]) -> int:
         """In the child: 0 where every test passes, else the place of the one that failed (a status has eight bits)."""
@@ -160,16 +165,26 @@ def _break(file: str, path: Path, mutant: Mutant) -> None:
 
 
 def _telling(file: str, path: Path) -> Iterator[types.FunctionType]:
-    """Every function of a file, before it is made to say that it is entered; restore `__code__` afterwards."""
+    """Every function of a file, before it is made to say what of it is reached; restore `__code__` afterwards."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = [name for name, _ in functions_of(tree)]
-    for name, node in functions_of(tree):
-        node.body.insert(0, ast.parse(f"__mutation_seen__.add(({file!r}, {name!r}))").body[0])
+    functions = functions_of(tree)
+    for _, node in functions:
+        _tell_statements(node, file)
     codes = _codes_of(ast.fix_missing_locations(tree), path)
-    for name in names:
+    for name, _ in functions:
         found = _function(file, name)
         yield found
         found.__code__ = codes[name]
+
+
+def _tell_statements(node: ast.AST, file: str) -> None:
+    for child in ast.iter_child_nodes(node):
+        _tell_statements(child, file)
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(node, name, None)
+        if isinstance(block, list):
+            told = [ast.parse(f"__mutation_seen__.add(({file!r}, {each.lineno}))").body[0] for each in block]
+            block[:] = [each for pair in zip(told, block, strict=True) for each in pair]
 
 
 def _function(file: str, name: str) -> types.FunctionType:

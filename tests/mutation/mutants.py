@@ -17,9 +17,10 @@ _CALLED = {"min": "max", "max": "min"}
 
 
 class Mutant(NamedTuple):
-    """One change: the function it is in, its line, in words, and the module's tree with it."""
+    """One change: the function, the lines of its statement and its own, in words, and the module's tree with it."""
 
     function: str
+    statement: int
     line: int
     what: str
     tree: ast.Module
@@ -29,7 +30,7 @@ def mutants_of(source: str) -> Iterator[Mutant]:
     """Of every function and method of a module; what stands outside of them is declaration."""
     tree = ast.parse(source)
     for name, function in _functions(tree.body, ""):
-        inside = _inside(function)
+        inside, begins = _inside(function), _begins(function)
         said = {id(part) for node in inside if isinstance(node, ast.Raise | ast.JoinedStr) for part in ast.walk(node)}
         said |= {id(node.value) for node in inside if isinstance(node, ast.Expr) and _is_text(node.value)}
         for place, node in enumerate(inside):
@@ -37,7 +38,8 @@ def mutants_of(source: str) -> Iterator[Mutant]:
                 twin = copy.deepcopy(tree)
                 other = dict(_functions(twin.body, ""))[name]
                 _apply(_inside(other)[place], number, told=id(node) in said, parent=other)
-                yield Mutant(name, _line_of(node, function), what, ast.fix_missing_locations(twin))
+                line = _line_of(node, function)
+                yield Mutant(name, begins[id(node)], line, what, ast.fix_missing_locations(twin))
 
 
 def _inside(function: ast.FunctionDef) -> list[ast.AST]:
@@ -45,6 +47,15 @@ def _inside(function: ast.FunctionDef) -> list[ast.AST]:
     all_of_it = [node for statement in function.body for node in ast.walk(statement)]
     types = {id(part) for node in all_of_it if isinstance(node, ast.AnnAssign) for part in ast.walk(node.annotation)}
     return [node for node in all_of_it if id(node) not in types]
+
+
+def _begins(function: ast.FunctionDef) -> dict[int, int]:
+    """The line on which the innermost statement begins that a node, by its identity, is part of."""
+    found = {}
+    for statement in ast.walk(function):  # what holds another comes before it
+        if isinstance(statement, ast.stmt):
+            found.update({id(part): statement.lineno for part in ast.walk(statement)})
+    return found
 
 
 def _line_of(node: ast.AST, function: ast.FunctionDef) -> int:
