@@ -24,7 +24,7 @@ from entrepot.catalog.lifecycle import Upgrade
 from entrepot.catalog.lines import Path
 from entrepot.catalog.party_fields import read_about, read_address, read_language
 from entrepot.catalog.price_rows import PriceRows
-from entrepot.kernel.instants import show
+from entrepot.kernel.instants import HOUR, show
 
 _LATER_CONTRACT = ("minimum", "retention")
 _LATER_DEPLOYMENT = ("units", "spill_to", "zone")
@@ -91,6 +91,9 @@ class Buyers:
         )  # fmt: skip
         if 0 < contract.ends_at <= contract.starts_at:
             self.report.add(terms.at("until"), "until is after from.")
+        elif contract.ends_at % HOUR:
+            why = "A contract ends on the hour: calls are priced by the hour, and those of one hour under one contract."
+            self.report.add(terms.at("until"), why, f"Write until = {show(-(-contract.ends_at // HOUR) * HOUR)}.")
         if contract.notice_days > NOTICE_MOST:
             self.report.add(terms.at("notice_days"), f"notice_days is at most {NOTICE_MOST}.")
         terms.done(*_LATER_CONTRACT)

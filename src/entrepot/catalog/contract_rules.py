@@ -38,6 +38,11 @@ def round_up(at: Instant) -> Instant:
     return -(-(at + step) // step) * step
 
 
+def _next_hour(at: Instant) -> Instant:
+    """Where a contract may end that is applied at `at`: contracts end on the hour."""
+    return -(-round_up(at) // HOUR) * HOUR
+
+
 class _Contracts:
     """The contracts that a file gives one customer who has some already."""
 
@@ -60,7 +65,7 @@ class _Contracts:
             elif (signed.ends_at and not 0 < now.ends_at < signed.ends_at) or now.ends_at < self.now:
                 at = (*self._at(now), "until")
                 why = f"{signed.id} is signed: it may end earlier, from now on, and not later or in the past."
-                then = show(signed.ends_at) if signed.ends_at else show(round_up(self.now + NOTICE))
+                then = show(signed.ends_at) if signed.ends_at else show(_next_hour(self.now + NOTICE))
                 self.report.add(at, why, f"To go on, write the next contract below it with from = {then}.")
             else:
                 continue
@@ -78,7 +83,7 @@ class _Contracts:
         if 0 < ends <= last:
             at = (*self._at(self.customer.contracts[-1]), "until")
             why = f"{self.customer.id} has used until {show(last + HOUR)}: no contract would hold for that."
-            self.report.add(at, why, f"Write until = {show(max(last + HOUR, round_up(self.now)))} or later.")
+            self.report.add(at, why, f"Write until = {show(max(last + HOUR, _next_hour(self.now)))} or later.")
             return False
         return True
 
@@ -90,7 +95,7 @@ class _Contracts:
             was, will_be = before.contract(at), self.customer.contract(at)
             if was.terms != will_be.terms:
                 changed = "; ".join(_differs(was, will_be, {"id", "starts_at", "ends_at", "notice_days"}))
-                then = show(round_up(soon))
+                then = show(_next_hour(soon))
                 self.report.add(
                     self._at(will_be),
                     f"{self.customer.id} has used since {show(first)} under other terms: {changed}.",
@@ -100,7 +105,7 @@ class _Contracts:
                 return
 
     def _stays(self, at: Path, signed: Contract, why: str) -> None:
-        then = show(round_up(self.now + NOTICE))
+        then = show(_next_hour(self.now + NOTICE))
         self.report.add(
             at, f"{why[:1].upper()}{why[1:]}.", f"It stands as: {as_written(signed)}",
             f"To change it, give it until = {then} and write the next contract below it with from = {then}.",

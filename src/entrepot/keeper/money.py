@@ -27,7 +27,7 @@ from entrepot.keeper.tax import bought
 from entrepot.keeper.thresholds import after_change
 from entrepot.keeper.under_way import OpenCall, held_before
 from entrepot.kernel.instants import Instant, show
-from entrepot.kernel.money import scale_of
+from entrepot.kernel.money import minor_digits, scale_of
 from entrepot.kernel.text import plain
 from entrepot.ledger import grant_tables
 from entrepot.ledger.grants import PRIORITY, Grant, Kind
@@ -86,6 +86,10 @@ def refund(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     """{customer, amount, currency?, of?, id, dry_run}: money that went back, of what was paid and is unused."""
     payment = name_of(args, "of", BOOKING_MOST, "")
     with _moving(engine, args, now, "a refund") as (connection, customer, amount, currency, booking):
+        places = minor_digits(currency)
+        if amount % 10 ** (scale_of(currency) - places):
+            said = f"{exact(amount, currency)} {currency}"
+            raise CommandRefused(f"{said} has more than {places} places: give an amount that can be paid back")
         paid_out = grant_tables.give_back(
             connection, customer, currency, amount, booking, now, free=free_of(connection, customer), payment=payment
         )

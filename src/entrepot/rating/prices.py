@@ -86,17 +86,11 @@ class PriceList:
         return found
 
     def _place(self, row: Used) -> int:
-        """Of the contract in whose term the hour lies; where two share the hour, of the one whose book was pinned."""
-        touching = [
-            place
-            for place, each in enumerate(self.agreements)
-            if each.starts_at < row.last_hour + HOUR and (not each.ends_at or row.first_hour < each.ends_at)
-        ]
-        if not touching:
-            raise UsageBroken(f"{row}: {row.attempts:,} calls outside of every contract ({self._terms()}); {_WAY_OUT}")
-        books = pins_of(row.price_version) if row.price_version else {}
-        pinned = [place for place in touching if {each.book for each in self.agreements[place].book} & {*books}]
-        return (pinned or touching)[0]
+        """Of the contract in whose term the hour lies: one at most, since contracts end on the hour."""
+        for place, each in enumerate(self.agreements):
+            if each.starts_at < row.last_hour + HOUR and (not each.ends_at or row.first_hour < each.ends_at):
+                return place
+        raise UsageBroken(f"{row}: {row.attempts:,} calls outside of every contract ({self._terms()}); {_WAY_OUT}")
 
     def _terms(self) -> str:
         return ", ".join(

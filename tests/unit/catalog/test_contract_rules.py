@@ -71,7 +71,7 @@ def test_a_contract_as_it_was_signed_changes_nothing() -> None:
 def test_a_signed_contract_never_changes(before: str, after: str, what: str) -> None:
     text = contract(SIGNED.replace(before, after))
     assert f"K-1 is signed and never changes: {what}." in text
-    then = "2026-11-21T12:20:00Z"
+    then = "2026-11-21T13:00:00Z"
     assert f"give it until = {then} and write the next contract below it with from = {then}." in text
 
 
@@ -83,7 +83,7 @@ def test_a_signed_contract_that_is_missing_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("until", "fine"),
-    [("2026-11-21T12:00:00Z", True), ("2026-12-31T00:00:00Z", True), ("2026-11-21T11:59:59Z", False)],
+    [("2026-11-21T12:00:00Z", True), ("2026-12-31T00:00:00Z", True), ("2026-11-21T11:00:00Z", False)],
 )
 def test_a_signed_contract_may_end_earlier_but_not_in_the_past(until: str, fine: bool) -> None:
     text = contract(SIGNED.replace(" }", f", until = {until} }}"), used={})
@@ -117,6 +117,12 @@ def test_contracts_follow_each_other_without_a_gap(second: str, why: str) -> Non
     assert why in contract(f"[{first}, {second}]")
 
 
+def test_a_contract_ends_on_the_hour_so_that_the_calls_of_an_hour_are_of_one_contract() -> None:
+    text = contract('{ book = "list", until = 2026-12-01T09:30:00Z }', used={})
+    assert "A contract ends on the hour" in text
+    assert "Write until = 2026-12-01T10:00:00Z." in text
+
+
 def test_only_the_last_contract_is_open() -> None:
     text = contract(f'[{SIGNED}, {{ book = "vip", from = 2027-02-01T00:00:00Z }}]')
     assert "The contract before this one has no end: give it an until." in text
@@ -141,10 +147,10 @@ def test_terms_stay_as_they_are_for_what_was_used() -> None:
     plain = house('{ book = "list" }')
     text = contract('{ book = "vip" }', plain)
     assert "acme has used since 2026-11-01T10:00:00Z under other terms: book is list there and vip here." in text
-    assert "with until = 2026-11-21T12:20:00Z, and write the next one below it with from = 2026-11-21" in text
-    change = '[{ book = "list", until = 2026-11-21T12:20:00Z }, { book = "vip", from = 2026-11-21T12:20:00Z }]'
+    assert "with until = 2026-11-21T13:00:00Z, and write the next one below it with from = 2026-11-21" in text
+    change = '[{ book = "list", until = 2026-11-21T13:00:00Z }, { book = "vip", from = 2026-11-21T13:00:00Z }]'
     assert contract(change, plain) == ""
-    assert "under other terms" in contract(change.replace("12:20", "12:05"), plain)
+    assert "under other terms" in contract(change.replace("T13", "T12"), plain)
     assert contract('{ book = "vip" }', plain, used={}) == ""
     assert contract('{ book = "list", notice_days = 5 }', plain) == ""
 

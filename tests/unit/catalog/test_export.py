@@ -28,7 +28,7 @@ from entrepot.catalog.file import read
 from entrepot.catalog.lifecycle import Version
 from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.kernel.buckets import BUCKETS
-from entrepot.kernel.instants import DAY, MINUTE
+from entrepot.kernel.instants import DAY, HOUR, MINUTE
 from entrepot.pricing.publication import check
 
 NOW = 1_795_262_400_000_000
@@ -184,8 +184,9 @@ def customers_of(draw: st.DrawFn, name: str, books: list[str], sizes: dict[str, 
 
 @st.composite
 def contracts_of(draw: st.DrawFn, books: list[str], models: list[str], start: int) -> list[Contract]:
-    """One after the other, each of a day; the last may be open."""
+    """One after the other, each of a day and ending on the hour; the last may be open."""
     count = draw(st.integers(1, 3)) if start else 1
+    begins = [start, *((start // HOUR * HOUR + number * DAY) if start else 0 for number in range(1, count + 1))]
     found = []
     for number in range(count):
         rows = [
@@ -196,7 +197,7 @@ def contracts_of(draw: st.DrawFn, books: list[str], models: list[str], start: in
         found.append(
             Contract(
                 book=draw(st.sampled_from(books)), id=draw(st.sampled_from(["", f"K-{number}"])),
-                starts_at=start + number * DAY if start else 0, ends_at=start + (number + 1) * DAY if ends else 0,
+                starts_at=begins[number], ends_at=begins[number + 1] if ends else 0,
                 discount_percent=draw(st.decimals(0, 100, places=2)), rows=tuple(rows),
                 notice_days=draw(st.integers(0, 90)),
             )

@@ -137,6 +137,8 @@ def test_paid_credit_with_terms_is_taxed_as_well_and_goes_back_with_its_tax(hous
     assert house.do("balance.grant", **args)["known"] is True
     back = house.do("balance.refund", customer="home", amount="50", id="R-1")
     assert (back["amount"], back["tax"], back["balance"]) == ("50.00", "9.50", "50.00")
+    with pytest.raises(CommandRefused, match=r"1\.005 EUR has more than 2 places: give an amount that can be"):
+        house.do("balance.refund", customer="home", amount="1.005", id="R-2")
     assert house.books()["EUR:cash"] == str(119 * 10**9 - 59_500_000_000)
 
 
