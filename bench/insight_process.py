@@ -1,12 +1,10 @@
 """One process of `bench.insight`: facts of a question, and every measure of them."""
 
-import json
 import sys
 import time
 from collections.abc import Callable
 from datetime import date
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +17,7 @@ from entrepot.insight.facts import DIMENSIONS, Facts
 from entrepot.insight.growth import retention, run_rate, series
 from entrepot.insight.loss import Exposure, distribution, loss
 from entrepot.insight.margin import margins
+from entrepot.keeper.beside import answered
 from entrepot.keeper.insight import gathered
 from entrepot.storage.database import open_database
 from entrepot.storage.folder import Folder
@@ -55,9 +54,7 @@ def _lost(facts: Facts) -> Any:
     return loss(exposures), distribution(exposures)
 
 
-def main() -> None:
-    folder = Folder(Path(sys.argv[1]))
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+def _measured(folder: Folder, asked: Asked) -> dict[str, object]:
     started = time.perf_counter()
     facts = gathered(open_database(folder.database), folder, asked)
     gathered_at = time.perf_counter()
@@ -68,12 +65,11 @@ def main() -> None:
     began = time.perf_counter()
     for each in asking:
         each()
-    said = {
+    return {
         "sales": len(facts.sales), "whole": str(whole), "measures": len(asking), "gather_s": gathered_at - started,
         "measure_s": time.perf_counter() - began,
     }  # fmt: skip
-    sys.stdout.write(json.dumps(said))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(answered(sys.argv[1], Asked, _measured))

@@ -3,11 +3,9 @@
 {"code", "message"} and exit 1. Reads only; the typesetter is loaded here."""
 
 import base64
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,9 +22,9 @@ from entrepot.insight.report.pages import to_html
 from entrepot.insight.report.pdf import to_pdf, to_pictures
 from entrepot.insight.report.wanted import Format, Wanted, cases
 from entrepot.insight.tables import read_all_entered
+from entrepot.keeper.beside import answered
 from entrepot.keeper.insight import gathered, known_of
 from entrepot.keeper.measuring import PictureMissing
-from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
@@ -79,16 +77,5 @@ def _later(month: str, count: int) -> str:
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def main(argv: Sequence[str]) -> int:
-    os.nice(10)  # calls go first
-    try:
-        wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
-        sys.stdout.buffer.write(msgspec.json.encode(reported(Folder(Path(argv[1])), wanted)) + b"\n")
-    except EntrepotError as error:
-        sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}) + b"\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(answered(sys.argv[1], Wanted, reported))

@@ -7,14 +7,11 @@ come to what usage posted in the ledger, to the last unit, or no figure is given
 house and without one.
 """
 
-import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from sqlalchemy import Connection, Engine
 
 from entrepot.billing.billed import billed_things
@@ -34,11 +31,10 @@ from entrepot.insight.books import (
 )
 from entrepot.insight.facts import BaseKind, Facts, InsightError, View
 from entrepot.insight.tables import entered_now, read_all_entered
+from entrepot.keeper.beside import answered
 from entrepot.keeper.lake import name_of
-from entrepot.keeper.rating import BooksDisagree
 from entrepot.keeper.sealed import files_of
-from entrepot.keeper.tails import tails
-from entrepot.kernel.errors import EntrepotError
+from entrepot.keeper.tails import BooksDisagree, tails
 from entrepot.kernel.instants import Instant, parse
 from entrepot.ledger.posted import UsagePosted, usage_posted
 from entrepot.metering import sold as usage
@@ -140,10 +136,9 @@ def _tie(found: Sold, posted: UsagePosted) -> None:
     charged: dict[tuple[str, str], int] = {}
     costs: dict[tuple[str, str, str], int] = {}
     for key, sums in found.items():
-        for into, name, amount in (
-            (revenue, (key.currency, key.model), sums.charge), (charged, (key.currency, key.customer), sums.charge),
-        ):  # fmt: skip
-            into[name] = into.get(name, 0) + amount
+        product, customer = (key.currency, key.model), (key.currency, key.customer)
+        revenue[product] = revenue.get(product, 0) + sums.charge
+        charged[customer] = charged.get(customer, 0) + sums.charge
         of = (key.vendor, key.cost_currency, key.model)
         costs[of] = costs.get(of, 0) + sums.cost
     _same("revenue of", revenue, posted.revenue)
@@ -177,18 +172,9 @@ def _day(text: str) -> str:
         raise PeriodOpen(f"{text!r} is neither a month like 2026-10 nor a day like 2026-10-15") from None
 
 
-def main(argv: Sequence[str]) -> int:
-    os.nice(10)  # calls go first
-    folder = Folder(Path(argv[1]))
-    engine = open_database(folder.database)
-    try:
-        asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
-        sys.stdout.buffer.write(msgspec.json.encode(gathered(engine, folder, asked)) + b"\n")
-    except EntrepotError as error:
-        sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}) + b"\n")
-        return 1
-    return 0
+def _answer(folder: Folder, asked: Asked) -> Facts:
+    return gathered(open_database(folder.database), folder, asked)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(answered(sys.argv[1], Asked, _answer))

@@ -3,13 +3,8 @@
 one is asked for, or {"code", "message"} and exit 1. Reads only."""
 
 import base64
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from entrepot.insight.answers import (
     change,
@@ -28,9 +23,9 @@ from entrepot.insight.dependence import OWN
 from entrepot.insight.drawing.chart import draw
 from entrepot.insight.facts import InsightError
 from entrepot.insight.tables import read_all_entered
+from entrepot.keeper.beside import answered
 from entrepot.keeper.daily import daily
 from entrepot.keeper.insight import gathered, known_of
-from entrepot.kernel.errors import EntrepotError
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
@@ -70,16 +65,5 @@ def measured(folder: Folder, question: Question) -> dict[str, Any]:
     return {**answer.figures, "picture": base64.b64encode(drawn).decode()}
 
 
-def main(argv: Sequence[str]) -> int:
-    os.nice(10)  # calls go first
-    try:
-        question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-        sys.stdout.buffer.write(msgspec.json.encode(measured(Folder(Path(argv[1])), question)) + b"\n")
-    except EntrepotError as error:
-        sys.stdout.buffer.write(msgspec.json.encode({"code": error.code, "message": error.message}) + b"\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(answered(sys.argv[1], Question, measured))

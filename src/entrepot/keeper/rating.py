@@ -28,7 +28,7 @@ from entrepot.keeper.sealed import (
     named_versions,
     reratings_hash,
 )
-from entrepot.keeper.tails import tails
+from entrepot.keeper.tails import BooksDisagree, tails
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import show
 from entrepot.metering import stretches, tables
@@ -46,12 +46,6 @@ from entrepot.rating.usage import used
 from entrepot.storage import attempts, reading
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
-
-
-class BooksDisagree(EntrepotError):
-    """Rollup and lake say different things of a period; nothing is rated until `verify` has found out why."""
-
-    code = "books_disagree"
 
 
 class InputsChanged(EntrepotError):

@@ -5,9 +5,17 @@ from collections.abc import Collection, Iterator, Mapping
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import segments, stream_directory
 from entrepot.keeper.lake import Segment, entries_of
+from entrepot.kernel.errors import EntrepotError
 from entrepot.metering.rollup import RollupKey, RollupSums, fold
 from entrepot.metering.tables import StreamPosition
 from entrepot.storage.folder import Folder
+
+
+class BooksDisagree(EntrepotError):
+    """Lake and tails say something else than the rollup, or the ledger: until `verify` has found out why, nothing is
+    rated and no figure given."""
+
+    code = "books_disagree"
 
 
 def tails(

@@ -14,7 +14,7 @@ from entrepot.insight.books import Asked, CurrencyOpen
 from entrepot.insight.currency import RateMissing
 from entrepot.insight.facts import DIMENSIONS, UNNAMED, BaseKind, BasesMixed, Facts
 from entrepot.keeper.insight import PeriodOpen, gather
-from entrepot.keeper.rating import BooksDisagree
+from entrepot.keeper.tails import BooksDisagree
 from entrepot.kernel.instants import parse
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.posted import usage_posted

@@ -19,7 +19,8 @@ from entrepot.catalog.contents import Contract, Customer
 from entrepot.customers.tables import put_customer
 from entrepot.keeper.arguments import CommandRefused
 from entrepot.keeper.commands import execute
-from entrepot.keeper.rating import BooksDisagree, CustomerUnknown, InputsChanged, rated_all
+from entrepot.keeper.rating import CustomerUnknown, InputsChanged, rated_all
+from entrepot.keeper.tails import BooksDisagree
 from entrepot.kernel.instants import DAY, HOUR
 from entrepot.pricing.tables import publish_version
 from entrepot.rating.line import Rated, from_bytes, to_bytes
