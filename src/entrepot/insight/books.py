@@ -18,6 +18,8 @@ from entrepot.kernel.money import minor_digits, round_half_away, scale_of
 from entrepot.metering.sold import Sold
 
 _YEAR_DAYS = 365
+_FREE, _UNKNOWN = Measured(0, 0, 0, 0), Measured(0, 0, 0, None)
+_UNDESCRIBED = Described()
 
 
 class CurrencyOpen(InsightError):
@@ -61,29 +63,24 @@ def billed_sales(things: Mapping[BilledThing, int], sold: Sold, known: Known, cu
         if first:
             told.add(of)
             parts = {**dict.fromkeys(places, 0), **parts}
-        for place, part in parts.items():
-            sale = _sale(known, thing.customer, thing.month, thing.model, place)
-            sale = replace(
-                sale, country=thing.country or sale.country, product=thing.product, amount=part, source=thing.number,
-                cost=0 if places else None,
-            )  # fmt: skip
-            if first and place in places:
-                measured = places[place]
-                sale = replace(sale, cost=measured.cost, quantity=measured.quantity, calls=measured.calls)
-            found.append(sale)
+        nothing = _FREE if places else _UNKNOWN
+        found += [
+            _sale(
+                known, of, place, places.get(place, nothing) if first else nothing, amount=part,
+                country=thing.country, product=thing.product, source=thing.number,
+            )
+            for place, part in parts.items()
+        ]  # fmt: skip
     return found
 
 
 def earned_sales(sold: Sold, known: Known, currency: str) -> list[Sale]:
     """A sale per customer, model and place in a stretch of time."""
     return [
-        replace(
-            _sale(known, customer, month, model, place), amount=measured.charge, cost=measured.cost,
-            quantity=measured.quantity, calls=measured.calls, source="ledger",
-        )
-        for (customer, model, month), places in _by_model(sold, known, currency).items()
+        _sale(known, what, place, measured, amount=measured.charge, source="ledger")
+        for what, places in _by_model(sold, known, currency).items()
         for place, measured in places.items()
-    ]  # fmt: skip
+    ]
 
 
 def stated_sales(rows: Iterable[StatedSale], known: Known, asked: Asked, currency: str) -> list[Sale]:
@@ -163,28 +160,33 @@ def months_between(starts_on: str, until: str) -> Iterator[str]:
 def _by_model(sold: Sold, known: Known, currency: str) -> dict[tuple[str, str, str], dict[Place, Measured]]:
     """In the order of their names: the same usage gives the same facts, however its sums came."""
     found: dict[tuple[str, str, str], dict[Place, Measured]] = {}
-    for key, sums in sorted(sold.items()):
-        month = _month(key.stretch)
+    for key in sorted(sold):
+        sums, month = sold[key], _month(key.stretch)
         charge = _exchanged(sums.charge, key.currency, currency, month, known.entered)
         cost = None if sums.uncosted else _cost(sums.cost, key.cost_currency, currency, month, known.entered)
         place = Place(key.vendor, key.zone, key.project, key.deployment)
         places = found.setdefault((key.customer, key.model, month), {})
-        before = places.get(place, Measured(0, 0, 0, 0))
-        places[place] = Measured(
-            before.charge + charge, before.quantity + sums.quantity, before.calls + sums.calls,
-            None if cost is None or before.cost is None else before.cost + cost,
-        )  # fmt: skip
+        more = Measured(charge, sums.quantity, sums.calls, cost)
+        places[place] = places[place].plus(more) if place in places else more
     return found
 
 
-def _sale(known: Known, customer: str, month: str, model: str, place: Place) -> Sale:
-    said = known.customers.get(customer, Described())
-    served = known.vendors.get(model, ())
-    vendor = place.vendor or (served[0] if place == NOWHERE and len(served) == 1 else "")
+def _sale(
+    known: Known, what: tuple[str, str, str], place: Place, measured: Measured, *,
+    amount: int, source: str, country: str = "", product: str = TOKENS,
+) -> Sale:  # fmt: skip
+    """Of (customer, model, month)."""
+    customer, model, month = what
+    said = known.customers.get(customer, _UNDESCRIBED)
+    vendor = place.vendor
+    if place == NOWHERE:
+        served = known.vendors.get(model, ())
+        vendor = served[0] if len(served) == 1 else ""
     return Sale(
-        month=month, customer=customer, group=said.group, industry=said.industry, country=said.country, model=model,
-        own=vendor in known.own, vendor=vendor, region=place.zone, project=place.project, deployment=place.deployment,
-        amount=0,
+        month=month, customer=customer, group=said.group, industry=said.industry, country=country or said.country,
+        product=product, model=model, own=vendor in known.own, vendor=vendor, region=place.zone, project=place.project,
+        deployment=place.deployment, amount=amount, cost=measured.cost, quantity=measured.quantity,
+        calls=measured.calls, source=source,
     )  # fmt: skip
 
 

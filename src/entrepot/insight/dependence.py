@@ -135,7 +135,9 @@ def _rows(facts: Facts) -> list[_Bought]:
     sums: dict[tuple[bool, str, str], list[int]] = {}
     of = attrgetter("own", "vendor", "model", "amount", "cost", "quantity")
     for own, vendor, model, amount, cost, quantity in map(of, facts.sales):
-        row = sums.setdefault((own, vendor, model), [0, 0, 0, 0])
+        row = sums.get((own, vendor, model))
+        if row is None:
+            row = sums[own, vendor, model] = [0, 0, 0, 0]
         row[0] += amount
         row[1] += cost or 0
         row[2] += amount if cost is None else 0

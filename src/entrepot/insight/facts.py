@@ -156,26 +156,38 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def by(self, dimension: Dimension) -> dict[str, int]:
         """Amounts by what `label` says; they add up to `total`. In the order of the names."""
-        if dimension not in self._sums:
-            self._sums[dimension] = self._added(dimension)
-        return dict(self._sums[dimension])
+        return dict(self._summed(dimension, "amount"))
+
+    def costs(self, dimension: Dimension) -> dict[str, int]:
+        """The same of what is known to have been paid to vendors; what is not known is `uncosted`."""
+        return dict(self._summed(dimension, "cost"))
+
+    @cached_property
+    def uncosted(self) -> "Facts":
+        """The sales whose cost is not known."""
+        return self.where(lambda sale: sale.cost is None)
 
     @cached_property
     def _total(self) -> int:
         return sum(map(attrgetter("amount"), self.sales))
 
     @cached_property
-    def _sums(self) -> dict[Dimension, dict[str, int]]:
+    def _sums(self) -> dict[tuple[Dimension, str], dict[str, int]]:
         return {}
 
-    def _added(self, dimension: Dimension) -> dict[str, int]:
+    def _summed(self, dimension: Dimension, what: Literal["amount", "cost"]) -> dict[str, int]:
+        if (dimension, what) not in self._sums:
+            self._sums[dimension, what] = self._added(dimension, what)
+        return self._sums[dimension, what]
+
+    def _added(self, dimension: Dimension, what: Literal["amount", "cost"]) -> dict[str, int]:
         sums: dict[object, int] = defaultdict(int)
         if dimension == "group":
-            for group, customer, amount in map(attrgetter("group", "customer", "amount"), self.sales):
-                sums[group or customer] += amount
+            for group, customer, amount in map(attrgetter("group", "customer", what), self.sales):
+                sums[group or customer] += amount or 0
         else:
-            for key, amount in map(attrgetter(dimension, "amount"), self.sales):
-                sums[key] += amount
+            for key, amount in map(attrgetter(dimension, what), self.sales):
+                sums[key] += amount or 0
         by_name: dict[str, int] = defaultdict(int)
         for key, amount in sums.items():
             by_name[named(key, dimension)] += amount

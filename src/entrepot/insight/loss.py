@@ -1,5 +1,6 @@
 """What may be lost, if customers leave by chance and not by scenario?"""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -82,8 +83,7 @@ def loss(exposures: Iterable[Exposure], z: Fraction | int = Fraction(1645, 1000)
     """
     given = _checked(exposures)
     revenue = sum(each.amount for each in given)
-    expected = sum((each.amount * each.probability * each.lost for each in given), Fraction(0))
-    spread = _sigma(given)
+    expected, spread = _expected(given), _sigma(given)
     carr = revenue - expected - Fraction(z) * spread
     return Loss(
         revenue=revenue, expected=round(expected), sigma=spread, z=Fraction(z), carr=round(carr),
@@ -144,18 +144,22 @@ def _with(weights: Sequence[int], places: int, chance: Fraction) -> list[int]:
 
 
 def _convolved(weights: Sequence[int], others: Sequence[int]) -> list[int]:
-    found = [0] * (len(weights) + len(others) - 1)
-    for place, weight in enumerate(weights):
-        if weight:
-            for other, more in enumerate(others, place):
-                found[other] += weight * more
-    return found
+    """Σ weights[i] others[k - i] for each k, as one product of two whole numbers that have the weights as their digits,
+    in a base that no sum reaches: exact, and long numbers are multiplied faster than pair by pair (Kronecker 1882)."""
+    places = len(weights) + len(others) - 1
+    size = (max(sum(weights), 1) * max(sum(others), 1)).bit_length() // 8 + 1
+    product = (_number(weights, size) * _number(others, size)).to_bytes(size * places, "little")
+    return [int.from_bytes(product[at : at + size], "little") for at in range(0, size * places, size)]
+
+
+def _number(digits: Iterable[int], size: int) -> int:
+    """The whole number with these digits, the least first, each in so many bytes."""
+    return int.from_bytes(b"".join(digit.to_bytes(size, "little") for digit in digits), "little")
 
 
 def _normal(rest: Sequence[Exposure], step: int) -> list[int]:
-    mean = sum((each.amount * each.probability * each.lost for each in rest), Fraction(0))
-    spread = _sigma(rest)
-    most = round(sum((each.amount * each.lost for each in rest), Fraction(0)) / step)
+    mean, spread = _expected(rest), _sigma(rest)
+    most = round(sum((lost * sum(sizes) for (_, lost), sizes in _alike(rest).items()), Fraction(0)) / step)
     if not spread:
         return [0] * round(mean / step) + [_NORMAL]
     curve = NormalDist(int(mean) / step, spread / step)
@@ -163,11 +167,27 @@ def _normal(rest: Sequence[Exposure], step: int) -> list[int]:
     return [after - before for before, after in pairwise(reached)]
 
 
-def _sigma(exposures: Sequence[Exposure]) -> int:
+def _expected(exposures: Iterable[Exposure]) -> Fraction:
+    return sum((chance * lost * sum(sizes) for (chance, lost), sizes in _alike(exposures).items()), Fraction(0))
+
+
+def _sigma(exposures: Iterable[Exposure]) -> int:
     variance = sum(
-        ((each.amount * each.lost) ** 2 * each.probability * (1 - each.probability) for each in exposures), Fraction(0)
+        (
+            chance * (1 - chance) * lost**2 * sum(size * size for size in sizes)
+            for (chance, lost), sizes in _alike(exposures).items()
+        ),
+        Fraction(0),
     )
     return isqrt(int(variance))
+
+
+def _alike(exposures: Iterable[Exposure]) -> dict[tuple[Fraction, Fraction], list[int]]:
+    """Amounts by chance and part: there are a thousand customers and few chances, and fractions are slow to add."""
+    found: dict[tuple[Fraction, Fraction], list[int]] = defaultdict(list)
+    for each in exposures:
+        found[each.probability, each.lost].append(each.amount)
+    return found
 
 
 def _checked(exposures: Iterable[Exposure]) -> list[Exposure]:

@@ -1,11 +1,10 @@
 """What is left of the revenue after what it cost?"""
 
 from fractions import Fraction
-from operator import attrgetter
 
 import msgspec
 
-from entrepot.insight.facts import Base, Dimension, Facts, NothingSold, named
+from entrepot.insight.facts import Base, Dimension, Facts, NothingSold
 
 
 class Margin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -40,25 +39,11 @@ def margins(facts: Facts, by: Dimension) -> Margins:
     """
     if not facts.sales:
         raise NothingSold(f"nothing was sold from {facts.base.starts_on} until {facts.base.until}: there is no margin")
-    sums: dict[object, list[int]] = {}
-    for key, customer, amount, cost in map(attrgetter(by, "customer", "amount", "cost"), facts.sales):
-        place = key or customer if by == "group" else key
-        row = sums.get(place)
-        if row is None:
-            row = sums[place] = [0, 0, 0]
-        row[0] += amount
-        if cost is None:
-            row[2] += amount
-        else:
-            row[1] += cost
-    by_name: dict[str, list[int]] = {}
-    for key, row in sums.items():
-        same = by_name.get(named(key, by), (0, 0, 0))
-        by_name[named(key, by)] = [more + was for more, was in zip(row, same, strict=True)]
-    parts = [_margin(name, *row) for name, row in by_name.items()]
+    revenue, cost, uncosted = facts.by(by), facts.costs(by), facts.uncosted.by(by)
+    parts = [_margin(name, amount, cost[name], uncosted.get(name, 0)) for name, amount in revenue.items()]
     parts.sort(key=lambda part: (-part.margin, part.name))
-    revenue, cost, uncosted = (sum(row[i] for row in sums.values()) for i in range(3))
-    return Margins(base=facts.base, by=by, parts=tuple(parts), whole=_margin("", revenue, cost, uncosted))
+    whole = _margin("", facts.total(), sum(cost.values()), facts.uncosted.total())
+    return Margins(base=facts.base, by=by, parts=tuple(parts), whole=whole)
 
 
 def _margin(name: str, revenue: int, cost: int, uncosted: int) -> Margin:

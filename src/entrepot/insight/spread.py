@@ -28,6 +28,10 @@ class Measured(NamedTuple):
     calls: int
     cost: int | None
 
+    def plus(self, more: "Measured") -> "Measured":
+        cost = None if self.cost is None or more.cost is None else self.cost + more.cost
+        return Measured(self.charge + more.charge, self.quantity + more.quantity, self.calls + more.calls, cost)
+
 
 #: (customer, model, month) → what was used of it, by place.
 Usage = Mapping[tuple[str, str, str], Mapping[Place, Measured]]

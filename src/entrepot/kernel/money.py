@@ -7,6 +7,7 @@ fixed when an account is opened. Sums are Python integers and cannot overflow.
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from math import lcm
 
 from entrepot.kernel.errors import EntrepotError, Fault
 
@@ -111,9 +112,12 @@ def split(whole: int, weights: Sequence[Fraction | int]) -> list[int]:
     total = sum(weights)
     if not total:
         return [whole, *([0] * (len(weights) - 1))] if weights else []
-    exact = [Fraction(whole * weight) / total for weight in weights]
-    parts = [each.numerator // each.denominator for each in exact]
-    order = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
+    if isinstance(total, Fraction):  # the same weights as whole numbers
+        common = lcm(*(weight.denominator for weight in weights))
+        weights = [int(weight * common) for weight in weights]
+        total = sum(weights)
+    parts = [whole * weight // total for weight in weights]
+    order = sorted(range(len(parts)), key=lambda i: (-abs(whole * weights[i] % total), i))
     for i in order[: whole - sum(parts)]:
         parts[i] += 1
     return parts

@@ -64,5 +64,7 @@ def from_groups(groups: Mapping[RollupKey, RollupSums], cut: Cut) -> Sold:
 
 def from_lake(rows: Iterable[tuple[Any, ...]]) -> Sold:
     """Rows of `sold.sql`."""
-    named = len(SoldKey._fields)
-    return {SoldKey._make((*row[: named - 1], int(row[named - 1]))): SoldSums(*map(int, row[named:])) for row in rows}
+    return {
+        SoldKey._make((*names, int(stretch))): SoldSums(int(calls), int(quantity), int(charge), int(cost), int(uncosted))
+        for *names, stretch, calls, quantity, charge, cost, uncosted in rows
+    }

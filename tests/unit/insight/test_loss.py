@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from entrepot.insight.concentration import hhi
 from entrepot.insight.facts import InsightError, NothingSold
-from entrepot.insight.loss import Exposure, capped, distribution, loss
+from entrepot.insight.loss import Exposure, _convolved, capped, distribution, loss
 
 PERCENT = Fraction(1, 100)
 #: Losses are whole numbers: an even amount, of which all or half may go.
@@ -120,3 +120,23 @@ def test_without_revenue_there_is_nothing_to_lose() -> None:
             loss(none)
         with pytest.raises(NothingSold, match="nothing to lose"):
             distribution(none)
+
+
+@given(*2 * [st.lists(st.integers(0, 10**30), min_size=1, max_size=12)])
+def test_two_distributions_together_are_every_pair_of_their_outcomes(these: list[int], those: list[int]) -> None:
+    found = [0] * (len(these) + len(those) - 1)
+    for (place, weight), (other, more) in product(enumerate(these), enumerate(those)):
+        found[place + other] += weight * more
+    assert _convolved(these, those) == found
+
+
+@given(EXPOSURES)
+def test_expected_loss_and_spread_are_sums_over_all_names(exposures: list[Exposure]) -> None:
+    sure = [each.amount * each.lost for each in exposures]
+    variance = sum(
+        (size**2 * each.probability * (1 - each.probability) for each, size in zip(exposures, sure, strict=True)),
+        Fraction(0),
+    )
+    expected = sum((size * each.probability for each, size in zip(exposures, sure, strict=True)), Fraction(0))
+    found = loss(exposures)
+    assert (found.expected, found.sigma) == (round(expected), isqrt(int(variance)))

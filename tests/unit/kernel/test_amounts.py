@@ -110,6 +110,14 @@ def test_a_split_is_the_whole_each_part_next_to_its_share_whatever_the_order(who
         assert sorted(part for _, part in shares) == sorted(part for _, part in turned)
 
 
+@given(
+    st.integers(-(10**6), 10**6), st.lists(st.integers(0, 1000), min_size=1, max_size=6).filter(any),
+    st.integers(2, 90),
+)  # fmt: skip
+def test_weights_that_are_parts_of_one_split_like_whole_ones(whole: int, weights: list[int], parts: int) -> None:
+    assert split(whole, [Fraction(each, parts) for each in weights]) == split(whole, weights)
+
+
 def test_a_split_without_any_weight_gives_all_to_the_first() -> None:
     assert (split(7, []), split(7, [0]), split(7, [0, 0, 0]), split(0, [0, 0])) == ([], [7], [7, 0, 0], [0, 0])
 
