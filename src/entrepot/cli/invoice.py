@@ -118,8 +118,9 @@ def carry_over(customer: str, month: str, group: str, **given: Any) -> None:
     it stays on the list, and once a price is published the next invoice bills it."""
     with admin() as api:
         facts = api.post("unrated-carried", body={"customer": customer, "month": month, "group": group, **given})
-    done = "would be" if given["dry_run"] else "was before" if facts["known"] else "is"
-    show_or_json(facts, lambda _: f"{group} of {customer}, {month}: {done} carried over; draft the month again")
+    done = "would be" if given["dry_run"] else "was" if facts["known"] else "is"
+    before = " before" if facts["known"] else ""
+    show_or_json(facts, lambda _: f"{group} of {customer}, {month}: {done} carried over{before}; draft the month again")
 
 
 @command.command("credit-note", short_help="credit an issued invoice, line against line; cannot be undone")
