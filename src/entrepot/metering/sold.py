@@ -65,6 +65,8 @@ def from_groups(groups: Mapping[RollupKey, RollupSums], cut: Cut) -> Sold:
 def from_lake(rows: Iterable[tuple[Any, ...]]) -> Sold:
     """Rows of `sold.sql`."""
     return {
-        SoldKey._make((*names, int(stretch))): SoldSums(int(calls), int(quantity), int(charge), int(cost), int(uncosted))
+        SoldKey._make((*names, int(stretch))): SoldSums(
+            int(calls), int(quantity), int(charge), int(cost), int(uncosted)
+        )
         for *names, stretch, calls, quantity, charge, cost, uncosted in rows
     }
