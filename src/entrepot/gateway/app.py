@@ -256,15 +256,19 @@ class Gateway:
         exchange.taken = taken
         connection.answering = exchange
         if isinstance(decided, Need):
-            need = decided
-            self.leases.need(
-                offer.leases, need.hold, lambda word: self._decided(exchange, connection, route, need, word)
-            )
+            self.ask_keeper(
+                exchange, decided,
+                lambda trouble: self._refuse(connection, route, trouble, request_id, offer.deployment.name),
+            )  # fmt: skip
             return
         exchange.begin(now)
 
+    def ask_keeper(self, exchange: Exchange, need: Need, refuse: Callable[[Problem], None]) -> None:
+        """The call goes on once its leases have what it needs, or is refused by the keeper's word."""
+        self.leases.need(need.offer.leases, need.hold, lambda word: self._decided(exchange, need, refuse, word))
+
     def _decided(
-        self, exchange: Exchange, connection: Connection, route: Route, need: Need, word: Granted | str | None
+        self, exchange: Exchange, need: Need, refuse: Callable[[Problem], None], word: Granted | str | None
     ) -> None:
         """The keeper's word about a hold that was not in hand."""
         offer = need.offer
@@ -283,8 +287,7 @@ class Gateway:
         exchange.free_limits(NOTHING)
         if exchange.reply.client is None:
             return
-        trouble = msgspec.structs.replace(trouble, lines=exchange.limit_lines())
-        self._refuse(connection, route, trouble, exchange.request_id, offer.deployment.name)
+        refuse(msgspec.structs.replace(trouble, lines=exchange.limit_lines()))
 
     def _models(self, connection: Connection, route: Route) -> None:
         """The list, or the one that the path names."""

@@ -57,14 +57,14 @@ class Attempt:
         """Whether a byte of the answer is with the client."""
         return False
 
-    def take_anew(self) -> Problem | None:
-        """Take what one more attempt holds under the present offer: another route may have other prices."""
+    def take_anew(self) -> Problem | Need | None:
+        """Take what one more attempt holds under the present offer: another route may have other prices, and then the
+        leases may have too little for it (Need)."""
         decided = admit(self.offer, self.call)
-        if isinstance(decided, Plan):
+        if isinstance(decided, Plan | Need):
             self.hold, self.bounds = decided.hold, (decided.input_bound, decided.output_cap)
-            return None
-        # of the same route it was just released in this same turn, so it is there
-        return problem.lease_unavailable() if isinstance(decided, Need) else problem.upstream_failed("connect")
+            return decided if isinstance(decided, Need) else None
+        return problem.upstream_failed("connect")
 
     def write_intent(self, now: int, durable: Callable[[], None]) -> None:
         """The hold is taken. The vendor is called when the intent is durable, not before."""

@@ -183,10 +183,9 @@ class Exchange(Attempt):
 
     def _next_route(self, reason: str) -> None:
         """No connection was made, so nothing was begun: void, and the next route if there is one."""
-        offer = self.offer
         following = None
-        if self.reply.client is not None and self.on_route + 1 < len(offer.routes):
-            following = self.gateway.desk.offer_anew(offer, self.admitted_at, self.on_route + 1)
+        if self.reply.client is not None and self.on_route + 1 < len(self.offer.routes):
+            following = self.gateway.desk.offer_anew(self.offer, self.admitted_at, self.on_route + 1)
         verdict = Verdict("void", "vendor", f"upstream_{reason}", NOTHING, False)
         if isinstance(following, Offer):
             self.write_ending(verdict, None, self.gateway.now())
@@ -210,10 +209,11 @@ class Exchange(Attempt):
         trouble = self.take_anew()
         if trouble is None:
             self.begin(self.admitted_at)  # the instant of the request decides its price, whichever attempt serves it
+        elif isinstance(trouble, Need):
+            self.gateway.ask_keeper(self, trouble, self.reply.refuse)
         else:
-            self._final = lambda: self.reply.refuse(trouble)
             self.free_limits(NOTHING)
-            self._over()
+            self.reply.refuse(trouble)
 
     # answers
 

@@ -1,5 +1,6 @@
 """Calls of deployments whose books tell conditions apart: the dearest is held, what the answer says is charged."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from desks import KEY, RATES, desk, upstream
 from endings import terms as some_terms
 from entrepot.gateway.tariff import Tariff, in_zone
 from entrepot.kernel.buckets import Quantities
+from entrepot.limits.lease import Lease
+from entrepot.limits.message import Granted
 from entrepot.metering.closing import ending_after_crash
 from entrepot.pricing.charge import charge
 from entrepot.snapshot import PriceVersion, Variant
@@ -181,6 +184,87 @@ def test_a_route_that_is_not_sold_in_the_tier_of_a_call_is_none_for_it(tmp_path:
         next_route(bench, "batch")
         assert bench.wire.got.startswith(b"HTTP/1.1 502 ")
         assert [each.state for each in bench.endings] == ["void"]
+
+    run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
+
+
+class Asked:
+    """What was asked of the keeper, who answers when the test says so."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.holds: list[int] = []
+        self.bench = bench
+        bench.gateway.leases.need = self.need  # type: ignore[method-assign]
+
+    def need(self, leases: Sequence[Lease], hold: int, then: Callable[[Granted | str | None], None]) -> None:
+        self.holds.append(hold)
+        self.leases, self.then = leases, then
+
+    def grants(self) -> None:
+        self.bench.lease.grant(self.bench.lease.granted + self.holds[-1])
+        assert all(each.take(self.holds[-1]) for each in self.leases)
+        self.then(None)
+
+
+def dear_route(bench: Bench) -> tuple[Any, Asked, int]:
+    """A call whose lease has what the first route could cost, and not what the second could; the hold of the first."""
+    exchange = bench.call(b'"max_tokens":100,"service_tier":"priority"')
+    hold, asked = exchange.hold, Asked(bench)
+    bench.lease.give_back(bench.lease.free)
+    bench.disk()
+    exchange.lost("connect", answered=False, reused=False)
+    assert asked.holds == [2 * hold]
+    return exchange, asked, hold
+
+
+def test_a_dearer_route_that_finds_too_little_in_hand_asks_the_keeper(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        exchange, asked, hold = dear_route(bench)
+        assert bench.lease.held == 0
+        asked.grants()
+        bench.disk()
+        body = answer("priority")
+        exchange.answer(head(len(body)), body)
+        bench.disk()
+        assert [(each.state, each.hold, each.attempt) for each in bench.endings] == [
+            ("void", hold, 1), ("final", 2 * hold, 2)
+        ]  # fmt: skip
+        assert bench.wire.got.startswith(b"HTTP/1.1 200 ")
+
+    run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "code"),
+    [
+        (Granted(balance="acme", total=0, short="spent", left=5), b"429", b"insufficient_quota"),
+        (Granted(balance="acme", total=0, short="held", left=5, room=5), b"429", b"balance_held"),
+        ("lease_unavailable", b"503", b"lease_unavailable"),
+    ],
+)
+def test_what_the_keeper_says_of_a_dearer_route_is_what_the_client_hears(
+    tmp_path: Path, word: Granted | str, status: bytes, code: bytes
+) -> None:
+    async def work(bench: Bench) -> None:
+        _, asked, _ = dear_route(bench)
+        asked.then(word)
+        bench.disk()
+        assert bench.wire.got.startswith(b"HTTP/1.1 %b " % status)
+        assert b'"code":"%b"' % code in bench.wire.got
+        assert [each.state for each in bench.endings] == ["void"]
+
+    run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
+
+
+def test_nobody_is_called_for_a_client_that_left_while_the_keeper_was_asked(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        _, asked, _ = dear_route(bench)
+        sent = len(bench.sent)
+        bench.client.connection_lost(None)
+        asked.grants()
+        bench.disk()
+        assert len(bench.sent) == sent
+        assert [each.state for each in bench.endings] == ["void", "void"]
 
     run(tmp_path, work, versions=(TWICE,), upstreams=NEAR_AND_FAR)
 
