@@ -63,6 +63,16 @@ class Customer:
         finally:
             client.close()
 
+    def told(self, **script: Any) -> Outcome:
+        """What is said of a call, answer or refusal. On a busy machine the keeper may get no turn for a second, and a
+        call is told to come back: that is done, as the SDKs do it."""
+        until = time.monotonic() + 30
+        while True:
+            outcome = self.call(**script)
+            if b"lease_unavailable" not in outcome.body or time.monotonic() > until:
+                return outcome
+            time.sleep(0.5)
+
     def answered(self, **script: Any) -> Outcome:
         """Call until there is an answer; a retry is a new call."""
         until = time.monotonic() + 30

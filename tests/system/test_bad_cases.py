@@ -88,12 +88,12 @@ def test_without_max_tokens_the_models_maximum_is_held(trial: Trial) -> None:
 
 def test_each_of_several_choices_is_held_and_charged(trial: Trial) -> None:
     customer = trial.customer()
-    outcome = customer.call(n=5, max_tokens=100, completion=100)
+    outcome = customer.told(n=5, max_tokens=100, completion=100)
     assert outcome.status == 200
     trial.wait(lambda: len(customer.records()) == 1, "no record")
     (record,) = customer.records()
     assert record.charge == 10 * INPUT + 5 * 100 * OUTPUT <= record.hold
-    too_many = customer.call(n=100, max_tokens=1_000)
+    too_many = customer.told(n=100, max_tokens=1_000)
     assert (too_many.status, code(too_many)) == (429, "insufficient_quota")
     trial.agree()
 
@@ -102,7 +102,7 @@ def test_a_huge_cap_becomes_the_models_and_no_more_is_served_than_is_held(trial:
     customer = trial.customer()
     paid = {"amount": "1", "currency": "USD", "id": f"more-{customer.id}"}
     trial.admin("POST", f"balances/{customer.id}/top-ups", paid)
-    outcome = customer.call(max_tokens=2**31, completion=10**6)
+    outcome = customer.told(max_tokens=2**31, completion=10**6)
     assert outcome.status == 200, outcome
     trial.wait(lambda: len(customer.records()) == 1, "no record")
     (record,) = customer.records()

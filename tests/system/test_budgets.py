@@ -71,7 +71,7 @@ def spend_budget(trial: Trial, customer: Customer) -> None:
     cap = left // OUTPUT
     while (more := _hold(trial, cap) - left) > 0:
         cap -= -(-more // OUTPUT)
-    outcome = customer.call(max_tokens=cap, completion=1, events=1)
+    outcome = customer.told(max_tokens=cap, completion=1, events=1)
     assert outcome.status == 200, outcome
     assert left - _hold(trial, cap) < 2 * OUTPUT
 
@@ -108,7 +108,7 @@ def test_a_crowd_over_two_gateways_spends_the_budget_and_not_more(trial: Trial) 
     assert 0.75 * BUDGET <= charged <= BUDGET  # the last calls of a few hundred units each do not fit
     with read(trial.engine) as conn:
         assert balance_of(conn, customer.id) == 5_000_000 - charged
-    last = customer.call(max_tokens=5_000)
+    last = customer.told(max_tokens=5_000)
     assert error(last)["code"] == "insufficient_quota"
     assert "or ask for a higher budget." in error(last)["message"]
     explained = trial.admin("GET", f"explain/{last.request}")

@@ -52,14 +52,14 @@ def heads(trial: Trial, customer: Customer, body: bytes) -> dict[str, str]:
 
 def test_a_spent_balance_says_what_would_fit_and_a_top_up_heals_within_a_second(trial: Trial) -> None:
     customer = trial.customer()
-    refused = customer.call(max_tokens=16_000)  # 0.0064 USD and more, of 0.005
+    refused = customer.told(max_tokens=16_000)  # 0.0064 USD and more, of 0.005
     assert refused.status == 429
     said = error(refused)
     assert (said["type"], said["code"], said["param"]) == ("insufficient_quota", "insufficient_quota", "max_tokens")
     assert said["message"].startswith("This call could cost up to 0.0064")
     assert "max_tokens 16,000) and 0.005 USD is left of your balance. Lower max_tokens to " in said["message"]
     fits = int(said["message"].partition("Lower max_tokens to ")[2].split(" or less")[0].replace(",", ""))
-    assert customer.call(max_tokens=fits).status == 200
+    assert customer.told(max_tokens=fits).status == 200
     head = heads(trial, customer, chat_body(trial.house.model, max_tokens=16_000))
     assert head["x-should-retry"] == "false"
     assert "retry-after" not in head
@@ -93,7 +93,7 @@ def test_money_under_calls_is_held_not_spent_and_comes_back(trial: Trial) -> Non
     assert (other.status, error(other)["code"]) == (429, "balance_held")
     assert "free of your balance at the moment: calls under way hold the rest." in error(other)["message"]
     assert long.how == "answered"
-    assert customer.call(max_tokens=10_000).status == 200
+    assert customer.told(max_tokens=10_000).status == 200
     trial.agree()
     customer.spend_all()
 
@@ -120,16 +120,16 @@ def test_a_rotated_key_works_beside_the_old_one_until_that_ends(trial: Trial) ->
     began = time.monotonic()
     new = customer.key
     assert new != old
-    assert customer.call().status == 200
+    assert customer.told().status == 200
     customer.key = old
-    assert customer.call().status == 200
+    assert customer.told().status == 200
     while customer.call().status == 200:
         assert time.monotonic() - began < 15
         time.sleep(0.1)
     assert time.monotonic() - began > 3
     assert customer.call().status == 401
     customer.key = new
-    assert customer.call().status == 200
+    assert customer.told().status == 200
 
 
 def test_a_revoked_key_is_refused_within_a_second_with_the_keeper_down_and_its_streams_finish(trial: Trial) -> None:
