@@ -1,16 +1,17 @@
 """A house to write reports of: forty customers, seven months, two vendors, everything that a report may hold."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from entrepot.insight.entries import Entered, Expectation, Stream, Substitute, Terms
 from entrepot.insight.facts import Base, Facts, Sale
 from entrepot.insight.report.assumed import Case
-from entrepot.insight.report.material import Material
+from entrepot.insight.report.material import Material, Watched
 from entrepot.insight.scenario import run
 from entrepot.insight.scenario_file import read_scenario
+from entrepot.insight.signs import Used
 
 SCENARIOS = Path(__file__).parents[1] / "examples" / "scenarios"
 MONTHS = ("2023-09", "2023-10", "2023-11", "2023-12", "2024-01", "2024-02", "2024-03")
@@ -79,6 +80,26 @@ ENTERED = Entered(
 )  # fmt: skip
 
 
+def watched(*, calm: bool = False) -> Watched:
+    """Three months of days: from 12 March on the largest sends three of ten calls elsewhere, from 18 March on retail
+    turns away from its model; a small customer leaves as well. `calm`: nobody does."""
+    used = []
+    for number in range((date(2024, 4, 1) - date(2024, 1, 1)).days):
+        on = date(2024, 1, 1) + timedelta(number)
+        sway = 100 + (number * 37) % 11 - 5  # of a hundred; the same on every machine
+        kept = 70 if not calm and on >= date(2024, 3, 12) else 100
+        turned = 60 if not calm and on >= date(2024, 3, 18) else 0
+        for customer, model, calls in (
+            ("video", "large-4", 42_000 * sway * kept // 10**4),
+            ("retail", "small-4", 90 * sway * (100 - turned) // 100),
+            ("retail", "house-1", 90 * sway * turned // 100), ("gulf", "house-1", 5_000 * sway // 100),
+            ("c05", "small-4", 2_000 * kept // 100 * sway // 100),
+        ):  # fmt: skip
+            if calls:
+                used.append(Used(customer=customer, on=str(on), model=model, calls=calls, output_tokens=calls * 300))
+    return Watched(starts_on="2024-01-01", until="2024-04-01", used=tuple(used))
+
+
 def cases(month: Facts, *names: str) -> tuple[Case, ...]:
     found = []
     for name in names:
@@ -92,7 +113,7 @@ def material(month: Facts | None = None) -> Material:
     last = of_month(of)
     return Material(
         service="Entrepot Cloud", month="2024-03", facts=of, made_on=date(2024, 4, 9), entered=ENTERED,
-        year_starts="07-01",
+        year_starts="07-01", watched=watched(),
         cases=cases(last, "largest-leaves", "top-three-halve", "vendor-raises-prices", "largest-leaves-slowly"),
     )  # fmt: skip
 

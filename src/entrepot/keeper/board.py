@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import msgspec
+from sqlalchemy import Engine
 
 from entrepot.catalog.tables import read_operator, read_vendors
 from entrepot.insight.books import Asked
@@ -17,12 +18,13 @@ from entrepot.insight.fiscal import month_period
 from entrepot.insight.report.board import Board
 from entrepot.insight.report.language import language
 from entrepot.insight.report.making import board
-from entrepot.insight.report.material import MOST_MONTHS, Material
+from entrepot.insight.report.material import MOST_MONTHS, Material, Watched
 from entrepot.insight.report.pages import to_html
 from entrepot.insight.report.pdf import to_pdf, to_pictures
 from entrepot.insight.report.wanted import Format, Wanted, cases
 from entrepot.insight.tables import read_all_entered
 from entrepot.keeper.beside import answered
+from entrepot.keeper.daily import daily
 from entrepot.keeper.insight import gathered, known_of
 from entrepot.keeper.measuring import PictureMissing
 from entrepot.storage.database import open_database, read
@@ -47,7 +49,7 @@ def reported(folder: Folder, wanted: Wanted) -> dict[str, Any]:
     material = Material(
         service=str(operator.facts.get("name", _UNNAMED)) if operator else _UNNAMED, month=wanted.month, facts=facts,
         made_on=date.fromisoformat(wanted.made_on), entered=entered, year_starts=wanted.year_starts,
-        vendors=vendors,
+        vendors=vendors, watched=_watched(engine, wanted) if wanted.kind != "stated" else None,
         made_by={model: OWN if vendor in known.own else vendor for model, vendor in whose.items()},
         cases=cases(facts, wanted, speech) if any(sale.month == wanted.month for sale in facts.sales) else (),
     )  # fmt: skip
@@ -57,6 +59,14 @@ def reported(folder: Folder, wanted: Wanted) -> dict[str, Any]:
     except ImportError:
         raise PictureMissing("a report needs the extra `documents`: pip install entrepot[documents]") from None
     return {"report": "board", "month": wanted.month, "board": msgspec.to_builtins(made, enc_hook=str), "files": files}
+
+
+def _watched(engine: Engine, wanted: Wanted) -> Watched | None:
+    """The month's days that are over, with two months before them."""
+    starts_on, until = f"{_later(wanted.month, -2)}-01", min(f"{_later(wanted.month, 1)}-01", wanted.made_on)
+    if until <= starts_on:
+        return None
+    return Watched(starts_on=starts_on, until=until, used=tuple(daily(engine, starts_on, until)))
 
 
 def _files(made: Board, wanted: Wanted, format: Format) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ from entrepot.insight.report.making import board
 from entrepot.insight.report.material import Material, fingerprint, source_of
 from entrepot.insight.report.pages import to_html
 from entrepot.insight.report.pdf import to_pdf
-from reported_house import BASE, MONTHS, facts, material, of_month, sales
+from reported_house import BASE, MONTHS, facts, material, of_month, sales, watched
 
 NOW = [sale for sale in sales() if sale.month == "2024-03"]
 WHOLE = sum(sale.amount for sale in NOW)
@@ -177,12 +177,15 @@ def test_the_fullest_report_is_two_pages_too() -> None:
         stream=tuple(replace(each, counterparty=f"Party {n}", source=text) for n in range(6)
                      for each in full.entered.stream),
     )  # fmt: skip
-    full = replace(full, entered=entered, cases=full.cases * 2)
+    more = tuple(replace(each, customer=f"c{n}") for n in (32, 33, 34) for each in watched().used
+                 if each.customer == "retail")  # fmt: skip
+    leaving = replace(watched(), used=(*watched().used, *more))
+    full = replace(full, entered=entered, cases=full.cases * 2, watched=leaving)
     for code in languages():
         of = board(full, code)
         assert len(text_of(to_pdf(of))) == 2
     told = [block.whole.partition("; os ")[2] for block in of.pages[1].blocks if isinstance(block, Table)]
-    assert told == ["primeiros 3 de 4", "primeiros 5 de 8", "", "primeiros 4 de 6"]
+    assert told == ["primeiros 3 de 5", "primeiros 3 de 4", "primeiros 5 de 8", "", "primeiros 4 de 6"]
 
 
 class _Seen(HTMLParser):

@@ -110,3 +110,15 @@ def test_what_cannot_be_told_is_said_with_a_code(house: SoldHouse, more: dict[st
     with pytest.raises(EntrepotError) as refused:
         reported(house.folder, wanted(**more))
     assert refused.value.code == code
+
+
+@pytest.mark.long
+def test_early_signs_are_looked_for_in_days_that_are_over(house: SoldHouse) -> None:
+    def told(**more: Any) -> str:
+        words = [block["words"] for block in reported(house.folder, wanted(**more))["board"]["pages"][1]["blocks"]
+                 if block.get("words")]  # fmt: skip
+        texts = ("".join(each if isinstance(each, str) else each["text"] for each in block) for block in words)
+        return next(text for text in texts if "early sign" in text)
+
+    assert told().endswith("is seen in the calls from 2026-08-01 to 2026-10-31.")
+    assert told(made_on="2026-10-20").endswith("is seen in the calls from 2026-08-01 to 2026-10-19.")

@@ -14,6 +14,7 @@ from entrepot.insight.fiscal import CALENDAR, months_between
 from entrepot.insight.report.assumed import Case
 from entrepot.insight.report.board import Figure, Notes, weakest
 from entrepot.insight.report.language import Language, Money, money
+from entrepot.insight.signs import Used
 
 #: What a share of the months before is shown for.
 MOST_MONTHS = 13
@@ -22,10 +23,18 @@ _NAMED = 3
 _FINGERPRINT = 12
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """What customers, control groups as one, used on the days in [starts_on, until)."""
+
+    starts_on: str
+    until: str
+    used: tuple[Used, ...]
+
+
 class Material(msgspec.Struct, frozen=True, kw_only=True):
     """`facts` of up to MOST_MONTHS months, the last one `month`; `made_on` the day on which they were gathered.
     `made_by` names the vendors of models, for substitutes that nothing was sold of;
-    `vendors` are their names for people, by id."""
+    `vendors` are their names for people, by id; `watched` the days in which early signs are looked for."""
 
     service: str
     month: str
@@ -36,6 +45,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     year_starts: str = CALENDAR
     made_by: Mapping[str, str] = {}
     vendors: Mapping[str, str] = {}
+    watched: Watched | None = None
 
 
 class Sheet:
@@ -95,12 +105,23 @@ class Sheet:
             )  # fmt: skip
         if any(document == "ledger" for _, document, _ in parts):
             told.append(say["ledger"].format(fingerprint=fingerprint(facts.inputs)))
-        words = self.language.words
-        said = list(dict.fromkeys(f"{words[standing]}: {said}" for standing, _, said in parts if said))
-        if said:
-            more = f" (+{len(said) - _NAMED})" if len(said) > _NAMED else ""
-            told.append("; ".join(said[:_NAMED]) + more)
-        return "; ".join(told) or say["nothing"]
+        return "; ".join([*told, *sources(facts, self.language)]) or say["nothing"]
+
+    def rest(self, there: int, most: int) -> str:
+        """Says so where a table holds the first of many."""
+        if there <= most:
+            return ""
+        number = self.language.number
+        return self.language.words["first_of"].format(shown=number(str(most)), all=number(str(there)))
+
+
+def sources(facts: Facts, language: Language) -> list[str]:
+    """Whose figures the sales rest on that are not from our books: the first of them, and how many more."""
+    parts = [(sale.standing, source_of(sale)[1]) for sale in facts.sales]
+    said = list(dict.fromkeys(f"{language.words[standing]}: {said}" for standing, said in parts if said))
+    if not said:
+        return []
+    return ["; ".join(said[:_NAMED]) + (f" (+{len(said) - _NAMED})" if len(said) > _NAMED else "")]
 
 
 def source_of(sale: Sale) -> tuple[str, str]:

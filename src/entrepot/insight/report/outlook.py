@@ -16,6 +16,7 @@ from entrepot.insight.fiscal import fiscal_name, months_between
 from entrepot.insight.growth import against_range, surprise
 from entrepot.insight.report.assumed import Case, told
 from entrepot.insight.report.board import Block, Figure, Page, Picture, Table, Text, Words, weakest
+from entrepot.insight.report.leaving import leaving
 from entrepot.insight.report.material import Sheet, of_group, of_month, standing_of
 from entrepot.kernel.money import round_half_away
 
@@ -24,7 +25,10 @@ MOST_SCENARIOS, MOST_VENDORS, MOST_EXPECTED, MOST_PARTIES, _LINES = 5, 4, 3, 4, 
 
 
 def second_page(sheet: Sheet) -> Page:
-    blocks: list[Block] = [_path(sheet), *_expected(sheet), _scenarios(sheet), _vendors(sheet), *_parties(sheet)]
+    blocks: list[Block] = [
+        _path(sheet), leaving(sheet, sheet.material.watched), *_expected(sheet), _scenarios(sheet), _vendors(sheet),
+        *_parties(sheet),
+    ]  # fmt: skip
     notes, inputs = sheet.notes.of_page()
     return Page(heading=sheet.language.words["page_outlook"], blocks=tuple(blocks), notes=notes, inputs=inputs)
 
@@ -75,7 +79,7 @@ def _expected(sheet: Sheet) -> list[Block]:
     same = all(each.unit == unit for each in came)
     blocks: list[Block] = [
         Table(
-            title=words["expected_title"], whole=words["expected_whole"] + _rest(sheet, len(by_measure), MOST_EXPECTED),
+            title=words["expected_title"], whole=words["expected_whole"] + sheet.rest(len(by_measure), MOST_EXPECTED),
             heads=(words["measure"], words["expected"], words["came"], words["difference"], words["of_expected"]),
             rows=tuple(table),
         )
@@ -153,7 +157,7 @@ def _scenarios(sheet: Sheet) -> Block:
         return Text(words=(words["no_scenarios"],))
     return Table(
         title=words["scenarios"], whole=words["scenarios_whole"].format(unit=sheet.money.unit)
-        + _rest(sheet, len(sheet.material.cases), MOST_SCENARIOS),
+        + sheet.rest(len(sheet.material.cases), MOST_SCENARIOS),
         heads=(
             words["scenario"], words["revenue_then"], words["change_of_revenue"], words["margin_then"], words["idle"],
             words["hhi_after"], words["recover"],
@@ -211,7 +215,7 @@ def _vendors(sheet: Sheet) -> Block:
         ))  # fmt: skip
     return Table(
         title=words["vendors"], whole=words["vendors_whole"].format(whole=sheet.money.show(found.whole))
-        + _rest(sheet, len(found.vendors), MOST_VENDORS),
+        + sheet.rest(len(found.vendors), MOST_VENDORS),
         heads=(words["vendor"], words["share"], words["switchable"], words["exposure"], words["exclusive"],
                words["licence"]),
         rows=tuple(rows),
@@ -254,7 +258,7 @@ def _parties(sheet: Sheet) -> list[Block]:
         ))  # fmt: skip
     return [Table(
         title=words["parties"],
-        whole=words["parties_whole"].format(unit=sheet.money.unit) + _rest(sheet, len(all_of_them), MOST_PARTIES),
+        whole=words["parties_whole"].format(unit=sheet.money.unit) + sheet.rest(len(all_of_them), MOST_PARTIES),
         heads=(words["party"], words["received"], words["paid"], words["net"]), rows=tuple(rows),
     )]  # fmt: skip
 
@@ -273,14 +277,6 @@ def _bought(sheet: Sheet, counterparties: set[str]) -> list[Flow]:
                 period=sheet.material.month,
             ))  # fmt: skip
     return found
-
-
-def _rest(sheet: Sheet, there: int, most: int) -> str:
-    """Says so where a table holds the first of many."""
-    if there <= most:
-        return ""
-    number = sheet.language.number
-    return sheet.language.words["first_of"].format(shown=number(str(most)), all=number(str(there)))
 
 
 def _period(sheet: Sheet, period: str) -> str:
