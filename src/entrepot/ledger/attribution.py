@@ -5,7 +5,7 @@ and reaches to the next one. Within such a stretch every call sees the same gran
 id) inside it decides nothing and a sum is enough: replay, late records and the number of workers change nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from entrepot.kernel.instants import HOUR, Instant, day_of, hour_of, to_datetime
@@ -122,9 +122,9 @@ def burned(grants: Iterable[Grant], taken: Iterable[Taken]) -> Attribution:
     return Attribution(burns, uncovered)
 
 
-def _in_turn(order: list[Grant], at: Instant) -> list[Grant]:
-    """Grants in force at an instant in burn order, then those that have ended, then those to come."""
-    in_force = [each for each in order if each.created_at <= at < (each.ends_at or _NEVER)]
-    ended = [each for each in order if 0 < each.ends_at <= at]
-    to_come = [each for each in order if at < each.created_at and not 0 < each.ends_at <= at]
-    return in_force + sorted(ended, key=lambda each: -each.ends_at) + sorted(to_come, key=lambda each: each.created_at)
+def _in_turn(order: list[Grant], at: Instant) -> Iterator[Grant]:
+    """Grants in force at an instant in burn order, then those that have ended, then those to come: of what comes up
+    again among all of them nothing is left by then."""
+    yield from (each for each in order if each.created_at <= at < (each.ends_at or _NEVER))
+    yield from sorted((each for each in order if 0 < each.ends_at <= at), key=lambda each: -each.ends_at)
+    yield from sorted(order, key=lambda each: each.created_at)

@@ -53,10 +53,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def content_hash(transaction: Transaction, written: list[list[str]] | None = None) -> bytes:
-    """SHA-256 of what the transaction does: the same on a repeat, whenever that comes (so without `at`). `written`: its
-    lines, where they are at hand."""
-    written = lines(transaction) if written is None else written
+def content_hash(transaction: Transaction, written: list[list[str]]) -> bytes:
+    """SHA-256 of what the transaction, `written` as its lines, does: the same on a repeat, whenever that comes (so
+    without `at`)."""
     return hashlib.sha256(_encode([transaction.kind, transaction.about, written])).digest()
 
 

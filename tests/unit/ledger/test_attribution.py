@@ -59,6 +59,23 @@ def test_a_call_that_no_grant_in_force_covers_burns_what_ended_last_then_what_is
     assert found.uncovered == 3
 
 
+def test_of_what_ended_or_is_to_come_each_has_its_place_whatever_else_is_known_of_it() -> None:
+    grants = [
+        grant("SOON", 5, created_at=MARCH, ends_at=MARCH + 2),
+        grant("LATE", 5, created_at=MARCH + 1),
+        grant("ENDED", 5, ends_at=MID),
+        grant("NOW", 5, ends_at=MARCH),
+        grant("JUST", 5, ends_at=FEB),
+        grant("FIRST", 5, created_at=0, ends_at=1),
+    ]
+    in_turn = ["NOW", "JUST", "ENDED", "FIRST", "SOON", "LATE"]
+    for whole, last in enumerate(in_turn):
+        expected = {**dict.fromkeys(in_turn[:whole], 5), last: 2}
+        assert burned(grants, [Taken(FEB, 5 * whole + 2)]).used() == expected
+    found = burned(grants, [Taken(FEB, 31)])
+    assert (found.used(), found.uncovered) == (dict.fromkeys(in_turn, 5), 1)
+
+
 def test_without_a_grant_everything_is_uncovered() -> None:
     assert burned([], [Taken(JAN, 3), Taken(FEB, 4)]).uncovered == 7
 

@@ -218,5 +218,6 @@ def test_grants_cut_the_days_that_they_begin_or_end_in(books: Engine) -> None:
         assert cuts(conn, ("bank", AT), ("idle", AT)) == {}
         assert cuts(conn, ("studio", AT - 48 * HOUR)) == {}
         assert cuts(conn, ("studio", AT - 48 * HOUR), ("bank", AT)) == {"studio": sorted([*begins, ends])}
+        assert cuts(conn, ("studio", AT), ("bank", AT + 48 * HOUR)) == {"studio": sorted([*begins, ends])}
         assert cuts(conn, ("studio", ends - HOUR)) == {"studio": sorted([AT + 1, ends])}
         assert cuts(conn, ("studio", ends)) == {"studio": sorted([AT + 1, ends])}

@@ -176,7 +176,9 @@ def test_an_amount_that_is_none_is_no_event(amount: int) -> None:
 
 def test_the_smallest_amount_is_an_event() -> None:
     assert changes(postings.credit_applied(ACME, amount=1)) == {CREDIT: 1, RECEIVABLE: -1}
-    assert changes(postings.recovered(ACME, net=-18, taxes={DE_19: 19})) == {RECEIVABLE: 1, BAD_DEBT: 18, TAX: -19}
+    back = postings.recovered(ACME, net=-18, taxes={DE_19: 19})
+    assert changes(back) == {RECEIVABLE: 1, BAD_DEBT: 18, TAX: -19}
+    assert (back.id, back.kind) == ("recovery/2026-0001", "recovery")
 
 
 def test_a_tax_is_named_after_its_country_category_and_rate() -> None:
