@@ -159,7 +159,7 @@ def dependence(facts: dict[str, Any]) -> str:
         f"HHI over cost {hhi} · switchable of all bought traffic {percent(facts['switchable'])}\n"
         "points a point: what each point of a vendor's price rise takes of the gross margin while prices here stay"
     )
-    bound = [_bound(each["vendor"], term) for each in facts["vendors"] for term in each["terms"]]
+    bound = [_bound(each["vendor"], term, base["currency"]) for each in facts["vendors"] for term in each["terms"]]
     if bound:
         said.append("\n".join(bound))
     if facts["unplaced"]:
@@ -281,12 +281,16 @@ def rounded(value: str, places: int) -> str:
     return f"{Decimal(value).quantize(step, rounding=ROUND_HALF_UP):,f}"
 
 
-def _bound(vendor: str, term: dict[str, Any]) -> str:
+def _bound(vendor: str, term: dict[str, Any], currency: str) -> str:
     dates = [
         f"{name} until {term[f'{name}_until']} ({term[f'{name}_left'][0]} months, {term[f'{name}_left'][1]} days)"
         for name in ("exclusive", "licence")
         if term[f"{name}_until"]
     ]
+    if term["committed"] is not None:
+        end = f" (until {term['committed_until']})" if term["committed_until"] else ""
+        unused = "unused is not known" if term["shortfall"] is None else f"{money(term['shortfall'])} unused"
+        dates.append(f"committed {money(term['committed'])} {currency} in this time{end}, {unused}")
     return f"{vendor}: {', '.join(dates) or 'no dates are known'}; {term['standing']}: {term['source']}"
 
 

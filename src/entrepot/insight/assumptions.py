@@ -9,7 +9,7 @@ import msgspec
 
 from entrepot.insight.facts import Facts, Standing
 from entrepot.insight.given import Assumption, Given
-from entrepot.insight.obligation import ENDLESS, Capacity, Commitment, Minimum, months_of
+from entrepot.insight.obligation import ENDLESS, Capacity, Commitment, LeftOut, Minimum, months_of
 from entrepot.insight.turns import AnyTurn, Dearer, FeeLowered, Leaves
 from entrepot.insight.who import Who, chosen, names_of
 
@@ -23,7 +23,7 @@ _RULE: Standing = "assumed"
 class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a scenario needs that no book says. `growth`: a month, of the revenue that is left (0.02). `costs`: of
     revenue whose cost is not known, the share it is taken to cost. `fixed`, `cash`: in the currency; a month, and in
-    hand."""
+    hand. `left_out`: what was entered and could not be reckoned with."""
 
     months: int = MONTHS_AHEAD
     growth: Given | None = None
@@ -33,6 +33,7 @@ class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
     minima: tuple[Minimum, ...] = ()
     commitments: tuple[Commitment, ...] = ()
     capacities: tuple[Capacity, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def rests_on(
@@ -62,6 +63,10 @@ def _lines(facts: Facts, turns: Sequence[AnyTurn], given: Assumptions, growth: F
         yield _entered(
             facts, name, commitment.amount, commitment.part, _left(commitment.months_left), of="it costs now"
         )
+    for owed in given.left_out:
+        why = "no cost of its sales is known" if owed.bought else "nothing was bought of it"
+        value = f"{owed.amount.value:,f} {facts.base.currency} a month, left out: {why}"
+        yield _line(f"we owe {owed.name}", value, owed.amount)
     for capacity in given.capacities:
         name = f"capacity {capacity.name} for {_who(facts, capacity.who)}"
         until = "never redeployed" if capacity.redeployed_after >= ENDLESS else (

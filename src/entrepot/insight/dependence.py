@@ -16,19 +16,21 @@ OWN = "own"
 
 class VendorTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What was agreed with a vendor, or is reported to be. Dates are the first day on which it no longer holds.
-    `committed` is what is to be bought from it in the period of the facts, in units of their base."""
+    `committed` is what is to be bought from it in the period of the facts, in units of their base; None: nothing."""
 
     vendor: str
     exclusive_until: date | None = None
     licence_until: date | None = None
     committed: int | None = None
+    committed_until: date | None = None
     standing: Standing = "assumed"
     source: str = ""
 
 
 class TermsLeft(msgspec.Struct, frozen=True, kw_only=True):
     """`exclusive` and `licence` in whole months and days from the day asked for, (0, 0) when over, None if there is no
-    such date; `shortfall` is what of the commitment is not used, None where that cannot be told."""
+    such date; `shortfall` is what of the commitment is not used, None where that cannot be told: a cost is not known,
+    or a net view leaves out what agents' customers had of the vendor."""
 
     terms: VendorTerms
     exclusive: tuple[int, int] | None
@@ -117,7 +119,9 @@ def dependence(
     for row in rows:
         by_vendor.setdefault(row.vendor, []).append(row)
     cost = sum(row.cost for row in rows)
-    parts = [_bound(_part(vendor, own, away, (whole, cost)), terms, on) for vendor, own in by_vendor.items()]
+    parts = [
+        _bound(_part(vendor, own, away, (whole, cost)), terms, facts.base, on) for vendor, own in by_vendor.items()
+    ]
     costs = [part.cost for part in parts if part.cost > 0]
     bought = [row for row in rows if row.vendor != OWN]
     return Dependence(
@@ -185,13 +189,13 @@ def _part(vendor: str, rows: list[_Bought], away: set[tuple[str, str]], whole: t
     )  # fmt: skip
 
 
-def _bound(part: VendorPart, terms: tuple[VendorTerms, ...], on: date) -> VendorPart:
-    own = tuple(_left(each, part, on) for each in terms if each.vendor == part.vendor)
+def _bound(part: VendorPart, terms: tuple[VendorTerms, ...], base: Base, on: date) -> VendorPart:
+    own = tuple(_left(each, part, base, on) for each in terms if each.vendor == part.vendor)
     return msgspec.structs.replace(part, terms=own)
 
 
-def _left(terms: VendorTerms, part: VendorPart, on: date) -> TermsLeft:
-    known = terms.committed is not None and not part.uncosted
+def _left(terms: VendorTerms, part: VendorPart, base: Base, on: date) -> TermsLeft:
+    known = terms.committed is not None and not part.uncosted and base.view == "gross"
     return TermsLeft(
         terms=terms, exclusive=_until(on, terms.exclusive_until), licence=_until(on, terms.licence_until),
         shortfall=max(0, (terms.committed or 0) - part.cost) if known else None,

@@ -22,6 +22,7 @@ from entrepot.insight.entries import (
     Expecter,
     Figure,
     Loaded,
+    Per,
     StatedSale,
     Stream,
     Substitute,
@@ -146,9 +147,24 @@ class _Reader:
     def _terms(self, fields: Fields) -> Terms:
         vendor = fields.text("vendor", required=True)
         exclusive, licence = self._day(fields, "exclusive_until"), self._day(fields, "licence_until")
+        currency, per, committed = "", "year", None
+        end = self._day(fields, "committed_until")
+        if fields.has("committed"):
+            currency = self._currency(fields, "currency")
+            committed = self._amount(fields, "committed", currency)
+            per = fields.choice("committed_per", "", get_args(Per))
+            if not fields.has("committed_per"):
+                self._report.add(fields.path, 'committed_per is missing: "month" or "year".')
+            if committed is not None and committed < 0:
+                self._report.add(fields.at("committed"), "committed is what is to be bought; it is not below 0.")
+        elif name := next((each for each in ("committed_per", "committed_until", "currency") if fields.has(each)), ""):
+            self._report.add(fields.at(name), f"{name} says more of committed, and committed is missing.")
+            fields.raw("committed_per")
+            fields.raw("currency")
         standing, source = self._said(fields)
         return Terms(
-            vendor=vendor, exclusive_until=exclusive, licence_until=licence, standing=standing, source=source
+            vendor=vendor, exclusive_until=exclusive, licence_until=licence, committed=committed,
+            committed_per=cast("Per", per), committed_until=end, currency=currency, standing=standing, source=source,
         )  # fmt: skip
 
     def _substitute(self, fields: Fields) -> Substitute:

@@ -15,6 +15,7 @@ from entrepot.insight.facts import Standing
 #: Who expected it: the operator itself, or those who follow it.
 Expecter = Literal["guidance", "consensus"]
 Direction = Literal["in", "out"]
+Per = Literal["month", "year"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +74,16 @@ class Stream(Entry, frozen=True, kw_only=True):
 
 
 class Terms(Entry, frozen=True, kw_only=True):
-    """Dates in a vendor's contract; None: none is known."""
+    """Of a vendor's contract: dates, the first day on which it no longer holds (None: none is known), and what is to be
+    bought from it a month or a year, in units of 10^-scale of the currency, used or not."""
 
     vendor: str
     exclusive_until: date | None = None
     licence_until: date | None = None
+    committed: int | None = None
+    committed_per: Per = "year"
+    committed_until: date | None = None
+    currency: str = ""
 
 
 class Substitute(Entry, frozen=True, kw_only=True):

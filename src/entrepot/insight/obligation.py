@@ -36,6 +36,15 @@ class Commitment(msgspec.Struct, frozen=True, kw_only=True):
     months_left: int = ENDLESS
 
 
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A commitment that was entered and cannot be reckoned with: no cost of what was bought is known, or nothing was
+    `bought` in the window."""
+
+    name: str
+    amount: Given
+    bought: bool
+
+
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """Capacity that stands ready for `who` and costs `amount` a month, or `part` of what they pay now; it is not in the
     costs of the sales. As they go it is idle, and paid for, until `redeployed` of it finds other work after

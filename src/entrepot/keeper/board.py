@@ -51,7 +51,7 @@ def reported(folder: Folder, wanted: Wanted) -> dict[str, Any]:
         made_on=date.fromisoformat(wanted.made_on), entered=entered, year_starts=wanted.year_starts,
         vendors=vendors, watched=_watched(engine, wanted) if wanted.kind != "stated" else None,
         made_by={model: OWN if vendor in known.own else vendor for model, vendor in whose.items()},
-        cases=cases(facts, wanted, speech) if any(sale.month == wanted.month for sale in facts.sales) else (),
+        cases=cases(facts, wanted, speech, entered) if any(sale.month == wanted.month for sale in facts.sales) else (),
     )  # fmt: skip
     made = board(material, wanted.language)
     try:

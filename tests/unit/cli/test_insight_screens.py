@@ -109,6 +109,9 @@ source = "a guess"
 [[terms]]
 vendor = "aurora"
 licence_until = 2032-12-31
+committed = 1_200
+committed_per = "year"
+currency = "EUR"
 standing = "reported"
 source = "contract"
 [[substitute]]
@@ -187,7 +190,13 @@ def test_dependence_knows_substitutes_of_the_catalog_second_vendors_and_terms(as
     assert vendors.keys() == {"aurora", "borealis", "own"}
     assert facts["unplaced"] == []
     assert [Decimal(vendors[name]["switchable"]) for name in ("aurora", "borealis")] == [1, 1]
-    assert vendors["aurora"]["terms"][0]["licence_until"] == "2032-12-31"
+    terms = vendors["aurora"]["terms"][0]
+    assert terms["licence_until"] == "2032-12-31"
+    assert (Decimal(terms["committed"]), terms["committed_until"]) == (200, None)  # two months of 1,200 a year
+    cost = Decimal(vendors["aurora"]["cost"])
+    assert terms["shortfall"] is None if Decimal(vendors["aurora"]["uncosted"]) else (
+        Decimal(terms["shortfall"]) == max(Decimal(0), 200 - cost))  # fmt: skip
+    assert "committed 200.00 EUR in this time, " in ask.say("dependence", "--from", "2026-09", "--until", "2026-11")[1]
 
 
 @pytest.mark.long

@@ -172,7 +172,7 @@ def test_the_fullest_report_is_two_pages_too() -> None:
                         most=Decimal(most), unit="%", actual=Decimal(29), standing="reported", source=f"{text}{n}{by}")
             for n in range(4) for by, most in (("guidance", 31), ("consensus", 30))
         ),
-        terms=tuple(replace(each, source=text) for each in full.entered.terms),
+        terms=tuple(replace(each, source=text, committed=10**17, currency="USD") for each in full.entered.terms),
         substitute=tuple(replace(each, source=text) for each in full.entered.substitute),
         stream=tuple(replace(each, counterparty=f"Party {n}", source=text) for n in range(6)
                      for each in full.entered.stream),

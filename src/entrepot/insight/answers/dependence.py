@@ -6,6 +6,7 @@ from typing import Any
 
 from entrepot.insight.answers.question import Answer, Question, Room
 from entrepot.insight.answers.words import amount, base_figures, base_text, inputs, number, percent, short
+from entrepot.insight.committed import committed_in
 from entrepot.insight.dependence import Dependence, TermsLeft, VendorPart, VendorTerms, dependence
 from entrepot.insight.drawing.chart import Bars, Chart
 from entrepot.insight.drawing.marks import Bar
@@ -16,8 +17,9 @@ from entrepot.insight.facts import Base, Facts
 def answer(question: Question, room: Room) -> Answer:
     facts = room.facts(question)
     found = dependence(
-        facts, substitutes(room.entered), terms(room.entered), date.fromisoformat(question.on), made_by(room, facts)
-    )
+        facts, substitutes(room.entered), terms(room.entered, facts.base), date.fromisoformat(question.on),
+        made_by(room, facts),
+    )  # fmt: skip
     return Answer(figures=_figures(found, facts), chart=_chart(found))
 
 
@@ -34,10 +36,12 @@ def substitutes(entered: Entered) -> dict[str, tuple[str, ...]]:
     )) for each in entered.substitute}  # fmt: skip
 
 
-def terms(entered: Entered) -> tuple[VendorTerms, ...]:
+def terms(entered: Entered, base: Base) -> tuple[VendorTerms, ...]:
+    """What binds us to vendors; commitments in units of the base, of its period."""
     return tuple(
         VendorTerms(
             vendor=each.vendor, exclusive_until=each.exclusive_until, licence_until=each.licence_until,
+            committed=committed_in(each, entered, base), committed_until=each.committed_until,
             standing=each.standing, source=each.source,
         )
         for each in entered.terms
@@ -70,6 +74,8 @@ def _terms(left: TermsLeft, base: Base) -> dict[str, Any]:
         "exclusive_until": str(said.exclusive_until) if said.exclusive_until else None,
         "licence_until": str(said.licence_until) if said.licence_until else None,
         "exclusive_left": left.exclusive, "licence_left": left.licence,
+        "committed": None if said.committed is None else amount(said.committed, base),
+        "committed_until": str(said.committed_until) if said.committed_until else None,
         "shortfall": None if left.shortfall is None else amount(left.shortfall, base),
         "standing": said.standing, "source": said.source,
     }  # fmt: skip

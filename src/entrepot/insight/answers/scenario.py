@@ -6,6 +6,7 @@ from typing import Any
 from entrepot.insight.ahead import Level
 from entrepot.insight.answers.question import Answer, Question, Room
 from entrepot.insight.answers.words import amount, base_figures, base_text, inputs, label, number, percent, short
+from entrepot.insight.committed import with_commitments
 from entrepot.insight.concentration import Concentration
 from entrepot.insight.drawing.chart import Chart, Lines
 from entrepot.insight.drawing.marks import Line
@@ -19,7 +20,8 @@ _AMOUNTS = tuple(name for name in Level.__struct_fields__ if name != "month")
 def answer(question: Question, room: Room) -> Answer:
     """`question.text` is the file, `question.name` its name."""
     scenario, assumptions = read_scenario(question.text, question.name)
-    found = run(room.facts(question), scenario, assumptions)
+    facts = room.facts(question)
+    found = run(facts, scenario, with_commitments(assumptions, room.entered, facts))
     return Answer(figures={**figures(found), "story": scenario.story}, chart=_chart(found))
 
 

@@ -46,6 +46,9 @@ class _Teller:
             yield self._say(
                 "commitment", owed.amount or owed.part, name=owed.name, amount=amount, term=self._term(owed.months_left)
             )
+        for each in given.left_out:
+            why = "left_out_uncosted" if each.bought else "left_out_unbought"
+            yield self._say(why, each.amount, name=each.name, amount=self._amount(each.amount, None))
         for capacity in given.capacities:
             amount = self._amount(capacity.amount, capacity.part)
             yield self._say(

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from entrepot.insight.answers.dependence import substitutes, terms
 from entrepot.insight.concentration import concentration
-from entrepot.insight.dependence import dependence
+from entrepot.insight.dependence import TermsLeft, dependence
 from entrepot.insight.drawing.chart import Dots, Lines
 from entrepot.insight.drawing.marks import Dot, Guide, Line, Row
 from entrepot.insight.entries import Expectation
@@ -198,10 +198,11 @@ def _vendors(sheet: Sheet) -> Block:
     sold = {sale.model for sale in sheet.now.sales}
     elsewhere = {model: vendor for model, vendor in sheet.material.made_by.items() if model not in sold}
     on = date.fromisoformat(sheet.now.base.until)
-    found = dependence(sheet.now, substitutes(entered), terms(entered), on, elsewhere)
+    found = dependence(sheet.now, substitutes(entered), terms(entered, sheet.now.base), on, elsewhere)
     approved = "; ".join(dict.fromkeys(each.source for each in entered.substitute)) or language.notes["nothing"]
     switch_standing = weakest([standing_of(sheet.now), *(each.standing for each in entered.substitute)])
-    rows = []
+    committed = any(left.terms.committed is not None for part in found.vendors for left in part.terms)
+    rows: list[tuple[Words, ...]] = []
     for part in found.vendors[:MOST_VENDORS]:
         whose = [each for each in entered.terms if each.vendor == part.vendor]
         switched = "–" if part.switchable is None else language.percent(part.switchable)
@@ -212,14 +213,27 @@ def _vendors(sheet: Sheet) -> Block:
             (sheet.figure(language.percent(part.price_exposure), sheet.now, "price_exposure"),),
             _dates(sheet, [(each.exclusive_until, each.standing, each.source) for each in whose]),
             _dates(sheet, [(each.licence_until, each.standing, each.source) for each in whose]),
+            *([_unused(sheet, part.terms)] if committed else []),
         ))  # fmt: skip
     return Table(
         title=words["vendors"], whole=words["vendors_whole"].format(whole=sheet.money.show(found.whole))
         + sheet.rest(len(found.vendors), MOST_VENDORS),
         heads=(words["vendor"], words["share"], words["switchable"], words["exposure"], words["exclusive"],
-               words["licence"]),
+               words["licence"], *([words["unused"].format(unit=sheet.money.unit)] if committed else [])),
         rows=tuple(rows),
     )  # fmt: skip
+
+
+def _unused(sheet: Sheet, terms: Iterable[TermsLeft]) -> Words:
+    """Of what is to be bought in the month, what was not used."""
+    language, words = sheet.language, sheet.language.words
+    for left in terms:
+        if left.terms.committed is not None:
+            part = "–" if left.shortfall is None else sheet.money.bare(left.shortfall)
+            text = words["part_of"].format(part=part, whole=sheet.money.bare(left.terms.committed))
+            standing = weakest([left.terms.standing, standing_of(sheet.now)])
+            return (sheet.stated(text, standing, f"{language.notes['committed']} {left.terms.source}"),)
+    return ("–",)
 
 
 def _dates(sheet: Sheet, entered: Iterable[tuple[date | None, Standing, str]]) -> Words:

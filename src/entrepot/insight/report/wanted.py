@@ -9,6 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from entrepot.insight.assumptions import Assumptions
+from entrepot.insight.committed import with_commitments
+from entrepot.insight.entries import Entered
 from entrepot.insight.facts import BaseKind, Facts, View
 from entrepot.insight.fiscal import CALENDAR, months_between
 from entrepot.insight.given import Given
@@ -47,14 +49,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     scenarios: tuple[ScenarioFile, ...] = ()
 
 
-def cases(facts: Facts, wanted: Wanted, language: Language) -> tuple[Case, ...]:
+def cases(facts: Facts, wanted: Wanted, language: Language, entered: Entered) -> tuple[Case, ...]:
     """Of the month alone, so that they begin with the revenue that the report shows. Where a file enters no growth,
-    what is left grows as the months before did. Raises ScenarioBroken, NameUnknown, …"""
+    what is left grows as the months before did; what is owed by contract stands beside what the file says is owed.
+    Raises ScenarioBroken, NameUnknown, …"""
     month, grown = of_month(facts, wanted.month), _own_growth(facts)
     found = []
     for scenario, assumptions in _given(wanted) if wanted.scenarios else _usual(language, month):
         if assumptions.growth is None and grown is not None:
             assumptions = replace(assumptions, growth=grown)
+        assumptions = with_commitments(assumptions, entered, month)
         found.append(Case(scenario=scenario, assumptions=assumptions, outcome=run(month, scenario, assumptions)))
     return tuple(found)
 
