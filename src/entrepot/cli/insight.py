@@ -25,7 +25,9 @@ def _asking(*options: Option) -> Option:
     shared: list[Option] = [
         click.option("--base", type=click.Choice(_BASES), help="Which figures; default billed."),
         click.option("--view", type=click.Choice(("gross", "net")), help="Of agents' sales all, or the fee."),
-        click.option("--from", "from_", metavar="MONTH|DATE", help="Included, UTC; default the last whole month."),
+        click.option(
+            "--from", "from_", metavar="MONTH|DATE", help="Included, UTC; default the month before --until, or today."
+        ),
         click.option("--until", metavar="MONTH|DATE", help="Excluded; default: one month."),
         click.option("--currency", metavar="CURRENCY", help="Default: the only one, or the operator's."),
         click.option("--picture", metavar="FILE.svg|png|pdf", help="Also as a picture, into this file."),
@@ -181,4 +183,4 @@ def _measure(measure: str, text: Any, *, picture: str | None, **given: Any) -> N
         facts["file"] = picture
     show_or_json(facts, text)
     if picture:
-        note(f"the picture is in {picture}")
+        note(f"the picture is in {picture}" if drawn else "there is nothing to draw, so no picture was made")

@@ -105,17 +105,23 @@ def retention(facts: dict[str, Any]) -> str:
 def surprise(facts: dict[str, Any]) -> str:
     rows = []
     for each in facts["expectations"]:
-        one = each["least"] == each["most"]
-        expected = each["least"] if one else f"{each['least']}–{each['most']}"
         rows.append([
-            each["of"], each["period"], each["by"], f"{expected} {each['unit']}".strip(),
+            each["of"], each["period"], each["by"], _expected(each),
             f"{_plain(each['actual'])} {each['unit']}".strip(), f"{_plain(each['points'])} points",
             percent(each["relative"]), "–" if each["sue"] is None else rounded(each["sue"], 2), each["place"] or "",
             f"{each['standing']}: {each['source']}",
         ])  # fmt: skip
     titles = ("of", "period", "by", "expected", "came", "surprise", "of it", "SUE", "", "from")
     notes = sorted({each["why"] for each in facts["expectations"] if each["why"]})
+    waits = [f"{each['of']} of {each['period']}, {each['by']} {_expected(each)}" for each in facts["open"]]
+    if waits:
+        notes.append(f"what came is not known yet: {'; '.join(waits)}")
     return "\n\n".join([lay_out([Column(each) for each in titles], rows), *notes])
+
+
+def _expected(each: dict[str, Any]) -> str:
+    least, most = each["least"], each["most"]
+    return f"{least if least == most else f'{least}–{most}'} {each['unit']}".strip()
 
 
 def margin(facts: dict[str, Any]) -> str:

@@ -147,6 +147,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def total(self) -> int:
         return self._total
 
+    @cached_property
+    def standing(self) -> Standing:
+        """That of the least certain sale."""
+        return weakest(sale.standing for sale in self.sales)
+
+    def standings(self, dimension: Dimension) -> dict[str, Standing]:
+        """The same of each name of a cut."""
+        found: dict[str, Standing] = {}
+        for sale in self.sales:
+            name = label(sale, dimension)
+            found[name] = weakest((found.get(name, "books"), sale.standing))
+        return found
+
     def where(self, keep: Callable[[Sale], bool]) -> "Facts":
         """The same base, fewer sales."""
         return msgspec.structs.replace(self, sales=tuple(sale for sale in self.sales if keep(sale)))
@@ -199,6 +212,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if name not in known:
             raise UnknownName(unknown(dimension, name, known))
         return self.where(lambda sale: label(sale, dimension) == name)
+
+
+def weakest(standings: Iterable[Standing]) -> Standing:
+    """What a figure is that is made of several: assumed if one of them is, reported if one is."""
+    return max(standings, key=STANDINGS.index, default="books")
 
 
 def label(sale: Sale, dimension: Dimension) -> str:

@@ -56,7 +56,7 @@ def measured(folder: Folder, question: Question) -> dict[str, Any]:
         daily=lambda from_, until: daily(engine, from_, until),
     )  # fmt: skip
     answer = MEASURES[question.measure](question, room)
-    if not question.picture:
+    if not question.picture or answer.chart is None:
         return answer.figures
     try:
         drawn = draw(answer.chart, question.picture)

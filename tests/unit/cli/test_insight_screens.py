@@ -106,6 +106,15 @@ value = 50
 unit = "%"
 standing = "assumed"
 source = "a guess"
+[[expectation]]
+of = "cloud growth"
+period = "2026-Q4"
+by = "guidance"
+least = 28
+most = 29
+unit = "%"
+standing = "reported"
+source = "guidance"
 [[terms]]
 vendor = "aurora"
 licence_until = 2032-12-31
@@ -125,6 +134,28 @@ source = "arena"
 @pytest.fixture(scope="module")
 def figures(house: SoldHouse) -> None:
     house.do("insight.enter", name="figures.toml", text=FIGURES)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("figures")
+def test_an_expectation_of_what_is_to_come_waits_beside_the_others(ask: Asking) -> None:
+    [waits] = ask.facts("surprise")["open"]  # type: ignore[misc]
+    assert (waits["of"], waits["period"], waits["least"], waits["most"]) == ("cloud growth", "2026-Q4", "28", "29")
+    assert "what came is not known yet: cloud growth of 2026-Q4, guidance 28–29 %" in ask.say("surprise")[1]
+
+
+@pytest.mark.long
+def test_without_a_sign_there_is_no_picture_and_the_figures_are_told(ask: Asking, tmp_path: Path) -> None:
+    code, out, err = ask.say("signs", "--until", "2026-11-01", "--picture", str(tmp_path / "s.png"))
+    assert code == DONE, err
+    assert "nothing to draw, so no picture was made" in err + out
+    assert not (tmp_path / "s.png").exists()
+
+
+@pytest.mark.long
+def test_until_alone_is_the_month_before_it(ask: Asking) -> None:
+    base = ask.facts("concentration", "--until", "2026-10")["base"]
+    assert (base["from"], base["until"]) == ("2026-09-01", "2026-10-01")  # type: ignore[index]
 
 
 @pytest.mark.long

@@ -15,8 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from entrepot.insight.entries import Entered, Expectation
-from entrepot.insight.facts import Facts, NothingSold, Sale
-from entrepot.insight.report.board import Board, Figure, Notes, Picture, Table, Tiles, figures, filled, weakest
+from entrepot.insight.facts import Facts, NothingSold, Sale, weakest
+from entrepot.insight.report.board import Board, Figure, Notes, Picture, Table, Tiles, figures, filled
 from entrepot.insight.report.language import LanguageUnknown, language, languages, money
 from entrepot.insight.report.making import board
 from entrepot.insight.report.material import Material, fingerprint, source_of

@@ -46,7 +46,9 @@ async def insight(  # noqa: PLR0917  FastAPI passes query parameters by name
     by: Annotated[Dimension, Query(description="what is told apart")] = "group",
     base: Annotated[BaseKind, Query(description="which figures")] = "billed",
     view: Annotated[View, Query(description="all that customers pay, or of agents' sales the fee")] = "gross",
-    from_: Annotated[str, Query(alias="from", description="included, month or day; default the last whole month")] = "",
+    from_: Annotated[
+        str, Query(alias="from", description="included, month or day; default the month before until, or today")
+    ] = "",
     until: Annotated[str, Query(description="excluded; default the end of the month that begins with from")] = "",
     before: Annotated[str, Query(description="begin of the period before; default: so that it ends with from")] = "",
     currency: Annotated[str, Query(max_length=3, description="default: the only one, or the operator's")] = "",
@@ -87,10 +89,11 @@ async def enter(body: Figures, where: Annotated[House, Depends(house)]) -> dict[
 
 
 def period(from_: str, until: str, today: date) -> tuple[date, date]:
-    """[from, until): months or days. Without `from` the last whole month, without `until` the month that `from` begins.
-    Raises Mistaken."""
-    first = _day(from_, "from") if from_ else _month_before(today.replace(day=1))
-    end = _day(until, "until") if until else _month_after(first)
+    """[from, until): months or days. Without `from` the month that `until` or, without it, the last whole month ends;
+    without `until` the month that `from` begins. Raises Mistaken."""
+    given = _day(until, "until") if until else None
+    first = _day(from_, "from") if from_ else _month_before(given or today.replace(day=1))
+    end = given or _month_after(first)
     if end <= first:
         raise Mistaken(f"until {end} is not after from {first}; nothing is between them")
     return first, end

@@ -8,7 +8,7 @@ from entrepot.insight.change import Change, ChangePart, change
 from entrepot.insight.concentration import concentration, shift
 from entrepot.insight.drawing.chart import Chart, Waterfall
 from entrepot.insight.drawing.marks import Step
-from entrepot.insight.facts import Facts, NothingSold
+from entrepot.insight.facts import Facts, NothingSold, Standing, weakest
 from entrepot.kernel.money import round_half_away
 
 #: What a change is made of, in the order of a waterfall, with the words of a person.
@@ -20,7 +20,7 @@ PARTS = {
 def answer(question: Question, room: Room) -> Answer:
     before, after = room.earlier(question), room.facts(question)
     found = change(before, after, question.by)
-    return Answer(figures=_figures(found, before, after), chart=_chart(found))
+    return Answer(figures=_figures(found, before, after), chart=_chart(found, before.standing, after.standing))
 
 
 def _figures(found: Change, before: Facts, after: Facts) -> dict[str, Any]:
@@ -48,15 +48,21 @@ def _rise(found: Change, before: Facts, after: Facts) -> dict[str, Any] | None:
     return {**points, "whose": moved.threshold.whose, "passed": moved.threshold.passed}
 
 
-def _chart(found: Change) -> Chart:
+def _chart(found: Change, before: Standing, after: Standing) -> Chart:
+    both = weakest((before, after))
     whole, base = found.whole, found.after
-    steps = [Step(name=found.before.starts_on[:7], value=whole.before, shown=short(whole.before, base), total=True)]
+    steps = [
+        Step(name=found.before.starts_on[:7], value=whole.before, shown=short(whole.before, base), total=True,
+             standing=before)
+    ]  # fmt: skip
     steps += [
-        Step(name=said, value=getattr(whole, name), shown=signed(getattr(whole, name), base))
+        Step(name=said, value=getattr(whole, name), shown=signed(getattr(whole, name), base), standing=both)
         for name, said in PARTS.items()
         if getattr(whole, name)
     ]  # fmt: skip
-    steps.append(Step(name=base.starts_on[:7], value=whole.after, shown=short(whole.after, base), total=True))
+    steps.append(Step(
+        name=base.starts_on[:7], value=whole.after, shown=short(whole.after, base), total=True, standing=after
+    ))  # fmt: skip
     return Waterfall(
         title="From one period to the next", whole=base_text(base), steps=tuple(steps),
         note=f"compared with {found.before.starts_on} until {found.before.until}; names by {found.by}",

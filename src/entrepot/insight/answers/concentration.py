@@ -19,8 +19,7 @@ from entrepot.insight.answers.words import (
 from entrepot.insight.concentration import MAJOR, Concentration, Part, concentration
 from entrepot.insight.drawing.chart import Bars, Chart
 from entrepot.insight.drawing.marks import Bar, Guide
-from entrepot.insight.facts import Facts, Standing
-from entrepot.insight.facts import label as label_of
+from entrepot.insight.facts import Facts, weakest
 from entrepot.kernel.money import round_half_away
 
 #: Bars on one page; those beyond are one bar.
@@ -65,10 +64,10 @@ def _figures(found: Concentration, facts: Facts) -> dict[str, Any]:
 
 def _chart(found: Concentration, facts: Facts) -> Chart:
     shown, rest = found.parts[:_BARS], found.parts[_BARS:]
-    standing = _standings(found, facts)
+    standing = facts.standings(found.by)
     bars = [
         Bar(
-            name=label(each.name, facts.names), value=each.share, standing=standing.get(each.name, "books"),
+            name=label(each.name, facts.names), value=each.share, standing=standing[each.name],
             shown=f"{percent(each.share)}  {short(each.amount, found.base)}",
         )
         for each in shown
@@ -76,7 +75,8 @@ def _chart(found: Concentration, facts: Facts) -> Chart:
     if rest:
         share = sum((each.share for each in rest), start=Fraction(0))
         bars.append(Bar(
-            name=f"{len(rest)} others", value=share, shown=f"{percent(share)}  {short(_sum(rest), found.base)}"
+            name=f"{len(rest)} others", value=share, shown=f"{percent(share)}  {short(_sum(rest), found.base)}",
+            standing=weakest(standing[each.name] for each in rest),
         ))  # fmt: skip
     below = f"; {len(found.below_zero)} below zero are left out" if found.below_zero else ""
     points, effective = round_half_away(found.hhi * 10_000), float(found.effective)
@@ -86,16 +86,6 @@ def _chart(found: Concentration, facts: Facts) -> Chart:
         f"{base_text(found.base)}", bars=tuple(bars), guides=guides,
         note=f"HHI {points:,} points, as {effective:.2f} of equal size{below}",
     )  # fmt: skip
-
-
-def _standings(found: Concentration, facts: Facts) -> dict[str, Standing]:
-    """The weakest standing in each name's amount: assumed before reported before our books."""
-    order: Sequence[Standing] = ("books", "reported", "assumed")
-    weakest: dict[str, Standing] = {}
-    for sale in facts.sales:
-        name = label_of(sale, found.by)
-        weakest[name] = max(weakest.get(name, "books"), sale.standing, key=order.index)
-    return weakest
 
 
 def _sum(parts: Sequence[Part]) -> int:

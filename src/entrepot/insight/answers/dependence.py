@@ -20,7 +20,7 @@ def answer(question: Question, room: Room) -> Answer:
         facts, substitutes(room.entered), terms(room.entered, facts.base), date.fromisoformat(question.on),
         made_by(room, facts),
     )  # fmt: skip
-    return Answer(figures=_figures(found, facts), chart=_chart(found))
+    return Answer(figures=_figures(found, facts), chart=_chart(found, facts))
 
 
 def made_by(room: Room, facts: Facts) -> dict[str, str]:
@@ -81,9 +81,9 @@ def _terms(left: TermsLeft, base: Base) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _chart(found: Dependence) -> Chart:
+def _chart(found: Dependence, facts: Facts) -> Chart:
     bars = [
-        Bar(name=each.vendor, value=each.share,
+        Bar(name=each.vendor, value=each.share, standing=facts.standing,
             shown=f"{percent(each.share)}  {short(each.revenue, found.base)}, switchable {percent(each.switchable)}")
         for each in found.vendors
     ]  # fmt: skip

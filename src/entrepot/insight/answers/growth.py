@@ -23,7 +23,7 @@ from entrepot.insight.books import Asked
 from entrepot.insight.drawing.chart import Bars, Dots, Waterfall
 from entrepot.insight.drawing.marks import Bar, Dot, Row, Step
 from entrepot.insight.entries import Expectation
-from entrepot.insight.facts import Facts, NothingSold, Standing
+from entrepot.insight.facts import Facts, NothingSold, Standing, weakest
 from entrepot.insight.growth import (
     ExpectationMissing,
     Kept,
@@ -36,6 +36,9 @@ from entrepot.insight.growth import (
     series,
     surprise,
 )
+
+#: What our books say themselves of what was expected.
+_KNOWN = ("revenue", "growth")
 
 
 def answer_growth(question: Question, room: Room) -> Answer:
@@ -60,10 +63,15 @@ def answer_growth(question: Question, room: Room) -> Answer:
         },
         "replace": _replace(question, facts), "inputs": inputs(facts),
     }  # fmt: skip
+    standing, sold = facts.standings("month"), [bool(each.amount) for each in periods]
+    shown = periods[sold.index(True) if any(sold) else 0 :]  # a house may be younger than what is asked for
     chart = Bars(
         title="Sold by quarter" if question.quarters else "Sold by month", whole=base_text(facts.base), upright=True,
         bars=tuple(
-            Bar(name=each.period.calendar, value=each.amount, shown=short(each.amount, facts.base)) for each in periods
+            Bar(name=each.period.calendar, value=each.amount,
+                shown=short(each.amount, facts.base).removesuffix(f" {facts.base.currency}"),
+                standing=weakest(standing.get(month, "books") for month in each.period.months))
+            for each in shown
         ),
         note=f"at the pace of the {pace.method}: {short(pace.amount, facts.base)} a year",
     )  # fmt: skip
@@ -113,10 +121,13 @@ def answer_retention(question: Question, room: Room) -> Answer:
     signs = {"expansion": found.expansion, "contraction": -found.contraction, "churned": -found.churned}
     kept = found.start + sum(signs.values())
     steps = [
-        Step(name="before", value=found.start, shown=short(found.start, after.base), total=True),
-        *(Step(name=name, value=value, shown=signed(value, after.base)) for name, value in signs.items() if value),
-        Step(name="the same now", value=kept, shown=short(kept, after.base), total=True),
-    ]
+        Step(name="before", value=found.start, shown=short(found.start, after.base), total=True,
+             standing=before.standing),
+        *(Step(name=name, value=value, shown=signed(value, after.base),
+               standing=weakest((before.standing, after.standing)))
+          for name, value in signs.items() if value),
+        Step(name="the same now", value=kept, shown=short(kept, after.base), total=True, standing=after.standing),
+    ]  # fmt: skip
     chart = Waterfall(
         title=f"What stays: net {percent(found.nrr)}, gross {percent(found.grr)}", whole=base_text(after.base),
         steps=tuple(steps), note=f"cohort: who paid from {before.base.starts_on} until {before.base.until}, "
@@ -135,8 +146,11 @@ def answer_surprise(question: Question, room: Room) -> Answer:
             f"nothing is entered as expected{named}: enter an [[expectation]] with its period and source"
         )
     rows, marks = [], []
-    for each in wanted:
-        actual = _actual(each, question, room)
+    came_in = [each for each in wanted if not _open(each, question)]
+    if not came_in:
+        raise ExpectationMissing(_missing(wanted[0]))
+    for each in came_in:
+        actual, came = _actual(each, question, room)
         past = [
             earlier.actual - earlier.middle
             for earlier in room.entered.expectation
@@ -144,8 +158,15 @@ def answer_surprise(question: Question, room: Room) -> Answer:
         ]
         found = surprise(actual, Fraction(each.middle), [Fraction(value) for value in past])
         rows.append(_surprised(each, found))
-        marks.append(_row(each, found))
-    figures = {"measure": "surprise", "expectations": rows, "inputs": []}
+        marks.append(_row(each, found, came))
+    figures = {
+        "measure": "surprise", "expectations": rows, "inputs": [],
+        "open": [
+            {"of": each.of, "period": each.period, "by": each.by, "least": str(each.least), "most": str(each.most),
+             "unit": each.unit, "standing": each.standing, "source": each.source}
+            for each in wanted if each not in came_in
+        ],
+    }  # fmt: skip
     chart = Dots(
         title="Expected, and what came", whole="entered expectations; what came as entered or from our books",
         rows=tuple(marks),
@@ -166,9 +187,8 @@ def _surprised(each: Expectation, found: Surprise) -> dict[str, Any]:
     return row
 
 
-def _row(each: Expectation, found: Surprise) -> Row:
+def _row(each: Expectation, found: Surprise, came: Standing) -> Row:
     band = (Fraction(each.least), Fraction(each.most)) if each.least != each.most else ()
-    came: Standing = each.standing if each.actual is not None else "books"
     dots = [Dot(value=found.actual, shown=f"{_plain(found.actual)} {each.unit}".strip() + " came", standing=came)]
     if not band:
         dots.append(Dot(value=found.expected, shown=f"{_plain(found.expected)} expected", standing=each.standing))
@@ -176,20 +196,28 @@ def _row(each: Expectation, found: Surprise) -> Row:
                band_name=f"{each.least}–{each.most} {each.unit}" if band else "")  # fmt: skip
 
 
-def _actual(each: Expectation, question: Question, room: Room) -> Fraction:
+def _actual(each: Expectation, question: Question, room: Room) -> tuple[Fraction, Standing]:
     """Entered, or of our books: revenue in units of the currency, growth in percent on the period before."""
     if each.actual is not None:
-        return Fraction(each.actual)
-    if each.of not in ("revenue", "growth"):
-        raise ExpectationMissing(
-            f"{each.of!r} of {each.period} was expected by {each.source}, and what came is neither entered "
-            "(actual = …) nor in our books, which know revenue and growth"
-        )
+        return Fraction(each.actual), each.standing
     first, until, before = _span(each.period)
     now = _sold(question.asked, first, until, room)
     if each.of == "revenue":
-        return Fraction(now.total(), 10**now.base.scale)
-    return 100 * growth(_sold(question.asked, before, first, room).total(), now.total())
+        return Fraction(now.total(), 10**now.base.scale), now.standing
+    earlier = _sold(question.asked, before, first, room)
+    return 100 * growth(earlier.total(), now.total()), weakest((earlier.standing, now.standing))
+
+
+def _open(each: Expectation, question: Question) -> bool:
+    """What came is not known: not entered, and nothing that our books know, or know already."""
+    return each.actual is None and (each.of not in _KNOWN or _span(each.period)[1] > question.on)
+
+
+def _missing(each: Expectation) -> str:
+    return (
+        f"{each.of!r} of {each.period} was expected by {each.source}, and what came is neither entered (actual = …) "
+        "nor in our books, which know revenue and growth of what is over"
+    )
 
 
 def _sold(asked: Asked, starts_on: str, until: str, room: Room) -> Facts:

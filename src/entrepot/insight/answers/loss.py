@@ -8,7 +8,7 @@ from entrepot.insight.answers.words import amount, base_figures, base_text, inpu
 from entrepot.insight.drawing.chart import Bars
 from entrepot.insight.drawing.marks import Bar
 from entrepot.insight.entries import Entered
-from entrepot.insight.facts import Facts, InsightError, NothingSold
+from entrepot.insight.facts import Facts, InsightError, NothingSold, weakest
 from entrepot.insight.loss import Exposure, capped, distribution, loss
 
 #: A percentage, of any customer or group, or of one by its name.
@@ -41,13 +41,15 @@ def answer(question: Question, room: Room) -> Answer:
             for each in given
         ],
     }  # fmt: skip
+    standing = weakest((facts.standing, *(each.standing for each in given)))
+    said = " and ".join(sorted({each.standing for each in given}, reverse=True))
     chart = Bars(
         title="How likely more than so much is lost", whole=f"of {short(found.revenue, base)}: {base_text(base)}",
         bars=tuple(
-            Bar(name=f"more than {percent(part, 0)}", value=chance, shown=percent(chance), standing="assumed")
+            Bar(name=f"more than {percent(part, 0)}", value=chance, shown=percent(chance), standing=standing)
             for part, chance in above
         ),
-        note="customers leave independently of each other; their chances are assumed",
+        note=f"customers leave independently of each other; their chances are {said}",
     )  # fmt: skip
     return Answer(figures=figures, chart=chart)
 

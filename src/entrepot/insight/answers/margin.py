@@ -6,6 +6,7 @@ from entrepot.insight.answers.question import Answer, Question, Room
 from entrepot.insight.answers.words import amount, base_figures, base_text, inputs, label, number, percent, short
 from entrepot.insight.drawing.chart import Bars
 from entrepot.insight.drawing.marks import Bar
+from entrepot.insight.facts import weakest
 from entrepot.insight.margin import Margin, margins
 
 _BARS = 15
@@ -25,15 +26,17 @@ def answer(question: Question, room: Room) -> Answer:
         "parts": [row(each, label(each.name, facts.names)) for each in found.parts],
         "whole": row(found.whole, "whole"), "inputs": inputs(facts),
     }  # fmt: skip
+    standing = facts.standings(found.by)
     shown, rest = found.parts[:_BARS], found.parts[_BARS:]
     bars = [
         Bar(name=label(each.name, facts.names), value=each.margin,
-            shown=f"{short(each.margin, base)}  {percent(each.rate)}")
+            shown=f"{short(each.margin, base)}  {percent(each.rate)}", standing=standing[each.name])
         for each in shown
     ]  # fmt: skip
     if rest:
         left = sum(each.margin for each in rest)
-        bars.append(Bar(name=f"{len(rest)} others", value=left, shown=short(left, base)))
+        bars.append(Bar(name=f"{len(rest)} others", value=left, shown=short(left, base),
+                        standing=weakest(standing[each.name] for each in rest)))  # fmt: skip
     unknown = f"; of {short(found.whole.uncosted, base)} the cost is not known" if found.whole.uncosted else ""
     chart = Bars(
         title=f"Gross margin by {found.by}", whole=f"{short(found.whole.margin, base)} of "

@@ -8,7 +8,7 @@ from entrepot.insight.answers.words import amount, base_figures, base_text, inpu
 from entrepot.insight.drawing.chart import Bars
 from entrepot.insight.drawing.marks import Bar
 from entrepot.insight.entries import Entered, Figure
-from entrepot.insight.facts import STANDINGS, Facts, InsightError, NothingSold, Standing
+from entrepot.insight.facts import Facts, InsightError, NothingSold, weakest
 from entrepot.insight.fiscal import months_between
 from entrepot.insight.margin import margins
 from entrepot.insight.payback import MOST_PERIODS, even, needed, payback
@@ -45,9 +45,9 @@ def answer(question: Question, room: Room) -> Answer:
             for how, each in wanted
         ],
     }  # fmt: skip
-    bars = [Bar(name="margin of a month now", value=month, shown=short(month, base), standing=_standing(facts))]
+    bars = [Bar(name="margin of a month now", value=month, shown=short(month, base), standing=facts.standing)]
     for (how, each), rests_on in zip(wanted, ((years,), (years, discount)), strict=False):
-        least = max((said.standing for said in rests_on if said), key=STANDINGS.index)
+        least = weakest(said.standing for said in (outlay, *rests_on) if said)
         bars.append(Bar(name=how, value=each, shown=short(each, base), standing=least))
     chart = Bars(
         title=f"What earns {short(units, base)} back", whole=f"gross margin of a month: {base_text(base)}",
@@ -93,11 +93,6 @@ def _wanted_margins(outlay: int, months: int, rate: Fraction | None) -> list[tup
     years = f"{months // 12} years" if months % 12 == 0 else f"{months} months"
     found = [(f"needed for {years}", needed(outlay, months))]
     return [*found, (f"needed for {years}, discounted", needed(outlay, months, rate))] if rate else found
-
-
-def _standing(facts: Facts) -> Standing:
-    """As its least certain sale."""
-    return max((sale.standing for sale in facts.sales), key=STANDINGS.index, default="books")
 
 
 def _said(figure: Figure) -> dict[str, Any]:

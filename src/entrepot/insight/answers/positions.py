@@ -9,7 +9,7 @@ from entrepot.insight.drawing.chart import Bars
 from entrepot.insight.drawing.marks import Bar
 from entrepot.insight.entries import Entered
 from entrepot.insight.exposure import Flow, Position, positions
-from entrepot.insight.facts import STANDINGS, UNNAMED, Facts, InsightError
+from entrepot.insight.facts import Facts, InsightError, Standing, weakest
 from entrepot.insight.fiscal import months_between
 from entrepot.kernel.money import round_half_away, scale_of
 
@@ -41,8 +41,9 @@ def _sides(position: Position, facts: Facts) -> list[Bar]:
     for direction, said, units in (("in", "pays us", position.received), ("out", "is paid", -position.paid)):
         standings = [flow.standing for flow in position.flows if flow.direction == direction]
         if standings:
-            least = max(standings, key=STANDINGS.index)
-            sides.append(Bar(name=f"{name} {said}", value=units, shown=short(units, facts.base), standing=least))
+            sides.append(Bar(
+                name=f"{name} {said}", value=units, shown=short(units, facts.base), standing=weakest(standings)
+            ))  # fmt: skip
     return sides
 
 
@@ -52,22 +53,21 @@ def _named(entered: Entered) -> set[str]:
 
 def _of_books(facts: Facts, named: set[str]) -> list[Flow]:
     """What vendors cost, and what of them or of other counterparties we sold to: a supplier may be a customer."""
-    costs: dict[str, int] = {}
-    for sale in facts.sales:
-        if sale.cost and not sale.own:
-            vendor = sale.vendor or UNNAMED
-            costs[vendor] = costs.get(vendor, 0) + sale.cost
-    flows = [_flow(facts, vendor, "cost of goods", cost, out=True) for vendor, cost in costs.items()]
-    both = named | costs.keys()
-    flows += [_flow(facts, who, "sales", sold) for who, sold in facts.by("group").items() if who in both]
+    bought = facts.where(lambda sale: bool(sale.cost) and not sale.own)
+    costs, standing = bought.costs("vendor"), bought.standings("vendor")
+    flows = [_flow(facts, vendor, "cost of goods", cost, standing[vendor], out=True) for vendor, cost in costs.items()]
+    both, standing = named | costs.keys(), facts.standings("group")
+    flows += [_flow(facts, who, "sales", sold, standing[who]) for who, sold in facts.by("group").items() if who in both]
     return [each for each in flows if each.amount]
 
 
-def _flow(facts: Facts, who: str, stream: str, units: int, out: bool = False) -> Flow:
+def _flow(facts: Facts, who: str, stream: str, units: int, standing: Standing, *, out: bool = False) -> Flow:
     """An amount below zero goes the other way: what was credited to a customer is paid to it."""
+    loaded = "" if standing == "books" or facts.base.kind == "stated" else f" of books loaded with {standing} amounts"
     return Flow(
         counterparty=who, stream=stream, direction="out" if out == (units >= 0) else "in", amount=abs(units),
-        standing="books", source=f"{facts.base.kind} figures", currency=facts.base.currency, scale=facts.base.scale,
+        standing=standing, source=f"{facts.base.kind} figures{loaded}", currency=facts.base.currency,
+        scale=facts.base.scale,
     )  # fmt: skip
 
 

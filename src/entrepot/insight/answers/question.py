@@ -34,10 +34,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`figures` are JSON: amounts and shares as exact digits, never floats."""
+    """`figures` are JSON: amounts and shares as exact digits, never floats. `chart` None: there is nothing to draw."""
 
     figures: dict[str, Any]
-    chart: Chart
+    chart: Chart | None
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,11 +5,21 @@ from typing import Any
 
 from entrepot.insight.ahead import Level
 from entrepot.insight.answers.question import Answer, Question, Room
-from entrepot.insight.answers.words import amount, base_figures, base_text, inputs, label, number, percent, short
+from entrepot.insight.answers.words import (
+    amount,
+    base_figures,
+    base_text,
+    inputs,
+    label,
+    number,
+    percent,
+    short,
+    thousands,
+)
 from entrepot.insight.committed import with_commitments
 from entrepot.insight.concentration import Concentration
 from entrepot.insight.drawing.chart import Chart, Lines
-from entrepot.insight.drawing.marks import Line
+from entrepot.insight.drawing.marks import Line, Ticks
 from entrepot.insight.facts import Base
 from entrepot.insight.scenario import Outcome, run
 from entrepot.insight.scenario_file import read_scenario
@@ -67,16 +77,18 @@ def _chart(found: Outcome) -> Chart:
     idle = [each.idle_commitments + each.idle_capacity for each in levels]
     lines = [
         ("revenue", [each.revenue for each in levels]), ("gross margin", [each.margin for each in levels]),
-        *([("idle and paid for", idle)] if any(idle) else []),
+        *([("idle", idle)] if any(idle) else []),
     ]  # fmt: skip
+    size, word = thousands(max(each.revenue for each in levels), base)
     change = percent(Fraction(found.then.revenue - found.now.revenue, found.now.revenue or 1))
     return Lines(
         title=found.title, whole=f"a month; {base_text(base)}",
         names=("now", *(str(each.month) for each in found.path)),
         lines=tuple(
-            Line(name=name, values=tuple(Fraction(each, 10**base.scale) for each in values), standing="assumed",
-                 shown=short(values[-1], base))
+            Line(name=name, values=tuple(Fraction(each, 10**base.scale * size) for each in values), standing="assumed",
+                 shown=short(values[-1], base).removesuffix(f" {base.currency}"))
             for name, values in lines
         ),
-        note=f"months ahead; revenue {change}; what it rests on is printed with the scenario",
+        ticks=Ticks(text=f"{{}} {word}".strip()),
+        note=f"months ahead; idle is paid for; revenue {change}; what it rests on is printed with the scenario",
     )  # fmt: skip

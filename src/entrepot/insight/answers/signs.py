@@ -25,7 +25,7 @@ def answer(question: Question, room: Room) -> Answer:
         "measure": "signs", "from": from_, "until": until, "customers": len({each.customer for each in used}),
         "signs": [_figures(each) for each in found],
     }  # fmt: skip
-    return Answer(figures=figures, chart=_chart(found, from_, until))
+    return Answer(figures=figures, chart=_chart(found, from_, until) if any(each.open for each in found) else None)
 
 
 def _figures(sign: Sign) -> dict[str, Any]:

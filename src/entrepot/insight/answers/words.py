@@ -35,16 +35,16 @@ def percent(value: Fraction | None, places: int = 1) -> str:
 
 def short(units: int, base: Base) -> str:
     """Three digits and a word: `19.9 M EUR`."""
-    value = Fraction(units, 10**base.scale)
-    for size, word in _LARGE:
-        if abs(value) >= size:
-            value, of = value / size, f" {word}"
-            break
-    else:
-        of = ""
+    size, word = thousands(units, base)
+    value, of = Fraction(units, 10**base.scale * size), f" {word}" if word else ""
     places = max(0, 3 - len(str(int(abs(value))))) if of or value.denominator > 1 else 0
     digits = Decimal(round_half_away(value * 10**places)).scaleb(-places)
     return f"{digits:,f}{of} {base.currency}".replace("-", "\u2212")
+
+
+def thousands(units: int, base: Base) -> tuple[int, str]:
+    """In what a large amount is told: (1,000,000, "M"); (1, "") of a small one."""
+    return next(((size, word) for size, word in _LARGE if abs(units) >= size * 10**base.scale), (1, ""))
 
 
 def signed(units: int, base: Base) -> str:

@@ -1,12 +1,11 @@
 """The report as a value: pages of figures that know where they come from. How it looks is said elsewhere."""
 
-from collections.abc import Iterable
 from datetime import date as Date
 
 import msgspec
 
 from entrepot.insight.drawing.chart import Chart
-from entrepot.insight.facts import STANDINGS, Standing
+from entrepot.insight.facts import Standing
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, tag="figure"):
@@ -112,11 +111,6 @@ class Notes:
         self._told = len(self._notes), len(self._inputs)
         lettered = tuple((letters, told) for told, letters in self._inputs.items())
         return tuple(self._notes.values())[notes:], lettered[inputs:]
-
-
-def weakest(standings: Iterable[Standing]) -> Standing:
-    """What a figure is that is made of several: assumed if one of them is, reported if one is."""
-    return max(standings, key=STANDINGS.index, default="books")
 
 
 def filled(words: str, **parts: str | Figure) -> Words:

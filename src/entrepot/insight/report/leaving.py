@@ -12,7 +12,7 @@ from entrepot.insight.concentration import concentration
 from entrepot.insight.facts import Facts, Standing
 from entrepot.insight.report.board import Block, Table, Text, Words, filled
 from entrepot.insight.report.language import Language
-from entrepot.insight.report.material import Sheet, Watched, fingerprint, of_group, sources, standing_of
+from entrepot.insight.report.material import Sheet, Watched, fingerprint, of_group, sources
 from entrepot.insight.signs import Sign, Used, signs
 
 #: Whose signs are looked for: those of the CR10, in the month or in the one before.
@@ -65,7 +65,7 @@ def _known(sheet: Sheet, own: Facts, watched: Watched, span: dict[str, str]) -> 
     daily = fingerprint((f"{each.on} {each.customer} {each.model}", f"{each.calls} {each.output_tokens}")
                         for each in watched.used)  # fmt: skip
     told = "; ".join([say["daily"].format(fingerprint=daily, **span), *sources(own, sheet.language)])
-    standing: Standing = "books" if standing_of(own) == "books" else "assumed"
+    standing: Standing = "books" if own.standing == "books" else "assumed"
     return standing, f"{say['sign']} {say['inputs'].format(letter=sheet.notes.letter(told))}"
 
 

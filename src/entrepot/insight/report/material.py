@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from entrepot.insight.dependence import OWN
 from entrepot.insight.entries import Entered
-from entrepot.insight.facts import UNNAMED, Facts, NothingSold, Sale, Standing, label
+from entrepot.insight.facts import UNNAMED, Facts, NothingSold, Sale, Standing, label, weakest
 from entrepot.insight.fiscal import CALENDAR, months_between
 from entrepot.insight.report.assumed import Case
-from entrepot.insight.report.board import Figure, Notes, weakest
+from entrepot.insight.report.board import Figure, Notes
 from entrepot.insight.report.language import Language, Money, money
 from entrepot.insight.signs import Used
 
@@ -66,7 +66,7 @@ class Sheet:
 
     def figure(self, text: str, facts: Facts, how: str, **values: str) -> Figure:
         """A figure made of all of `facts`; `how` names the footnote that says in which way."""
-        standing = standing_of(facts)
+        standing = facts.standing
         say = self.language.notes
         letter = say["inputs"].format(letter=self.notes.letter(self.inputs(facts)))
         return self.stated(text, standing, f"{say[how].format(**values)} {letter}")
@@ -74,7 +74,7 @@ class Sheet:
     def part(self, text: str, own: Facts, how: str, **values: str) -> Figure:
         """A part of the whole month: no better known than either of them."""
         say = self.language.notes
-        standing = weakest([standing_of(own), standing_of(self.now)])
+        standing = weakest([own.standing, self.now.standing])
         letters = [self.notes.letter(self.inputs(each)) for each in (own, self.now)]
         note = f"{say[how].format(**values)} {say['inputs'].format(letter=', '.join(dict.fromkeys(letters)))}"
         return self.stated(text, standing, note)
@@ -146,10 +146,6 @@ def before(material: Material) -> Facts | None:
     months = months_between(material.facts.base.starts_on[:7], material.month)
     found = of_month(material.facts, months[-1]) if months else None
     return found if found is not None and found.total() > 0 else None
-
-
-def standing_of(facts: Facts) -> Standing:
-    return weakest(sale.standing for sale in facts.sales)
 
 
 def of_group(facts: Facts, name: str) -> Facts:

@@ -11,13 +11,13 @@ from entrepot.insight.drawing.chart import Dots, Lines
 from entrepot.insight.drawing.marks import Dot, Guide, Line, Row
 from entrepot.insight.entries import Expectation
 from entrepot.insight.exposure import Flow, positions
-from entrepot.insight.facts import Standing
+from entrepot.insight.facts import Standing, weakest
 from entrepot.insight.fiscal import fiscal_name, months_between
 from entrepot.insight.growth import against_range, surprise
 from entrepot.insight.report.assumed import Case, told
-from entrepot.insight.report.board import Block, Figure, Page, Picture, Table, Text, Words, weakest
+from entrepot.insight.report.board import Block, Figure, Page, Picture, Table, Text, Words
 from entrepot.insight.report.leaving import leaving
-from entrepot.insight.report.material import Sheet, of_group, of_month, standing_of
+from entrepot.insight.report.material import Sheet, of_group, of_month
 from entrepot.kernel.money import round_half_away
 
 #: What fits on the page, of each kind; the first ones of a list count, and what is left out is said.
@@ -49,7 +49,7 @@ def _path(sheet: Sheet) -> Block:
         Line(
             name=sheet.name(name), shown=language.percent(shares[sheet.material.month][name]),
             values=tuple(shares[month].get(name, Fraction(0)) if month in shares else None for month in shown),
-            standing=standing_of(of_group(facts, name)),
+            standing=of_group(facts, name).standing,
         )
         for name in largest
     ]  # fmt: skip
@@ -200,7 +200,7 @@ def _vendors(sheet: Sheet) -> Block:
     on = date.fromisoformat(sheet.now.base.until)
     found = dependence(sheet.now, substitutes(entered), terms(entered, sheet.now.base), on, elsewhere)
     approved = "; ".join(dict.fromkeys(each.source for each in entered.substitute)) or language.notes["nothing"]
-    switch_standing = weakest([standing_of(sheet.now), *(each.standing for each in entered.substitute)])
+    switch_standing = weakest([sheet.now.standing, *(each.standing for each in entered.substitute)])
     committed = any(left.terms.committed is not None for part in found.vendors for left in part.terms)
     rows: list[tuple[Words, ...]] = []
     for part in found.vendors[:MOST_VENDORS]:
@@ -231,7 +231,7 @@ def _unused(sheet: Sheet, terms: Iterable[TermsLeft]) -> Words:
         if left.terms.committed is not None:
             part = "–" if left.shortfall is None else sheet.money.bare(left.shortfall)
             text = words["part_of"].format(part=part, whole=sheet.money.bare(left.terms.committed))
-            standing = weakest([left.terms.standing, standing_of(sheet.now)])
+            standing = weakest([left.terms.standing, sheet.now.standing])
             return (sheet.stated(text, standing, f"{language.notes['committed']} {left.terms.source}"),)
     return ("–",)
 
@@ -287,7 +287,7 @@ def _bought(sheet: Sheet, counterparties: set[str]) -> list[Flow]:
             letter = sheet.language.notes["inputs"].format(letter=sheet.notes.letter(sheet.inputs(sheet.now)))
             found.append(Flow(
                 counterparty=vendor, stream=sheet.language.words["cost_of_goods"], direction="out", amount=cost,
-                standing=standing_of(facts), source=letter.rstrip("."), currency=base.currency, scale=base.scale,
+                standing=facts.standing, source=letter.rstrip("."), currency=base.currency, scale=base.scale,
                 period=sheet.material.month,
             ))  # fmt: skip
     return found

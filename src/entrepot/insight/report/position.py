@@ -10,7 +10,7 @@ from entrepot.insight.facts import Facts
 from entrepot.insight.growth import growth, replacement, retention, run_rate
 from entrepot.insight.margin import margins
 from entrepot.insight.report.board import Block, Figure, Page, Picture, Text, Tile, Tiles, Words, filled
-from entrepot.insight.report.material import Sheet, of_group, standing_of
+from entrepot.insight.report.material import Sheet, of_group
 
 #: Names beside each other on a page; the others are added up.
 _SHOWN = 7
@@ -132,7 +132,7 @@ def _shares(sheet: Sheet, found: Concentration) -> Picture:
     shown, others = found.parts[:_SHOWN], found.parts[_SHOWN:]
     bars = [
         Bar(
-            name=sheet.name(each.name), value=each.share, standing=standing_of(of_group(sheet.now, each.name)),
+            name=sheet.name(each.name), value=each.share, standing=of_group(sheet.now, each.name).standing,
             shown=f"{language.percent(each.share)} · {sheet.money.bare(each.amount)}",
         )
         for each in shown
@@ -143,7 +143,7 @@ def _shares(sheet: Sheet, found: Concentration) -> Picture:
         bars.append(Bar(
             name=words["others"].format(count=language.number(str(len(others)))), value=part,
             shown=f"{language.percent(part)} · {sheet.money.bare(rest)}",
-            standing=standing_of(sheet.now),
+            standing=sheet.now.standing,
         ))  # fmt: skip
     chart = Bars(
         title=words["chart_shares"], legend=language.legend(), bars=tuple(bars),
@@ -189,11 +189,11 @@ def _changes(sheet: Sheet) -> Block:
         )
         if amount or name != "unsplit"
     ]  # fmt: skip
-    standing = standing_of(sheet.now)
+    standing = sheet.now.standing
     steps = [
         Step(
             name=language.short_month(earlier.months()[-1]), value=value(whole.before), shown=shown(whole.before),
-            total=True, standing=standing_of(earlier),
+            total=True, standing=earlier.standing,
         ),
         *(Step(name=name, value=value(amount), shown=shown(amount, sign=True), standing=standing)
           for name, amount in changes),
