@@ -10,6 +10,7 @@ was copied, or is left over from elsewhere, is not a frame here. Zeros are never
 
 import struct
 from array import array
+from itertools import accumulate, pairwise
 from sys import byteorder
 from typing import NamedTuple
 from zlib import crc32
@@ -71,11 +72,7 @@ def decode_frame(data: bytes, at: int, seed: int, segment: int, offset: int) -> 
     fields = _fields.pack(size, count, first_seq)
     if crc32(body, crc32(fields, crc32(_place.pack(seed, segment, offset)))) != crc:
         return None
-    records = []
-    place = start + 4 * count
-    for length in lengths:
-        records.append(data[place : place + length])
-        place += length
+    records = [data[begin:end] for begin, end in pairwise(accumulate(lengths, initial=start + 4 * count))]
     return Frame(offset, first_seq, records, offset + HEADER_BYTES + size)
 
 

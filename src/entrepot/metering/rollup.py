@@ -1,10 +1,11 @@
 """From the records of a journal to sums: what one batch adds to the rollup, the leases and the ledger. Pure.
 
 Ingestion reads 100,000 endings a second on one core, so the loop below keeps the terms of an ending undecoded (they
-repeat from call to call) and sums the quantities once per group.
+repeat from call to call) and sums the endings of a group when some have come together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -54,7 +55,7 @@ class RollupSums(NamedTuple):
     def plus(self, other: "RollupSums") -> "RollupSums":
         return RollupSums(
             self.requests + other.requests, self.attempts + other.attempts,
-            _add(self.charged, other.charged), _add(self.billed, other.billed),
+            _added((self.charged, other.charged)), _added((self.billed, other.billed)),
             self.charge + other.charge, self.cost + other.cost,
             self.uncosted + other.uncosted, self.unrated + other.unrated,
             self.calls + other.calls, self.overrun + other.overrun,
@@ -96,16 +97,22 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[tuple[Instant, str], int]  # (hour, "key reason") → requests
 
 
-_READ = {"attempt_seq", "request", "attempt", "admitted_at", "ended_at", "state", "source", "quantities", "charged",
-         "charge", "cost", "overrun", "unrated", "service_tier", "vendor_model", "operation"}  # fmt: skip
+#: Of these only their place in the record is kept: what ingestion does not look at, or only later.
+_UNREAD = {"request", "vendor_request", "usage", "terms", "quantities", "charged"}
 _QuickEnding: Any = msgspec.defstruct(
     "_QuickEnding",
-    [(field.name, field.type if field.name in _READ else msgspec.Raw) for field in msgspec.structs.fields(Ending)],
+    [(field.name, msgspec.Raw if field.name in _UNREAD else field.type) for field in msgspec.structs.fields(Ending)],
     array_like=True,
     gc=False,
 )
 _decode_ending = msgspec.msgpack.Decoder(_QuickEnding).decode
-_decode_terms = msgspec.msgpack.Decoder(Terms).decode
+_decode_request = msgspec.msgpack.Decoder(str).decode
+_decode_rows = msgspec.msgpack.Decoder(list[Quantities]).decode
+_read_terms = msgspec.msgpack.Decoder(Terms).decode
+#: Quantities of one group that are decoded and summed up together; until then they are few bytes.
+_FEW = 64
+#: (customer, model, prices) whose terms are kept decoded: they repeat from commit to commit.
+_KNOWN_TERMS = 4096
 
 
 class Folding:
@@ -116,7 +123,7 @@ class Folding:
     def __init__(self) -> None:
         self.records = self.endings = self.last_at = 0
         self.sealed = False
-        self._raw: dict[tuple[Any, ...], list[Any]] = {}
+        self._raw: dict[tuple[Any, ...], _Group] = {}
         self._unrated: list[tuple[Any, bytes]] = []
         self._granted: dict[str, int] = {}
         self._returned: dict[str, int] = {}
@@ -146,20 +153,28 @@ class Folding:
                 )  # fmt: skip
                 group = raw.get(key)
                 if group is None:
-                    raw[key] = group = [0, 0, 0, 0, 0, 0, [], [], 0]
-                group[0] += e.attempt == 1
-                group[1] += 1
-                group[2] += e.charge
+                    raw[key] = group = _Group()
+                if e.attempt == 1:
+                    group.requests += 1
+                group.charge += e.charge
                 if e.cost >= 0:
-                    group[3] += e.cost
+                    group.cost += e.cost
                 else:
-                    group[4] += 1
+                    group.uncosted += 1
+                if e.overrun:
+                    group.overrun += e.overrun
                 if e.unrated:
-                    group[5] += 1
+                    group.unrated += 1
                     unrated.append((e, key[0]))
-                group[6].append(e.charged)
-                group[7].append(e.quantities)
-                group[8] += e.overrun
+                charged, billed = bytes(e.charged), bytes(e.quantities)
+                waiting = group.same
+                if charged == billed:
+                    waiting.append(charged)
+                else:
+                    waiting = group.parted
+                    waiting += (charged, billed)
+                if len(waiting) >= _FEW:
+                    group.add_up()
             elif kind not in skip:
                 self._other(kind, data)
         self.records, self.endings, self.last_at = self.records + count, self.endings + endings, last_at
@@ -183,9 +198,54 @@ class Folding:
         return Batch(
             records=self.records, endings=self.endings, last_at=self.last_at, sealed=self.sealed,
             granted=self._granted, returned=self._returned,
-            unrated=[_unrated(e, _decode_terms(terms)) for e, terms in self._unrated], refused=self._refused,
+            unrated=[_unrated(e, _terms(terms)) for e, terms in self._unrated], refused=self._refused,
             **_sums(self._raw),
         )  # fmt: skip
+
+
+class _Group:
+    """What endings of the same key add up to; quantities a few at a time.
+
+    Undecoded they are small, and nothing that the collector of garbage would look at again and again. `same`: of
+    endings charged for what was billed; `parted`: of the others what was charged, then what was billed.
+    """
+
+    __slots__ = (
+        "attempts", "billed", "calls", "charge", "charged", "cost", "overrun", "parted", "requests", "same",
+        "uncosted", "unrated",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.requests = self.attempts = self.charge = self.cost = self.uncosted = self.unrated = 0
+        self.calls = self.overrun = 0
+        self.charged = self.billed = NOTHING
+        self.same: list[bytes] = []
+        self.parted: list[bytes] = []
+
+    def add_up(self) -> None:
+        """The quantities that wait become sums."""
+        if self.same:
+            rows = _rows(self.same)
+            sums = _added(rows)
+            self._add(len(rows) - rows.count(NOTHING), len(rows), (sums,), (sums,))
+            self.same.clear()
+        if self.parted:
+            rows = _rows(self.parted)
+            charged, billed = rows[::2], rows[1::2]
+            self._add(len(charged) - charged.count(NOTHING), len(charged), charged, billed)
+            self.parted.clear()
+
+    def _add(self, calls: int, attempts: int, charged: Iterable[Quantities], billed: Iterable[Quantities]) -> None:
+        self.calls += calls
+        self.attempts += attempts
+        self.charged = _added((self.charged, *charged))
+        self.billed = _added((self.billed, *billed))
+
+
+def _rows(undecoded: Sequence[bytes]) -> list[Quantities]:
+    """All at once, as the array that they are written behind."""
+    rows: list[Quantities] = _decode_rows(b"".join((b"\xdd", len(undecoded).to_bytes(4, "big"), *undecoded)))
+    return rows
 
 
 def fold(records: Iterable[bytes]) -> Batch:
@@ -201,7 +261,7 @@ def _take_totals(leases: Sequence[LeaseTotals], granted: dict[str, int], returne
         returned[totals.balance] = max(totals.returned, returned.get(totals.balance, 0))
 
 
-def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
+def _sums(raw: dict[tuple[Any, ...], _Group]) -> dict[str, Any]:
     """Groups under their full key; charges and costs as the ledger wants them."""
     groups: dict[RollupKey, RollupSums] = {}
     charged: dict[str, int] = {}
@@ -210,15 +270,16 @@ def _sums(raw: dict[tuple[Any, ...], list[Any]]) -> dict[str, Any]:
     taken: dict[tuple[str, Instant], int] = {}
     costs: dict[tuple[str, str, str], int] = {}
     for (terms_bytes, hour, state, source, tier, vendor_model, operation), group in raw.items():
-        t = _decode_terms(terms_bytes)
-        requests, attempts, charge, cost, uncosted, unrated, quantities, billed, overrun = group
+        t = _terms(terms_bytes)
+        group.add_up()
+        charge, cost = group.charge, group.cost
         key = RollupKey(
             t.customer, t.project, t.key, t.deployment, t.model, vendor_model, t.upstream, t.vendor, t.zone, tier,
             t.bracket, t.price_version, t.currency, t.cost_currency, hour * HOUR, state, source, operation,
         )  # fmt: skip
         sums = RollupSums(
-            requests, attempts, _column_sums(quantities), _column_sums(billed), charge, cost, uncosted, unrated,
-            attempts - quantities.count(NOTHING), overrun,
+            group.requests, group.attempts, group.charged, group.billed, charge, cost, group.uncosted,
+            group.unrated, group.calls, group.overrun,
         )  # fmt: skip
         # terms may differ in what the rollup does not keep
         groups[key] = groups[key].plus(sums) if key in groups else sums
@@ -244,19 +305,21 @@ def charges_of(records: Iterable[bytes]) -> Iterator[tuple[str, Instant, int]]:
         if data[0] == Kind.ENDING:
             e = _decode_ending(data[1:])
             if e.charge:
-                yield _decode_terms(e.terms).balance, e.admitted_at, e.charge
+                yield _terms(bytes(e.terms)).balance, e.admitted_at, e.charge
+
+
+@lru_cache(maxsize=_KNOWN_TERMS)
+def _terms(data: bytes) -> Terms:
+    terms: Terms = _read_terms(data)
+    return terms
 
 
 def _unrated(e: Any, terms: Terms) -> Unrated:
     return Unrated(
-        e.attempt_seq, e.request, terms.customer, terms.model, terms.price_version, e.admitted_at, e.unrated,
-        e.quantities,
+        e.attempt_seq, _decode_request(e.request), terms.customer, terms.model, terms.price_version, e.admitted_at,
+        e.unrated, _rows([bytes(e.quantities)])[0],
     )  # fmt: skip
 
 
-def _column_sums(rows: list[Quantities]) -> Quantities:
+def _added(rows: Sequence[Quantities]) -> Quantities:
     return tuple(map(sum, zip(*rows, strict=True)))  # type: ignore[return-value]
-
-
-def _add(a: Quantities, b: Quantities) -> Quantities:
-    return tuple(map(sum, zip(a, b, strict=True)))  # type: ignore[return-value]

@@ -179,7 +179,7 @@ class _Many(NamedTuple):
             connection.exec_driver_sql(self.text, [dict(zip(self.names, row, strict=True)) for row in rows])
             return
         if self.amounts:
-            rows = [_converted(list(row), self.amounts) for row in rows]
+            rows = _converted(rows, self.amounts)
         connection.exec_driver_sql(self.text, list(map(self.order, rows)) if self.order else list(map(tuple, rows)))
 
 
@@ -199,16 +199,16 @@ def _add(dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Many:
     return _Many.of(table.insert().compile(dialect=dialect, column_keys=names), names)
 
 
-def _converted(row: list[Any], places: Sequence[int]) -> tuple[Any, ...]:
+def _converted(rows: Sequence[Sequence[Any]], places: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Amounts as text, column by column."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     for place in places:
-        row[place] = _plain(row[place])
-    return tuple(row)
-
-
-def _plain(value: int) -> str:
-    if abs(value) >= 10**_AMOUNT_DIGITS:
-        raise AmountTooLarge(f"{value!r} is not an integer of at most {_AMOUNT_DIGITS} digits")
-    return str(value)
+        least, most = min(columns[place]), max(columns[place])
+        for value in (least, most):
+            if abs(value) >= 10**_AMOUNT_DIGITS:
+                raise AmountTooLarge(f"{value!r} is not an integer of at most {_AMOUNT_DIGITS} digits")
+        columns[place] = list(map(str, columns[place]))
+    return list(zip(*columns, strict=True))
 
 
 def prepare(engine: Engine) -> bool:
@@ -249,4 +249,3 @@ def append_only(table: Table) -> None:
     def _guard(_table: Table, connection: Connection, **_: Any) -> None:
         for statement in statements[connection.dialect.name]:
             connection.exec_driver_sql(statement)
-
