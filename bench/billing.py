@@ -1,6 +1,6 @@
 """`make bench-billing`: how fast usage becomes rollup and ledger, and how fast a month of everybody becomes lines.
 
-    .venv/bin/python -m bench.billing [--records 1e6 1e7 1e8] [--customers 1000] [--ingest 200000] [--keep FOLDER]
+    .venv/bin/python -m bench.billing [--records 1e6 1e7 1e8] [--customers 1000] [--ingest 200000] [--postgresql]
 
 Files like those of real segments are made below TMPDIR and deleted at the end: about 75 bytes a record. Rating is the
 process that a real house runs, `python -m entrepot.keeper.rating`: wall, CPU and peak memory are those of that process,
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--records", type=float, nargs="*", default=[1e6, 1e7, 1e8])
     parser.add_argument("--customers", type=int, default=1000)
     parser.add_argument("--ingest", type=int, default=200_000, help="endings in the journal that is ingested; 0: none")
+    parser.add_argument("--postgresql", action="store_true", help="ingest into a PostgreSQL of its own as well")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="to make the files with")
     parser.add_argument("--keep", type=Path, help="where to make the files; a later run finds them there")
     chosen = parser.parse_args()
@@ -69,7 +70,7 @@ def main() -> None:
     busy = os.getloadavg()[0]
     if busy > 1:
         print(f"the machine is busy with other things (load {busy:.1f}): figures are worse than they would be")
-    speed = _ingestion(chosen.ingest, chosen.customers) if chosen.ingest else None
+    speeds = _ingestion(chosen.ingest, chosen.customers, chosen.postgresql) if chosen.ingest else {}
     rows = []
     for records in map(int, chosen.records):
         with _root(chosen.keep, records) as root:
@@ -77,18 +78,60 @@ def main() -> None:
     _RESULTS.mkdir(exist_ok=True)
     with (_RESULTS / "billing.jsonl").open("a") as file:
         facts = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count(), "load_before": busy,
-                 "ingestion": msgspec.to_builtins(speed), "rating": msgspec.to_builtins(rows)}  # fmt: skip
+                 "ingestion": msgspec.to_builtins(speeds), "rating": msgspec.to_builtins(rows)}  # fmt: skip
         file.write(json.dumps(facts) + "\n")
 
 
-def _ingestion(endings: int, customers: int) -> Speed:
-    with tempfile.TemporaryDirectory(prefix="bench-billing-") as root:
-        names = write_journal(Folder(Path(root)), endings, customers)
-        speed = measure(Path(root), names)
-    for what, figure in (("rollup and ledger", speed.rollup_per_cpu_s), ("lake", speed.lake_per_cpu_s)):
-        _line(f"{endings:,} endings of {customers:,} customers → {what}", f"{figure:,.0f}/s a core",
-              f"≥ {_INGESTED:,}/s", met=figure >= _INGESTED)  # fmt: skip
-    return speed
+def _ingestion(endings: int, customers: int, postgresql: bool) -> dict[str, Speed]:
+    found = {}
+    for count in sorted({1, customers}):
+        with tempfile.TemporaryDirectory(prefix="bench-billing-") as root:
+            names = write_journal(Folder(Path(root)), endings, count)
+            what = f"{endings:,} endings of {count:,} customer{'s' * (count > 1)} →"
+            found[f"sqlite-{count}"] = speed = measure(Path(root), names)
+            _aimed(f"{what} rollup and ledger", speed.rollup_per_cpu_s)
+            _aimed(f"{what} lake", speed.lake_per_cpu_s)
+            if postgresql:
+                with _postgresql() as (url, used):
+                    before = used()
+                    found[f"postgresql-{count}"] = speed = measure(Path(root), names, database=url)
+                    server = used() - before
+                _aimed(f"{what} rollup and ledger, PostgreSQL", speed.rollup_per_cpu_s)
+                print(f"  beside it {server:.1f} s of processor time of the server, customers' balances included")
+    return found
+
+
+def _aimed(what: str, figure: float) -> None:
+    _line(what, f"{figure:,.0f}/s a core", f"≥ {_INGESTED:,}/s", met=figure >= _INGESTED)
+
+
+@contextmanager
+def _postgresql() -> Iterator[tuple[str, Callable[[], float]]]:
+    """An empty database of a server of its own, and what its processes have used so far (seconds of processor)."""
+    import pgserver
+
+    with tempfile.TemporaryDirectory(prefix="bench-billing-") as folder:
+        server = pgserver.get_server(folder)
+        try:
+            pid = int((Path(folder) / "postmaster.pid").read_text().split()[0])
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://"), lambda: _used_by(pid)
+        finally:
+            server.cleanup()
+
+
+def _used_by(parent: int) -> float:
+    """Of a process, its children that live and those that ended."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        if int(stat.parent.name) == parent:
+            ticks += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == parent:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from entrepot.journal.frames import HEADER_BYTES, Frame, decode_frame, stream_se
 
 __all__ = [
     "START", "Disk", "Entry", "JournalDamaged", "JournalFailed", "Position", "RealDisk", "SlotTaken", "StreamRef",
-    "damaged", "is_sealed", "read_frames", "scan", "segment_finished", "segment_path", "segments", "slot_directory",
-    "stream_directory", "stream_of", "streams", "whole_frames",
+    "damaged", "is_sealed", "read_frames", "scan", "scan_frames", "segment_finished", "segment_path", "segments",
+    "slot_directory", "stream_directory", "stream_of", "streams", "whole_frames",
 ]  # fmt: skip
 
 SEGMENT_BYTES = 32 * 1024 * 1024
@@ -98,13 +98,11 @@ def read_frames(disk: Disk, stream: Path, position: Position, *, sync: bool) -> 
     """The next entries (of one segment, about 1 MiB at most) and the position behind them; none: not yet. As
     `whole_frames`."""
     frames, position = whole_frames(disk, stream, position, sync=sync)
-    segment = position.segment
-    entries = [
-        Entry(seq, segment, frame.offset, record)
-        for frame in frames
-        for seq, record in enumerate(frame.records, frame.first_seq)
-    ]
-    return entries, position
+    return [entry for frame in frames for entry in _entries(position.segment, frame)], position
+
+
+def _entries(segment: int, frame: Frame) -> Iterator[Entry]:
+    return (Entry(seq, segment, frame.offset, record) for seq, record in enumerate(frame.records, frame.first_seq))
 
 
 def whole_frames(disk: Disk, stream: Path, position: Position, *, sync: bool) -> tuple[list[Frame], Position]:
@@ -147,19 +145,29 @@ def scan(
 ) -> Iterator[Entry]:
     """Every entry that is there, from the first segment kept or `from_position`; raises JournalDamaged, also where
     the numbers have a gap."""
+    for segment, frame in scan_frames(root, slot, epoch, from_position, disk=disk):
+        yield from _entries(segment, frame)
+
+
+def scan_frames(
+    root: Path, slot: int, epoch: int, from_position: Position | None = None, *, disk: Disk | None = None
+) -> Iterator[tuple[int, Frame]]:
+    """As `scan`, in whole frames, each with its segment."""
     disk = disk or RealDisk()
     stream = stream_directory(root, slot, epoch)
     position = from_position or Position(next(iter(segments(disk, stream)), 1), 0)
     expected = 0
     while True:
-        entries, position = read_frames(disk, stream, position, sync=False)
-        if not entries:
+        frames, position = whole_frames(disk, stream, position, sync=False)
+        if not frames:
             return
-        for entry in entries:
-            if entry.seq != expected and expected:
-                raise damaged(stream, entry.segment, entry.offset, f"record {entry.seq} follows {expected - 1}")
-            expected = entry.seq + 1
-        yield from entries
+        for frame in frames:
+            if frame.first_seq != expected and expected:
+                what = f"record {frame.first_seq} follows {expected - 1}"
+                raise damaged(stream, position.segment, frame.offset, what)
+            expected = frame.first_seq + len(frame.records)
+        for frame in frames:
+            yield position.segment, frame
 
 
 def segment_finished(disk: Disk, stream: Path, segment: int) -> bool:

@@ -5,13 +5,24 @@ here DuckDB is loaded.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from entrepot.journal.files import Entry, Position, RealDisk, scan, segment_finished, segments, stream_directory
+from entrepot.journal.files import (
+    Entry,
+    Position,
+    RealDisk,
+    scan,
+    scan_frames,
+    segment_finished,
+    segments,
+    stream_directory,
+)
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.instants import Instant
@@ -19,16 +30,16 @@ from entrepot.metering.record import Ending, Kind, Terms
 from entrepot.metering.tables import LakeFile, StreamPosition
 from entrepot.storage.folder import Folder
 
-_encode = msgspec.json.Encoder().encode
 _decode_terms = msgspec.msgpack.Decoder(Terms).decode
 _LARGEST = 2**63 - 1
-_decode: Callable[[memoryview], Any] = msgspec.msgpack.Decoder(msgspec.defstruct(
+_LakeEnding: Any = msgspec.defstruct(
     "_LakeEnding",
     [(field.name, msgspec.Raw if field.name == "terms" else field.type) for field in msgspec.structs.fields(Ending)],
     array_like=True, gc=False,
-)).decode  # fmt: skip
-_PLAIN = [name for name in Ending.__struct_fields__[1:] if name not in {"quantities", "charged", "terms"}]
-_Row: Any = msgspec.defstruct("_Row", ["seq", *_PLAIN, "charged", "billed", "terms"], gc=False)
+)  # fmt: skip
+_decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[_LakeEnding]).decode
+#: Rows that become columns at a time: few enough to stay in the processor's memory.
+_AT_ONCE = 1024
 Segment = tuple[int, int, int]
 
 
@@ -76,51 +87,62 @@ def entries_of(root: Path, segment: Segment) -> Iterator[Entry]:
         yield entry
 
 
-class SegmentRows:
-    """The endings of one segment as the lake wants them (`storage.lake.Rows`); counts while they pass."""
+def records_of(root: Path, segment: Segment) -> Iterator[bytes]:
+    """As `entries_of`, without their places."""
+    slot, epoch, number = segment
+    for found, frame in scan_frames(root, slot, epoch, Position(number, 0)):
+        if found != number:
+            return
+        yield from frame.records
 
-    def __init__(self, segment: Segment, entries: Iterable[Entry]) -> None:
+
+class SegmentRows:
+    """The endings among the records of one segment as the lake wants them (`storage.lake.Rows`); counts while they
+    pass."""
+
+    def __init__(self, segment: Segment, records: Iterable[bytes]) -> None:
         self.slot, self.epoch, _ = segment
-        self._entries = entries
+        self._records = records
         self._terms: dict[bytes, int] = {}
         self.count = 0
         self.first_at: Instant = 0
         self.last_at: Instant = 0
 
-    def attempts(self) -> Iterator[bytes]:
-        """JSON lines. Terms stay undecoded: they repeat, so each goes by its number."""
-        numbers, ending = self._terms, int(Kind.ENDING)
-        for entry in self._entries:
-            if entry.record[0] != ending:
-                continue
-            e = _decode(memoryview(entry.record)[1:])
-            if max(e.charge, e.cost, e.hold, e.overrun) > _LARGEST:
-                raise LakeAmount(f"{e.request}: an amount beyond 64 bits, which JSON readers would round")
-            terms = bytes(e.terms)
-            number = numbers.get(terms)
-            if number is None:
-                numbers[terms] = number = len(numbers)
-            self.count += 1
-            if e.admitted_at < self.first_at or not self.first_at:
-                self.first_at = e.admitted_at
-            if e.admitted_at > self.last_at:
-                self.last_at = e.admitted_at
-            yield _encode(_Row(
-                e.attempt_seq, e.request, e.attempt, e.admitted_at, e.sent_at, e.first_at, e.ended_at, e.operation,
-                e.stream, e.state, e.source, e.status, e.reason, e.charge, e.cost, e.hold, e.overrun,
-                ",".join([BUCKETS[i] for i in e.unrated]), e.input_bound, e.output_cap, e.service_tier, e.vendor_model,
-                e.vendor_request, e.usage.decode("utf-8", "replace"), e.events, e.size, e.charged, e.quantities, number,
-            ))  # fmt: skip
+    def attempts(self) -> Iterator[Sequence[Sequence[Any]]]:
+        """Columns of some rows at a time. Terms stay undecoded: they repeat, so each goes by its number."""
+        ending = int(Kind.ENDING)
+        endings = (record[1:] for record in self._records if record[0] == ending)
+        while some := list(islice(endings, _AT_ONCE)):
+            yield self._columns(_decode(b"".join((b"\xdd", len(some).to_bytes(4, "big"), *some))))
 
-    def terms(self) -> Iterator[bytes]:
-        """JSON lines of the terms seen. Large numbers go as text."""
-        for data, number in self._terms.items():
-            t = _decode_terms(data)
-            yield _encode({
-                **msgspec.structs.asdict(t), "number": number, "den": str(t.den), "cost_den": str(t.cost_den),
-                "rates": str(list(t.rates)), "cost_rates": str(list(t.cost_rates)),
-                "budgets": ",".join(t.budgets), "watched": ",".join(t.watched),
-            })  # fmt: skip
+    def _columns(self, rows: list[Any]) -> Sequence[Sequence[Any]]:
+        values = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        columns: dict[str, Sequence[Any]] = dict(zip(Ending.__struct_fields__, values, strict=True))
+        for name in ("charge", "cost", "hold", "overrun"):
+            if max(columns[name]) > _LARGEST:
+                request = next(e.request for e in rows if getattr(e, name) > _LARGEST)
+                raise LakeAmount(f"{request}: {name} is an amount beyond 64 bits, which the lake's files are made from")
+        admitted = columns["admitted_at"]
+        self.count += len(rows)
+        self.first_at = min(self.first_at or admitted[0], *admitted)
+        self.last_at = max(self.last_at, *admitted)
+        columns["unrated"] = [",".join([BUCKETS[i] for i in each]) if each else "" for each in columns["unrated"]]
+        columns["usage"] = [each.decode("utf-8", "replace") for each in columns["usage"]]
+        numbers, terms = self._terms, map(bytes, columns.pop("terms"))
+        charged, billed = (zip(*columns.pop(name), strict=True) for name in ("charged", "quantities"))
+        return [*columns.values(), *charged, *billed, [numbers.setdefault(each, len(numbers)) for each in terms]]
+
+    def terms(self) -> Sequence[Sequence[Any]]:
+        """Columns of the terms seen. Large numbers go as text."""
+        rows = [_decode_terms(data) for data in self._terms]
+        columns = {name: list(map(attrgetter(name), rows)) for name in Terms.__struct_fields__}
+        for name in ("den", "cost_den"):
+            columns[name] = list(map(str, columns[name]))
+        for name in ("rates", "cost_rates"):
+            columns[name] = [str(list(each)) for each in columns[name]]
+        for name in ("budgets", "watched"):
+            columns[name] = list(map(",".join, columns.pop(name)))  # the last of a file
+        return [list(self._terms.values()), *columns.values()]
 
 
 def write(folder: Folder, segment: Segment) -> LakeFile:
@@ -130,7 +152,7 @@ def write(folder: Folder, segment: Segment) -> LakeFile:
     slot, epoch, number = segment
     if not segment_finished(RealDisk(), stream_directory(folder.journal, slot, epoch), number):
         raise ValueError(f"segment {name_of(segment)} may still grow")
-    rows = SegmentRows(segment, entries_of(folder.journal, segment))
+    rows = SegmentRows(segment, records_of(folder.journal, segment))
     size, digest = lake.write_file(folder.lake / path_of(segment), rows)
     return LakeFile(
         slot=slot, epoch=epoch, segment=number, path=path_of(segment), rows=rows.count, size=size, sha256=digest,

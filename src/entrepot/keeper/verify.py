@@ -5,7 +5,6 @@ digit; what came to the journals since is counted, not compared.
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
@@ -68,13 +67,12 @@ class Verification:
 
     def run(self) -> Report:
         started = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="entrepot-verify-") as scratch:
-            for stream in streams(self._folder.journal, disk=self._disk):
-                self._counts["streams"] += 1
-                try:
-                    self._stream(stream.slot, stream.epoch, Path(scratch))
-                except JournalDamaged as damage:
-                    self._differ("journal", damage.message, "", "")
+        for stream in streams(self._folder.journal, disk=self._disk):
+            self._counts["streams"] += 1
+            try:
+                self._stream(stream.slot, stream.epoch)
+            except JournalDamaged as damage:
+                self._differ("journal", damage.message, "", "")
         self._files()
         self._lake.close()
         self._compare_rollup()
@@ -96,7 +94,7 @@ class Verification:
 
     # --- journal
 
-    def _stream(self, slot: int, epoch: int, scratch: Path) -> None:
+    def _stream(self, slot: int, epoch: int) -> None:
         """Every record of a stream: attempts that open and end once, charges, and what the rollup should have."""
         stream = stream_directory(self._folder.journal, slot, epoch)
         first = next(iter(segments(self._disk, stream)), 0)
@@ -106,7 +104,7 @@ class Verification:
             records = list(entries)
             if number == first:
                 self._carried(slot, epoch, records[0])
-            taken += self._segment((slot, epoch, number), records, position, scratch)
+            taken += self._segment((slot, epoch, number), records, position)
         if position is None:
             return
         if first == 1 and taken != position.records:
@@ -125,7 +123,7 @@ class Verification:
                 self._open[AttemptId(slot, epoch, found.seq)] = found.intent
                 self._counts["intents"] += 1
 
-    def _segment(self, segment: Segment, entries: list[Entry], position: StreamPosition | None, scratch: Path) -> int:
+    def _segment(self, segment: Segment, entries: list[Entry], position: StreamPosition | None) -> int:
         """Check one segment; how many of its records the rollup has taken."""
         slot, epoch, _ = segment
         self._counts["segments"] += 1
@@ -153,7 +151,7 @@ class Verification:
             self._expect_budgets(batch.budgets)
             self._expect_taken(batch.taken, lambda _hours: charges_of(entry.record for entry in taken))
         else:
-            self._compare_file(segment, file, entries, scratch)
+            self._compare_file(segment, file, entries)
         return len(taken)
 
     def _ending(self, attempt: AttemptId, e: Ending) -> None:
@@ -181,13 +179,13 @@ class Verification:
 
     # --- lake
 
-    def _compare_file(self, segment: Segment, file: LakeFile, entries: list[Entry], scratch: Path) -> None:
+    def _compare_file(self, segment: Segment, file: LakeFile, entries: list[Entry]) -> None:
         """Row by row, value by value: the file against the endings of its segment."""
         path = self._folder.lake / file.path
         if not path.exists():
             return
         try:
-            parted = lake.first_difference(self._lake, path, SegmentRows(segment, entries), scratch)
+            parted = lake.first_difference(self._lake, path, SegmentRows(segment, [each.record for each in entries]))
         except lake.LakeBroken as broken:
             self._differ("lake", broken.message, "", "")
             return

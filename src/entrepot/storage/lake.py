@@ -6,7 +6,7 @@ for it then lists it. Imports DuckDB, so only short-lived processes and readers 
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import duckdb
 
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.errors import EntrepotError
+from entrepot.storage.arrow import Batch, Columns, Kind
 from entrepot.storage.attempts import Question, quoted
 from entrepot.storage.folder import sync_directory
 
@@ -50,32 +51,35 @@ COLUMNS = ("slot", "epoch", *_ATTEMPT, *BUCKETS, *_BILLED, *_TERMS)
 _ASIDE = ".aside"
 
 
-def _reading(columns: dict[str, str]) -> str:
-    shape = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
-    return f"read_json(?, columns = {{{shape}}}, format = 'newline_delimited')"
-
-
 _ROWS = (
     "SELECT CAST(? AS INTEGER) AS slot, CAST(? AS INTEGER) AS epoch, "  # noqa: S608 - names from the tables above
-    + ", ".join(f"a.{name}" for name in _ATTEMPT) + ", "
-    + ", ".join(f"a.charged[{i}] AS {name}" for i, name in enumerate(BUCKETS, 1)) + ", "
-    + ", ".join(f"a.billed[{i}] AS {name}" for i, name in enumerate(_BILLED, 1)) + ", "
-    + ", ".join(f"t.{name}" for name in _TERMS)
-    + f" FROM {_reading({**_ATTEMPT, 'charged': 'BIGINT[]', 'billed': 'BIGINT[]', 'terms': 'INTEGER'})} AS a"
-    + f" JOIN {_reading({'number': 'INTEGER', **_TERMS})} AS t ON t.number = a.terms"
+    + ", ".join(f"CAST(a.{name} AS {kind}) AS {name}" for name, kind in _ATTEMPT.items()) + ", "
+    + ", ".join(f"a.{name}" for name in (*BUCKETS, *_BILLED)) + ", "
+    + ", ".join(f"CAST(t.{name} AS {kind}) AS {name}" for name, kind in _TERMS.items())
+    + " FROM attempts AS a JOIN terms AS t ON t.number = a.terms"
 )  # fmt: skip
+
+
+def _kinds(columns: Mapping[str, str]) -> dict[str, Kind]:
+    return {name: "text" if kind == "VARCHAR" else "integer" for name, kind in columns.items()}
+
+
+#: What `Rows` gives: name → integer or text, in order. Large numbers of the terms go as text.
+ATTEMPTS = {**_kinds(_ATTEMPT), **_kinds(dict.fromkeys((*BUCKETS, *_BILLED, "terms"), "BIGINT"))}
+TERMS = {**_kinds({"number": "INTEGER", **_TERMS}), **_kinds(dict.fromkeys(("den", "cost_den"), "VARCHAR"))}
 #: Rows and the sum of their 64-bit hashes: quick to compare, and order does not matter.
 _PRINT = "count(*), sum(CAST(hash(r) AS HUGEINT))"
 
 
 class Rows(Protocol):
-    """What a file is made of: JSON lines of the attempts, and of the terms that they point to by number."""
+    """What a file is made of: columns of the attempts (`ATTEMPTS`), and of the terms (`TERMS`) that they point to by
+    number."""
 
     slot: int
     epoch: int
 
-    def attempts(self) -> Iterator[bytes]: ...
-    def terms(self) -> Iterator[bytes]:
+    def attempts(self) -> Iterator[Batch]: ...
+    def terms(self) -> Batch:
         """Asked for when `attempts` is through."""
         ...
 
@@ -92,7 +96,7 @@ def write_file(path: Path, rows: Rows) -> tuple[int, bytes]:
     aside = path.with_name(path.name + _ASIDE)
     target = str(aside).replace("'", "''")
     try:
-        with _sources(path.parent, path.name, rows) as given, connect() as db:
+        with connect() as db, _sources(db, rows) as given:
             db.execute(f"COPY ({_ROWS}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)", given)
         with aside.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
@@ -111,16 +115,14 @@ def sha256_of(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def first_difference(
-    db: duckdb.DuckDBPyConnection, path: Path, rows: Rows, scratch: Path
-) -> tuple[list[Any], list[Any]] | None:
+def first_difference(db: duckdb.DuckDBPyConnection, path: Path, rows: Rows) -> tuple[list[Any], list[Any]] | None:
     """Compare a file with the rows it should hold, value by value; None: equal.
 
     Else the first row that differs: as the file has it, as it should be; an empty list where one side lacks it. Raises
     LakeBroken.
     """
     try:
-        with _sources(scratch, path.stem, rows) as given:
+        with _sources(db, rows) as given:
             have = db.execute(f"SELECT {_PRINT} FROM read_parquet(?) AS r", [str(path)]).fetchall()  # noqa: S608
             if have == db.execute(f"SELECT {_PRINT} FROM ({_ROWS}) AS r", given).fetchall():  # noqa: S608
                 return None
@@ -216,18 +218,16 @@ def _table(files: Sequence[Path]) -> str:
 
 
 @contextmanager
-def _sources(where: Path, name: str, rows: Rows) -> Iterator[list[Any]]:
-    """The parameters of `_ROWS`; its files are gone afterwards."""
-    attempts, terms = (where / f"{name}.{part}.json{_ASIDE}" for part in ("attempts", "terms"))
+def _sources(db: duckdb.DuckDBPyConnection, rows: Rows) -> Iterator[list[Any]]:
+    """The parameters of `_ROWS`, with its two tables. They lie in memory: a segment is 32 MiB."""
+    attempts, terms = Columns(ATTEMPTS), Columns(TERMS)
+    for batch in rows.attempts():
+        attempts.add(batch)
+    terms.add(rows.terms())
+    db.register("attempts", attempts)
+    db.register("terms", terms)
     try:
-        _write_lines(attempts, rows.attempts())
-        _write_lines(terms, rows.terms())
-        yield [rows.slot, rows.epoch, str(attempts), str(terms)]
+        yield [rows.slot, rows.epoch]
     finally:
-        attempts.unlink(missing_ok=True)
-        terms.unlink(missing_ok=True)
-
-
-def _write_lines(path: Path, lines: Iterator[bytes]) -> None:
-    with path.open("wb", buffering=1 << 20) as file:
-        file.writelines(line + b"\n" for line in lines)
+        db.unregister("attempts")
+        db.unregister("terms")

@@ -12,7 +12,6 @@ from entrepot.cli.group import run
 from entrepot.cli.usage import usage_text
 from entrepot.control import trace
 from entrepot.control.amount import line_amount, per_million
-from entrepot.journal.files import Entry
 from entrepot.keeper.lake import SegmentRows
 from entrepot.kernel.buckets import NOTHING, Quantities
 from entrepot.metering.record import to_bytes
@@ -160,8 +159,8 @@ def test_a_row_of_the_lake_is_the_record_it_was(tmp_path: Path) -> None:
         ending(5, quantities=written, terms=strange, unrated=(2, 7), cost=-1, usage="{\"ä\": 1}".encode(), stream=True),
         ending(6, charged=NOTHING, state="estimated", source="estimate", reason="crash", sent_at=0, first_at=0),
     ]
-    entries = [Entry(n, 1, n, to_bytes(record)) for n, record in enumerate(records)]
-    lake.write_file(tmp_path / "a" / "b" / "c.parquet", SegmentRows((1, 1, 1), entries))
+    rows = SegmentRows((1, 1, 1), map(to_bytes, records))
+    lake.write_file(tmp_path / "a" / "b" / "c.parquet", rows)
     for record in records:
         (row,) = lake.find([tmp_path / "a" / "b" / "c.parquet"], record.request)
         assert trace.ending_of(row) == record
