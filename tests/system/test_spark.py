@@ -4,6 +4,7 @@ of two executors that are processes of their own."""
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench.billing_month import write_lake
 from entrepot.insight.books import Asked
 from entrepot.storage import reading
 from entrepot.storage.folder import Folder
+from entrepot.storage.spark import reach
 from sold_house import SoldHouse, used
 from spark_answers import files, questions, written
 
@@ -92,3 +94,30 @@ def test_bills_and_facts_are_the_same_by_one_setting(
     ]  # fmt: skip
     assert said[0] == said[1]
     assert len(said[0]) > 100
+
+
+@pytest.mark.parametrize(
+    ("master", "said"),
+    [
+        ("spark://127.0.0.1:1", "nobody answers there (127.0.0.1:1: Connection refused); start the cluster's"),
+        ("spark://127.0.0.1:1,127.0.0.1:2", "(127.0.0.1:1: Connection refused; 127.0.0.1:2: Connection refused)"),
+        ("spark://there", "'spark://there' is no address of a cluster: write spark://HOST:PORT"),
+    ],
+)
+def test_a_master_that_nobody_answers_for_is_a_sentence_within_seconds(
+    house: SoldHouse, master: str, said: str
+) -> None:
+    asked = msgspec.json.encode(Asked(kind="earned", starts_on="2026-09-01", until="2026-11-01"))
+    done = subprocess.run(
+        [sys.executable, "-m", "entrepot.keeper.insight", str(house.folder.root)], input=asked,
+        env=with_spark(ENTREPOT_SPARK=master), capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["code"]) == (1, "spark_failed")
+    assert said in told["message"]
+
+
+def test_one_of_several_masters_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        reach(f"spark://127.0.0.1:1,127.0.0.1:{there.getsockname()[1]}")
+    reach(MASTER)

@@ -5,6 +5,7 @@ Loads pyspark when a session begins: only in processes that were told to use a c
 """
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,11 @@ _ALWAYS = {
 }  # fmt: skip
 
 
+#: Before a JVM is started somebody answers at the master's address in so long; Spark itself would try for minutes.
+_CONNECT_S = 5.0
+_CLUSTER = "spark://"
+
+
 class SparkFailed(EntrepotError):
     """The cluster could not answer."""
 
@@ -40,13 +46,34 @@ class SparkFailed(EntrepotError):
     fault = Fault.CALLER
 
 
+def reach(master: str) -> None:
+    """Raises SparkFailed unless `master` is no standalone cluster, or one of its masters takes a connection."""
+    if not master.startswith(_CLUSTER):
+        return
+    tried = []
+    for address in master.removeprefix(_CLUSTER).split(","):  # several: one leads, the others wait
+        host, _, port = address.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise SparkFailed(f"{master!r} is no address of a cluster: write spark://HOST:PORT, as in spark://one:7077")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S):
+                return
+        except OSError as error:
+            tried.append(f"{address}: {error.strerror or error}")
+    raise SparkFailed(
+        f"no session at {master}: nobody answers there ({'; '.join(tried)}); start the cluster's master, or unset "
+        "ENTREPOT_SPARK, and DuckDB answers here"
+    )
+
+
 class Spark:
     """A session at `master` ("spark://HOST:7077", "local-cluster[2,1,1024]"), as long as the process lives or until
-    `stop`."""
+    `stop`. Raises SparkFailed where there is none."""
 
     def __init__(self, master: str) -> None:
         from pyspark.sql import SparkSession
 
+        reach(master)
         self._files: tuple[Path, ...] = ()
         own = master.startswith("local")
         if own:
@@ -55,7 +82,7 @@ class Spark:
         builder = SparkSession.builder.master(master).appName("entrepot")
         for name, value in {**_ALWAYS, **(_LOCAL if own else {})}.items():
             builder = builder.config(name, value)
-        with _said(f"no session at {master}"):
+        with _said(f"no session at {master}, where something listens (is it a master of this Spark?)"):
             self._session = builder.getOrCreate()
             self._session.sparkContext.setLogLevel("ERROR")
 
@@ -93,5 +120,6 @@ def _said(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - py4j raises what Java says, of no common kind
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise SparkFailed(f"{what}: Apache Spark says {first[:300]}") from None
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        told = next((line[2:] for line in lines if line.startswith(": ")), lines[0])  # py4j's own line comes first
+        raise SparkFailed(f"{what}: Apache Spark says {told[:300]}") from None
