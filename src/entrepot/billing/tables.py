@@ -6,7 +6,7 @@ that were handed out. Its state is worked out of them (`states`). Amounts are in
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Any, Literal, NamedTuple, cast
 
@@ -276,7 +276,7 @@ def read_issued(conn: Connection, *, number: str = "", customer: str = "", id: s
             query = query.where(column == wanted)
     rows = list(conn.execute(query))
     names = [row.number for row in rows]
-    since = _happened(conn, names)
+    since = _happened(conn, names, {row.customer for row in rows})
     return [
         Issued(
             number=row.number, id=row.id, kind=row.kind, purpose=cast("Purpose", row.purpose), customer=row.customer,
@@ -359,14 +359,18 @@ class _Since(NamedTuple):
     freed_at: dict[str, Instant]
 
 
-def _happened(conn: Connection, names: list[str]) -> _Since:
+def _happened(conn: Connection, names: list[str], customers: Collection[str]) -> _Since:
+    """What became of these documents, all that there are of these customers or some."""
     since = _Since({}, {}, {}, {}, {}, set(), {})
     for start in range(0, len(names), 500):
         some = names[start : start + 500]
         since.paid.update(paid_by(conn, some))
         column = invoices.c
         notes = select(column.credits, column.total, column.payable, column.leaves, column.issued_at)
-        for note in conn.execute(notes.where(column.credits.in_(some))):
+        query = notes.where(column.credits.in_(some))
+        if len(customers) == 1:  # a credit note has the customer of its invoice, by whom it is found at once
+            query = query.where(column.customer == min(customers))
+        for note in conn.execute(query):
             _add(since.credited, [(note.credits, note.total)])
             _add(since.taken_off, [(note.credits, note.payable)])
             if note.leaves != "part":

@@ -11,7 +11,7 @@ from typing import cast
 
 import msgspec
 
-from entrepot.catalog.contents import Catalog, Customer, Format, Operator
+from entrepot.catalog.contents import Customer, Format, Operator
 from entrepot.catalog.series import CREDIT_NOTES, SERIES
 from entrepot.catalog.tax_ids import packed
 from entrepot.kernel.countries import EU
@@ -92,9 +92,9 @@ class Buyer(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = ""
 
 
-def seller(catalog: Catalog) -> Seller:
+def seller(operator: Operator | None) -> Seller:
     """Raises PartyIncomplete, naming all that is missing."""
-    facts = catalog.operator.facts if catalog.operator is not None else {}
+    facts = operator.facts if operator is not None else {}
     address, contact, tax, books = (_table(facts, name) for name in ("address", "contact", "tax", "books"))
     missing = [] if _text(facts, "name") else ["name"]
     missing += [f"address.{each}" for each in _incomplete(address)]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     Row,
+    Select,
     Table,
     Text,
     delete,
@@ -88,11 +89,18 @@ def amount_from_row(scaled: int, currency: str) -> Decimal:
     return Decimal(show(scaled, currency, places=2).replace(",", ""))
 
 
-def read_budgets(connection: Connection, currencies: dict[str, str]) -> dict[str, tuple[DeclaredBudget, ...]]:
+def of(query: Select[Any], column: Column[str], customer: str) -> Select[Any]:
+    """The rows of one customer, or with "" of all."""
+    return query.where(column == customer) if customer else query
+
+
+def read_budgets(
+    connection: Connection, currencies: dict[str, str], only: str = ""
+) -> dict[str, tuple[DeclaredBudget, ...]]:
     """Customer → the budgets that its catalog file declares, in its order."""
     found: dict[str, list[DeclaredBudget]] = {}
-    query = select(budget_table).where(budget_table.c.position != UNDECLARED).order_by(budget_table.c.position)
-    for row in connection.execute(query):
+    query = of(select(budget_table), budget_table.c.customer, only).where(budget_table.c.position != UNDECLARED)
+    for row in connection.execute(query.order_by(budget_table.c.position)):
         amount = amount_from_row(row.amount, currencies[row.customer])
         found.setdefault(row.customer, []).append(
             DeclaredBudget(
@@ -103,17 +111,19 @@ def read_budgets(connection: Connection, currencies: dict[str, str]) -> dict[str
     return {customer: tuple(rows) for customer, rows in found.items()}
 
 
-def read_limits(connection: Connection) -> dict[str, tuple[DeclaredLimit, ...]]:
+def read_limits(connection: Connection, only: str = "") -> dict[str, tuple[DeclaredLimit, ...]]:
     found: dict[str, list[DeclaredLimit]] = {}
-    for row in connection.execute(select(limit_table).order_by(limit_table.c.position)):
+    query = of(select(limit_table), limit_table.c.customer, only)
+    for row in connection.execute(query.order_by(limit_table.c.position)):
         limit = DeclaredLimit(project=row.project, each_key=row.each_key, rates=rates_from_row(row))
         found.setdefault(row.customer, []).append(limit)
     return {customer: tuple(rows) for customer, rows in found.items()}
 
 
-def read_quota(connection: Connection) -> dict[str, tuple[Quota, ...]]:
+def read_quota(connection: Connection, only: str = "") -> dict[str, tuple[Quota, ...]]:
     found: dict[str, list[Quota]] = {}
-    for row in connection.execute(select(quota_table).order_by(quota_table.c.position)):
+    query = of(select(quota_table), quota_table.c.customer, only)
+    for row in connection.execute(query.order_by(quota_table.c.position)):
         quota = Quota(model=row.model, zone=row.zone, rates=rates_from_row(row))
         found.setdefault(row.customer, []).append(quota)
     return {customer: tuple(rows) for customer, rows in found.items()}

@@ -160,33 +160,32 @@ class StoredCustomer(msgspec.Struct, frozen=True, kw_only=True):
     projects: tuple[str, ...]  # all, also those that only keys or older files brought
 
 
-def read_customers(connection: Connection) -> dict[str, Customer]:
-    """Every customer as the catalog declares it."""
+def read_customers(connection: Connection, only: str = "") -> dict[str, Customer]:
+    """Every customer as the catalog declares it, or `only` this one, where there is it."""
     projects: dict[str, list[str]] = {}
-    rows = connection.execute(
-        select(project_table).where(project_table.c.position >= 0).order_by(project_table.c.position)
-    )
-    for row in rows:
+    query = limit_tables.of(select(project_table), project_table.c.customer, only)
+    for row in connection.execute(query.where(project_table.c.position >= 0).order_by(project_table.c.position)):
         projects.setdefault(row.customer, []).append(row.name)
     deployments: dict[str, list[Deployment]] = {}
-    for row in connection.execute(select(deployment_table).order_by(deployment_table.c.position)):
+    query = limit_tables.of(select(deployment_table), deployment_table.c.customer, only)
+    for row in connection.execute(query.order_by(deployment_table.c.position)):
         deployments.setdefault(row.customer, []).append(
             Deployment(
                 project=row.project, name=row.name, model=row.model, output_max=row.output_max,
                 rates=rates_from_row(row), version=row.version, upgrade=row.upgrade,
             )
         )  # fmt: skip
-    customers = connection.execute(select(customer_table).order_by(customer_table.c.id)).all()
-    contracts = read_contracts(connection)
-    budgets = limit_tables.read_budgets(connection, {row.id: row.currency for row in customers})
-    limits, quota = limit_tables.read_limits(connection), limit_tables.read_quota(connection)
+    query = limit_tables.of(select(customer_table), customer_table.c.id, only)
+    customers = connection.execute(query.order_by(customer_table.c.id)).all()
+    contracts = read_contracts(connection, only=only)
+    budgets = limit_tables.read_budgets(connection, {row.id: row.currency for row in customers}, only)
+    limits, quota = limit_tables.read_limits(connection, only), limit_tables.read_quota(connection, only)
     return {
         row.id: Customer(
-            id=row.id, contracts=contracts[row.id],
-            about=facts_from_text(row.about), address=facts_from_text(row.address),
-            projects=tuple(projects.get(row.id, ())), deployments=tuple(deployments.get(row.id, ())),
-            pays=_pays(row), budgets=budgets.get(row.id, ()), limits=limits.get(row.id, ()),
-            quota=quota.get(row.id, ()),
+            id=row.id, contracts=contracts[row.id], about=facts_from_text(row.about),
+            address=facts_from_text(row.address), projects=tuple(projects.get(row.id, ())),
+            deployments=tuple(deployments.get(row.id, ())), pays=_pays(row), budgets=budgets.get(row.id, ()),
+            limits=limits.get(row.id, ()), quota=quota.get(row.id, ()),
         )
         for row in customers
     }  # fmt: skip
@@ -202,11 +201,14 @@ def _pays(row: Row[Any]) -> Pays:
     )  # fmt: skip
 
 
-def read_contracts(connection: Connection, known_at: Instant | None = None) -> dict[str, tuple[Contract, ...]]:
-    """Each customer's contracts, as we know them now or knew them at `known_at`."""
-    query = select(contract_table).order_by(contract_table.c.customer, contract_table.c.revision)
+def read_contracts(
+    connection: Connection, known_at: Instant | None = None, *, only: str = ""
+) -> dict[str, tuple[Contract, ...]]:
+    """Each customer's contracts, or `only` this one's, as we know them now or knew them at `known_at`."""
+    column = contract_table.c
+    query = limit_tables.of(select(contract_table), column.customer, only).order_by(column.customer, column.revision)
     if known_at is not None:
-        query = query.where(contract_table.c.recorded_at <= known_at)
+        query = query.where(column.recorded_at <= known_at)
     latest = {row.customer: row.contracts for row in connection.execute(query)}
     return {customer: decode_contracts(text) for customer, text in latest.items()}
 

@@ -108,13 +108,15 @@ def _known(connection: Connection, found: Rated) -> list[_Earlier]:
     rows = [each for each in billed(connection, customer) if each.month <= own]
     if not rows:
         return []
-    issued = [each for each in read_issued(connection, customer=customer) if each.purpose == "usage"]
+    documents = read_issued(connection, customer=customer)
+    hashes = {each.number: each.sha256 for each in documents}
+    issued = [each for each in documents if each.purpose == "usage"]
     have = {each.month for each in issued if not each.freed_at}
     freed_at = _freed_at(connection, issued)
     used_since: dict[str, bool] = {}
     result = []
     for month in sorted({each.month for each in rows}):
-        earlier = _earlier(connection, customer, month, rows)
+        earlier = _earlier(month, rows, hashes)
         if month == own or month not in have:
             result += [earlier] if month == own and month not in have else []
             continue
@@ -148,19 +150,20 @@ def _sealed(connection: Connection, found: Rated, sealed: Mapping[str, str]) -> 
     """The months whose inputs are among those of a bill, as far as they were billed then."""
     months = sorted({month for name in sealed if (month := _month_in(name))})
     parts = [{name[9:]: sha256 for name, sha256 in sealed.items() if _month_in(name) == each} for each in months]
+    hashes = {each.number: each.sha256 for each in read_issued(connection, customer=found.customer)}
     result = []
     for month, inputs in zip(months, parts, strict=True):
         numbers = {name.removeprefix(_BILLED) for name in inputs if name.startswith(_BILLED)}
         own = {name: sha256 for name, sha256 in inputs.items() if not name.startswith(_BILLED)}
         known = lines_on(connection, sorted(numbers))  # also of those that were credited since
-        result.append(replace(_earlier(connection, found.customer, month, known), sealed=own))
+        result.append(replace(_earlier(month, known, hashes), sealed=own))
     return result
 
 
-def _earlier(connection: Connection, customer: str, month: str, rows: Iterable[BilledLine]) -> _Earlier:
+def _earlier(month: str, rows: Iterable[BilledLine], hashes: Mapping[str, str]) -> _Earlier:
+    """`hashes` of the customer's documents by number."""
     mine = [each for each in rows if each.month == month]
     numbers = {each.number for each in mine}
-    hashes = {each.number: each.sha256 for each in read_issued(connection, customer=customer)}
     return _Earlier(
         month=month, documents={number: hashes[number] for number in sorted(numbers)}, sealed=None,
         lines=tuple(msgspec.json.decode(each.rated, type=RatedLine) for each in mine),

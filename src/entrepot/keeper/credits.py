@@ -18,7 +18,8 @@ from entrepot.billing.inputs import UsageInputs, usage_from_bytes
 from entrepot.billing.invoice import Invoice, numbered
 from entrepot.billing.tables import Draft, InvoiceUnknown, Issued, Leaves
 from entrepot.catalog import parties
-from entrepot.keeper import burning, state
+from entrepot.catalog.tables import read_operator
+from entrepot.keeper import burning
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
 from entrepot.keeper.changing import changing
 from entrepot.keeper.invoices import book, of_issued, rounding_most
@@ -50,7 +51,7 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
         bought = of.purpose == "top-up"
         note = crediting.credit(invoice, lines, wanted, on=_day(now), reason=reason, purchase=bought)
         _may_be_credited(of, note, whole=wanted is None)
-        series = parties.seller(state.standing(connection)).invoice.credit_notes
+        series = parties.seller(read_operator(connection)).invoice.credit_notes
         made = numbered(note.invoice, tables.next_number(connection, series, _day(now).year), _day(now), _day(now))
         kept = Draft(
             id=_name(id), purpose="credit note", customer=of.customer, month=of.month, invoice=note.invoice,

@@ -31,7 +31,9 @@ from entrepot.billing.making import made_of
 from entrepot.billing.states import marks_of, state_of
 from entrepot.billing.tables import Draft, InvoiceUnknown, Issued
 from entrepot.catalog import parties
-from entrepot.keeper import burning, state
+from entrepot.catalog.tables import read_operator
+from entrepot.customers.tables import read_customers
+from entrepot.keeper import burning
 from entrepot.keeper.anew import InvoiceExists, free_name
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
 from entrepot.keeper.changing import changing
@@ -183,14 +185,13 @@ def _drafted_before(found: Draft, changed: list[str]) -> InvoiceNotReady:
 
 def _inputs(connection: Connection, rated: Rated, rate: DocumentRate | None) -> UsageInputs:
     """Everything that the invoice is made of, as the database has it now. Raises PartyIncomplete."""
-    catalog = state.standing(connection)
-    customer = catalog.customers[rated.customer]
+    customer = read_customers(connection, rated.customer)[rated.customer]  # of everybody it would be N² for a month
     month = rated.starts_on[:7]
     burned = None
     if customer.pays.by == "prepaid":
         charged, costs = _owed(connection, rated)
         burned = burning.of_month(connection, rated.customer, month, sum(charged.values()) - sum(costs.values()))
-    seller = parties.seller(catalog)
+    seller = parties.seller(read_operator(connection))
     return UsageInputs(
         rated=rated, seller=seller, buyer=parties.buyer(customer),
         contract=customer.contract(parse(rated.starts_on)).id, rates=vat.rates(seller.rates), burned=burned,
@@ -200,10 +201,9 @@ def _inputs(connection: Connection, rated: Rated, rate: DocumentRate | None) -> 
 
 
 def _advance_inputs(connection: Connection, bought: Purchase) -> AdvanceInputs:
-    catalog = state.standing(connection)
-    customer = catalog.customers[bought.balance]
+    customer = read_customers(connection, bought.balance)[bought.balance]
     return AdvanceInputs(
-        purchase=bought, seller=parties.seller(catalog), buyer=parties.buyer(customer),
+        purchase=bought, seller=parties.seller(read_operator(connection)), buyer=parties.buyer(customer),
         contract=customer.contract(bought.at).id,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from entrepot.ledger.grant_tables import PurchaseTax
 
 def tax_of(catalog: Catalog, customer: str, on: date) -> tuple[str, Tax]:
     """(country whose tax it is, the tax of a service supplied on this day). Raises PartyIncomplete, InvoiceBroken."""
-    sells, buys = seller(catalog), buyer(catalog.customers[customer])
+    sells, buys = seller(catalog.operator), buyer(catalog.customers[customer])
     home, country = sells.party.address.country, buys.party.address.country
     tax = vat.decide(
         vat.rates(sells.rates),
@@ -38,7 +38,7 @@ def bought(
     CommandRefused for a fraction of a cent where the purchase has an invoice to stand on, InvoiceBroken.
     """
     try:
-        known = Catalog(operator=read_operator(connection), customers=read_customers(connection))
+        known = Catalog(operator=read_operator(connection), customers=read_customers(connection, customer))
         country, tax = tax_of(known, customer, to_datetime(at).date())
     except PartyIncomplete:
         return received, None

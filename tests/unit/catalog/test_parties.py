@@ -62,7 +62,7 @@ def refused(text: str) -> str:
 
 
 def test_the_seller_is_what_the_operator_says() -> None:
-    found = seller(catalog(WHOLE))
+    found = seller(catalog(WHOLE).operator)
     assert found.party == PartyFacts(
         name="Nordlicht KI GmbH", vat_id="DE123456788", register="HRB 1234", contact="Rechnungsstelle",
         address=PostalAddress(street="Hafenstraße 7", postcode="20457", city="Hamburg", country="DE"),
@@ -77,14 +77,14 @@ def test_the_seller_is_what_the_operator_says() -> None:
 
 def test_a_seller_is_registered_at_home_unless_it_says_so_itself_or_sells_exempt() -> None:
     at_home = WHOLE.replace('registered = ["DE", "AT"], ', "")
-    assert seller(catalog(at_home)).registered == ("DE",)
+    assert seller(catalog(at_home).operator).registered == ("DE",)
     small = at_home.replace("rounding =", 'small = true, small_reason = "§ 19 UStG", rounding =')
-    assert seller(catalog(small)).registered == ()
+    assert seller(catalog(small).operator).registered == ()
 
 
 def test_a_standard_rate_may_be_replaced_from_a_day_on() -> None:
     text = WHOLE.replace("rounding =", 'rates = [{ country = "DE", from = 2027-01-01, percent = 20.5 }], rounding =')
-    (rate,) = seller(catalog(text)).rates
+    (rate,) = seller(catalog(text).operator).rates
     assert (rate.country, str(rate.starts_on), str(rate.percent)) == ("DE", "2027-01-01", "20.5")
 
 
@@ -105,7 +105,7 @@ def test_the_buyer_is_what_its_customer_says() -> None:
 )
 def test_what_a_document_needs_of_the_seller_is_named(text: str, missing: str) -> None:
     with pytest.raises(PartyIncomplete) as caught:
-        seller(catalog(text))
+        seller(catalog(text).operator)
     assert missing in caught.value.message
 
 

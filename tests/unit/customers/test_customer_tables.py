@@ -68,7 +68,8 @@ def test_a_customer_comes_back_as_it_was_declared_last(engine: Engine, later: Cu
         )  # fmt: skip
         tables.put_customer(conn, later, "USD", 2)
     with read(engine) as conn:
-        assert tables.read_customers(conn) == {"acme": later}
+        assert tables.read_customers(conn) == {"acme": later} == tables.read_customers(conn, "acme")
+        assert tables.read_customers(conn, "other") == {}
         assert "key-K1" in {each.id for each in read_budgets(conn)["acme"]}
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from entrepot.billing import tables
 from entrepot.billing.invoice import InvoiceBroken
 from entrepot.catalog.issues import CatalogBroken
+from entrepot.customers.tables import read_customers
 from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
 from entrepot.keeper.invoices import InvoiceNotReady
@@ -272,3 +273,12 @@ def test_two_series_that_meet_are_refused_with_their_line(desk: Desk, line: int,
         desk.apply(SHOP.replace('credit_notes = "G-{year}-{n:05}"', written))
     with pytest.raises(CatalogBroken, match="would both write G-"):
         desk.apply(SHOP.replace('credit_notes = "G-{year}-{n:05}"\n', "").replace('"R-{year}', '"G-{year}'))
+
+
+def test_what_is_read_of_one_customer_is_what_the_catalog_of_all_says_of_it(desk: Desk) -> None:
+    with read(desk.engine) as connection:
+        everybody = read_customers(connection)
+        assert sorted(everybody) == ["kontor", "studio", "wien"]
+        assert {name: read_customers(connection, name)[name] for name in everybody} == everybody
+        assert list(read_customers(connection, "kontor")) == ["kontor"]
+        assert read_customers(connection, "nobody") == {}
