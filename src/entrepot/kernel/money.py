@@ -93,10 +93,8 @@ def net_of(gross_minor: int, percent: Decimal) -> int:
 
     Not every gross amount can be reached: at 19 % there is no net to 1.03, 0.86 makes 1.02 and 0.87 makes 1.04.
     """
-    net = int(Fraction(gross_minor) * 100 / (100 + Fraction(percent))) + 1
-    while net + tax_on(net, percent) > gross_minor:
-        net -= 1
-    return net
+    fits = int(Fraction(gross_minor) * 100 / (100 + Fraction(percent)))  # one more may, its tax rounded down
+    return fits + (fits + 1 + tax_on(fits + 1, percent) <= gross_minor)
 
 
 def show_minor(minor: int, currency: str) -> str:

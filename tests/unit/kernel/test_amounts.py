@@ -12,6 +12,7 @@ from entrepot.kernel.money import (
     MoneyError,
     from_scaled,
     minor_digits,
+    net_of,
     round_half_away,
     scale_of,
     show,
@@ -95,6 +96,19 @@ def test_tax_is_rounded_once() -> None:
     assert tax_on(250, Decimal(19)) == 48
     assert tax_on(-250, Decimal(19)) == -48
     assert tax_on(100, Decimal("25.5")) == 26
+
+
+@pytest.mark.parametrize(
+    ("gross", "percent", "net"),
+    [
+        (0, 19, 0), (1, 19, 1), (2, 19, 2), (3, 19, 2), (103, 19, 86), (11_900, 19, 10_000), (11_901, 19, 10_001),
+        (10**7, 0, 10**7), (10**15, 20, 833_333_333_333_333), (1_255, "25.5", 1_000),
+    ],
+)  # fmt: skip
+def test_the_net_of_what_came_in_is_the_largest_that_with_its_tax_is_not_above_it(
+    gross: int, percent: object, net: int
+) -> None:
+    assert net_of(gross, Decimal(str(percent))) == net
 
 
 @given(st.integers(-(10**6), 10**6), st.lists(st.integers(0, 1000), min_size=1, max_size=6).filter(any))
