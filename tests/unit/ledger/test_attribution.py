@@ -66,7 +66,7 @@ def test_of_what_ended_or_is_to_come_each_has_its_place_whatever_else_is_known_o
         grant("ENDED", 5, ends_at=MID),
         grant("NOW", 5, ends_at=MARCH),
         grant("JUST", 5, ends_at=FEB),
-        grant("FIRST", 5, created_at=0, ends_at=1),
+        grant("FIRST", 5, created_at=MARCH + 9, ends_at=1),
     ]
     in_turn = ["NOW", "JUST", "ENDED", "FIRST", "SOON", "LATE"]
     for whole, last in enumerate(in_turn):
