@@ -59,6 +59,9 @@ def _report(fates: list[Fate], seconds: float) -> int:
     _say(f"{len(survivors) - len(unknown)} of {len(survivors)} survivors are explained; {seconds:.0f} s")
     for each in unknown:
         _say(f"survives  {each.name}  (line {each.mutant.line})")
+    for name in sorted({name for name in explained if name.split()[0] in {each.file for each in fates}}
+                       - {each.name for each in survivors}):  # fmt: skip
+        _say(f"explained, and survives no more  {name}")
     return int(bool(unknown) or sum(each.killed for each in fates) * 100 < LEAST * len(fates))
 
 
