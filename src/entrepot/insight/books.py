@@ -194,7 +194,7 @@ def _exchanged(units: int, of: str, to: str, month: str, entered: Entered) -> in
     """Ledger units of one currency in those of another, half away from zero. Raises RateMissing."""
     if of == to or not units:
         return units
-    return round_half_away(units * entered.rate(of, to, month) * Fraction(10) ** (scale_of(to) - scale_of(of)))
+    return round_half_away(entered.exchanged(units, of, to, month))
 
 
 def _cost(units: int, of: str, to: str, month: str, entered: Entered) -> int | None:

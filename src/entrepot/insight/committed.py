@@ -70,8 +70,8 @@ def _ahead(entered: Entered, base: Base) -> Iterator[tuple[Terms, int]]:
 def _of_a_month(terms: Terms, entered: Entered, base: Base, month: str) -> Fraction:
     """In units of the base."""
     assert terms.committed is not None
-    rate = entered.rate(terms.currency, base.currency, month)
-    whole = Fraction(terms.committed) * rate * Fraction(10) ** (base.scale - scale_of(terms.currency))
+    whole = entered.exchanged(terms.committed, terms.currency, base.currency, month)
+    whole *= Fraction(10) ** (base.scale - scale_of(base.currency))
     return whole / 12 if terms.committed_per == "year" else whole
 
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import msgspec
 
-from entrepot.insight.facts import Facts, InsightError, Sale, Standing
-from entrepot.kernel.money import round_half_away
+from entrepot.insight.facts import InsightError, Standing
+from entrepot.kernel.money import scale_of
 
 
 class RateMissing(InsightError):
@@ -27,47 +27,37 @@ class ExchangeRate(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
-def converted(facts: Facts, into: str, scale: int, rates: Iterable[ExchangeRate]) -> Facts:
-    """The same sales in another currency, in units of 10^-scale of it.
+def exchanged(units: int | Fraction, pair: tuple[str, str], month: str, rates: Iterable[ExchangeRate]) -> Fraction:
+    """An amount of one currency in another, before it is rounded.
 
-    Formula: amount × rate of its month, each sale rounded half away from zero once; costs the same.
-    Unit: units of the currency asked for.
-    Bad input: RateMissing names currency and month; InsightError for a rate not above zero, or two for one month.
+    Formula: amount × rate of its month; a rate that is entered the other way round is turned.
+    Unit: ledger units of the first currency, then of the second.
+    Bad input: RateMissing names currencies and month; InsightError for two rates of one month, with their sources.
     Source: IAS 21.40: an average rate for the period; the rates are entered with their source.
     """
-    base = facts.base
-    stated = msgspec.structs.replace(base, currency=into, scale=scale)
-    shift = Fraction(10) ** (scale - base.scale)
-    if base.currency == into:
-        by_month = dict.fromkeys(facts.months(), shift)
-    else:
-        entered = _by_month(base.currency, into, rates)
-        by_month = {month: _of(entered, month, (base.currency, into)) * shift for month in facts.months()}
-    sales = tuple(_sale(sale, by_month[sale.month]) for sale in facts.sales)
-    return Facts(base=stated, sales=sales, names=facts.names, inputs=facts.inputs)
+    of, to = pair
+    if of == to:
+        return Fraction(units)
+    return units * rate(pair, month, rates) * Fraction(10) ** (scale_of(to) - scale_of(of))
 
 
-def _by_month(currency: str, into: str, rates: Iterable[ExchangeRate]) -> dict[str, Fraction]:
-    found: dict[str, Fraction] = {}
-    for each in rates:
-        if (each.currency, each.into) != (currency, into):
-            continue
-        if each.rate <= 0:
-            raise InsightError(
-                f"the rate from {currency} into {into} is {each.rate} ({each.source}); it must be above 0"
-            )
-        if found.setdefault(each.month, each.rate) != each.rate:
-            raise InsightError(f"two rates from {currency} into {into} for {each.month or 'all months'}: keep one")
-    return found
-
-
-def _of(entered: dict[str, Fraction], month: str, pair: tuple[str, str]) -> Fraction:
-    rate = entered.get(month, entered.get(""))
-    if rate is None:
-        raise RateMissing(f"no rate from {pair[0]} into {pair[1]} for {month}; enter one with its source")
-    return rate
-
-
-def _sale(sale: Sale, rate: Fraction) -> Sale:
-    cost = None if sale.cost is None else round_half_away(sale.cost * rate)
-    return msgspec.structs.replace(sale, amount=round_half_away(sale.amount * rate), cost=cost)
+def rate(pair: tuple[str, str], month: str, rates: Iterable[ExchangeRate]) -> Fraction:
+    """Units of the second currency for one of the first: of the month, else of every month. Raises as `exchanged`."""
+    of, to = pair
+    if of == to:
+        return Fraction(1)
+    both = [each for each in rates if {each.currency, each.into} == {of, to}]
+    for wanted in (month, ""):
+        for way, turned in (((of, to), False), ((to, of), True)):
+            found = [each for each in both if each.month == wanted and (each.currency, each.into) == way]
+            if len({each.rate for each in found}) > 1:
+                told = "; ".join(each.source for each in found)
+                raise InsightError(
+                    f"two rates from {way[0]} to {way[1]} for {wanted or 'every month'} are entered ({told}): keep one"
+                )
+            if found:
+                return 1 / found[0].rate if turned else found[0].rate
+    raise RateMissing(
+        f"there are amounts in {of} and in {to}, and no rate between them for {month}: enter one ([[exchange]] "
+        f'from = "{of}", to = "{to}", month = "{month}", rate, source), then entrepot insight enter FILE'
+    )

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from entrepot.insight.currency import ExchangeRate, RateMissing
+from entrepot.insight.currency import ExchangeRate, exchanged
 from entrepot.insight.facts import Standing
 
 #: Who expected it: the operator itself, or those who follow it.
@@ -133,20 +133,9 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
     figure: tuple[Figure, ...] = ()
     loaded: tuple[Loaded, ...] = ()
 
-    def rate(self, of: str, to: str, month: str) -> Fraction:
-        """Units of `to` for one of `of`. Raises RateMissing."""
-        if of == to:
-            return Fraction(1)
-        for wanted in (month, ""):
-            for each in self.exchange:
-                if each.month == wanted and (each.currency, each.into) == (of, to):
-                    return each.rate
-                if each.month == wanted and (each.currency, each.into) == (to, of):
-                    return 1 / each.rate
-        raise RateMissing(
-            f"there are amounts in {of} and in {to}, and no rate between them for {month}: enter one ([[exchange]] "
-            f'from = "{of}", to = "{to}", month = "{month}", rate, source), then entrepot insight enter FILE'
-        )
+    def exchanged(self, units: int | Fraction, of: str, to: str, month: str) -> Fraction:
+        """Ledger units of one currency in those of another, at the rates that were entered. Raises RateMissing."""
+        return exchanged(units, (of, to), month, self.exchange)
 
     def loaded_with(self, customer: str, month: str) -> Loaded | None:
         """What stands behind a customer's sales of a month, where that is no customer's call."""

@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 
@@ -91,12 +90,12 @@ def test_every_kind_is_read_with_its_standing_and_source() -> None:
 
 def test_a_rate_of_the_month_goes_before_one_of_any_month_and_works_both_ways() -> None:
     found = read_entered(GOOD, "figures.toml")
-    assert found.rate("EUR", "USD", "2024-06") == Fraction("1.0759")
-    assert found.rate("EUR", "USD", "2024-07") == Fraction("1.08")
-    assert found.rate("USD", "EUR", "2024-07") == 1 / Fraction("1.08")
-    assert found.rate("CHF", "CHF", "2024-07") == 1
+    assert found.exchanged(10**4, "EUR", "USD", "2024-06") == 10_759
+    assert found.exchanged(100, "EUR", "USD", "2024-07") == 108
+    assert found.exchanged(108, "USD", "EUR", "2024-07") == 100
+    assert found.exchanged(1, "CHF", "CHF", "2024-07") == 1
     with pytest.raises(RateMissing, match="amounts in CHF and in USD, and no rate between them for 2024-07"):
-        found.rate("CHF", "USD", "2024-07")
+        found.exchanged(1, "CHF", "USD", "2024-07")
 
 
 def test_files_add_up_and_the_last_figure_of_a_name_counts() -> None:

@@ -13,7 +13,7 @@ from entrepot.insight.fiscal import months_between
 from entrepot.insight.margin import margins
 from entrepot.insight.payback import MOST_PERIODS, even, needed, payback
 from entrepot.insight.roots import root
-from entrepot.kernel.money import round_half_away
+from entrepot.kernel.money import round_half_away, scale_of
 
 #: The figures it rests on, by the names under which they are entered.
 OUTLAY: Final = "capital expenditure"
@@ -70,8 +70,8 @@ def _wanted(entered: Entered, name: str) -> Figure:
 def _units(outlay: Figure, entered: Entered, facts: Facts) -> int:
     base = facts.base
     currency = outlay.unit or base.currency
-    rate = entered.rate(currency, base.currency, base.starts_on[:7])
-    return round_half_away(Fraction(outlay.value) * rate * 10**base.scale)
+    units = Fraction(outlay.value) * 10 ** scale_of(currency)
+    return round_half_away(entered.exchanged(units, currency, base.currency, base.starts_on[:7]))
 
 
 def _margin_of_a_month(facts: Facts) -> int:

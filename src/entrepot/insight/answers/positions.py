@@ -11,7 +11,7 @@ from entrepot.insight.entries import Entered
 from entrepot.insight.exposure import Flow, Position, positions
 from entrepot.insight.facts import Facts, InsightError, Standing, weakest
 from entrepot.insight.fiscal import months_between
-from entrepot.kernel.money import round_half_away, scale_of
+from entrepot.kernel.money import round_half_away
 
 _PARTIES = 8
 
@@ -82,11 +82,10 @@ def _of_entered(facts: Facts, entered: Entered) -> list[Flow]:
         if each.month and each.month not in months:
             continue
         part = Fraction(1) if each.month else Fraction(len(months), 12)
-        rate = entered.rate(each.currency, base.currency, each.month or months[-1])
-        scale = Fraction(10) ** (base.scale - scale_of(each.currency))
+        units = entered.exchanged(each.amount * part, each.currency, base.currency, each.month or months[-1])
         flows.append(Flow(
             counterparty=each.counterparty, stream=each.stream, direction=each.direction, standing=each.standing,
-            amount=round_half_away(each.amount * part * rate * scale), source=each.source, currency=base.currency,
+            amount=round_half_away(units), source=each.source, currency=base.currency,
             scale=base.scale,
         ))  # fmt: skip
     return flows
