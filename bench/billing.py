@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.billing [--records 1e6 1e7 1e8] [--customers 1000] [--ingest 200000] [--postgresql]
 
 Files like those of real segments are made below TMPDIR and deleted at the end: about 75 bytes a record. Rating is the
-process that a real house runs, `python -m entrepot.keeper.rating`: wall, CPU and peak memory are those of that process,
-and what it says is compared with sums of DuckDB alone.
+process that a real house runs, `python -m entrepot.keeper.bills.rating`: wall, CPU and peak memory are those of that
+process, and what it says is compared with sums of DuckDB alone.
 """
 
 import argparse
@@ -186,7 +186,7 @@ def _run(folder: Folder) -> tuple[list[Rated], dict[str, float]]:
     started = time.perf_counter()
     with out.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "entrepot.keeper.rating", str(folder.root), MONTH], stdout=file
+            [sys.executable, "-m", "entrepot.keeper.bills.rating", str(folder.root), MONTH], stdout=file
         )
         _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started

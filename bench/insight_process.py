@@ -18,7 +18,7 @@ from entrepot.insight.growth import retention, run_rate, series
 from entrepot.insight.loss import Exposure, distribution, loss
 from entrepot.insight.margin import margins
 from entrepot.keeper.beside import answered
-from entrepot.keeper.insight import gathered
+from entrepot.keeper.insight.gathering import gathered
 from entrepot.storage.database import open_database
 from entrepot.storage.folder import Folder
 

@@ -79,7 +79,7 @@ class BilledHouse(Desk):
     def bill(self, customer: str, month: str = "2026-11", *, zone: str = "UTC") -> dict[str, Any]:
         """Rated by a process of its own in another time zone, drafted, issued."""
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "entrepot.keeper.rating", str(self.folder.root), month, customer],
+            [sys.executable, "-P", "-m", "entrepot.keeper.bills.rating", str(self.folder.root), month, customer],
             env={**os.environ, "TZ": zone}, capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (done.stdout, done.stderr)

@@ -20,11 +20,11 @@ from entrepot.gateway.problem import Problem
 from entrepot.journal.disk import RealDisk
 from entrepot.keeper import authority, lake, money
 from entrepot.keeper.authority import Question
+from entrepot.keeper.bills.rating import rated
 from entrepot.keeper.commands import execute
 from entrepot.keeper.compile import compile
 from entrepot.keeper.first_start import make_secrets
 from entrepot.keeper.ingest import Ingester
-from entrepot.keeper.rating import rated
 from entrepot.keeper.sealing import seal_slot
 from entrepot.keeper.under_way import calls_under_way
 from entrepot.kernel.buckets import CACHED, INPUT, NOTHING, OUTPUT, Quantities

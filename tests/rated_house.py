@@ -13,8 +13,8 @@ from entrepot.catalog.prices import BookVersion, PriceRow, When
 from entrepot.customers.tables import put_customer
 from entrepot.journal.disk import RealDisk
 from entrepot.keeper import lake
+from entrepot.keeper.bills.rating import rated
 from entrepot.keeper.ingest import Ingester
-from entrepot.keeper.rating import rated
 from entrepot.kernel.instants import HOUR
 from entrepot.ledger.tables import open_balance
 from entrepot.metering import tables

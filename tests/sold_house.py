@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from billed_house import RATES, BilledHouse
 from endings import terms
-from entrepot.keeper.rating import rated
+from entrepot.keeper.bills.rating import rated
 from entrepot.kernel.instants import Instant, parse
 from entrepot.rating.line import to_bytes
 from rated_usage import SHOP

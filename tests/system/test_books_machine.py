@@ -21,8 +21,8 @@ from entrepot.billing.document.canonical import digest
 from entrepot.billing.inputs import UsageInputs, from_bytes
 from entrepot.billing.invoice import Invoice, Line
 from entrepot.billing.making import made_of
-from entrepot.keeper.payments import PaymentRefused
-from entrepot.keeper.rating import rated
+from entrepot.keeper.bills.payments import PaymentRefused
+from entrepot.keeper.bills.rating import rated
 from entrepot.kernel.money import minor_digits
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.entries import over_period

@@ -109,7 +109,7 @@ def test_a_master_that_nobody_answers_for_is_a_sentence_within_seconds(
 ) -> None:
     asked = msgspec.json.encode(Asked(kind="earned", starts_on="2026-09-01", until="2026-11-01"))
     done = subprocess.run(
-        [sys.executable, "-m", "entrepot.keeper.insight", str(house.folder.root)], input=asked,
+        [sys.executable, "-m", "entrepot.keeper.insight.gathering", str(house.folder.root)], input=asked,
         env=with_spark(ENTREPOT_SPARK=master), capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     told = json.loads(done.stdout)

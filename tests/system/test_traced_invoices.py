@@ -26,7 +26,7 @@ from entrepot.billing.document.xrechnung import check_xrechnung
 from entrepot.billing.inputs import from_bytes, usage_from_bytes
 from entrepot.billing.invoice import Invoice
 from entrepot.billing.making import made_of
-from entrepot.keeper.rating import rated
+from entrepot.keeper.bills.rating import rated
 from entrepot.kernel.instants import parse
 from entrepot.kernel.money import round_half_away
 from entrepot.ledger.check import check_ledger

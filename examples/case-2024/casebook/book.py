@@ -11,7 +11,7 @@ from entrepot.insight.entries import Entered
 from entrepot.insight.facts import Facts
 from entrepot.insight.fiscal import months_between
 from entrepot.insight.tables import read_all_entered
-from entrepot.keeper.insight import gather
+from entrepot.keeper.insight.gathering import gather
 from entrepot.keeper.state import standing
 from entrepot.ledger.account import Account
 from entrepot.ledger.tables import account_of

@@ -110,7 +110,7 @@ class CaseHouse:
     def bill(self, month: str, now: Instant, told: Told, *, only: str = "") -> list[dict[str, Any]]:
         """Rate the month, draft and issue everybody's invoice (or one's). Raises BooksBroken where one is blocked."""
         issued = []
-        rows = self._process("entrepot.keeper.rating", month, *([only] if only else []))
+        rows = self._process("entrepot.keeper.bills.rating", month, *([only] if only else []))
         found = [each for each in map(from_bytes, rows) if each.lines]
         for number, each in enumerate(found, 1):
             issued.append(self._issue(each, month, now))

@@ -102,7 +102,7 @@ def _sums(invoice: Invoice, row: Line) -> list[tuple[str, str]]:
 
 async def _records(where: House, number: str, line: str) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "entrepot.keeper.line_records", str(where.folder.root), number, line,
+        sys.executable, "-P", "-m", "entrepot.keeper.bills.line_records", str(where.folder.root), number, line,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -14,8 +14,8 @@ from entrepot.billing.inputs import UsageInputs, from_bytes
 from entrepot.billing.invoice import Invoice
 from entrepot.control.house import House
 from entrepot.control.problem import NotFound
-from entrepot.keeper.burning import top_up_name
-from entrepot.keeper.invoices import blocked, of_draft, of_issued
+from entrepot.keeper.bills.burning import top_up_name
+from entrepot.keeper.bills.invoices import blocked, of_draft, of_issued
 from entrepot.kernel.instants import Instant, parse, show, to_datetime
 from entrepot.kernel.money import show_minor
 from entrepot.ledger.grant_tables import purchases

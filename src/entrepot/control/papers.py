@@ -71,7 +71,7 @@ async def _page(where: House, invoice: Invoice, *, draft: bool) -> bytes:
 
 async def _laid_out(invoice: Invoice, *, draft: bool) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "entrepot.keeper.paper", *(["draft"] if draft else []),
+        sys.executable, "-P", "-m", "entrepot.keeper.bills.paper", *(["draft"] if draft else []),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -55,7 +55,7 @@ async def rated(where: House, month: str, customer: str = "") -> list[str]:
     """The JSON of each customer's month, as `rating.line.to_bytes` writes it: of all, or of one."""
     await where.freshen()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "entrepot.keeper.rating", str(where.folder.root), month,
+        sys.executable, "-P", "-m", "entrepot.keeper.bills.rating", str(where.folder.root), month,
         *([customer] if customer else []),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

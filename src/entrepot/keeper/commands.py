@@ -18,7 +18,7 @@ from entrepot.customers import key as keys
 from entrepot.customers import tables as customer_tables
 from entrepot.customers.limit_tables import UNDECLARED, amount_from_row, put_budget
 from entrepot.customers.tables import CustomerState, StoredKey, StoredSecret
-from entrepot.keeper import approvals, credits, figures, invoices, losses, money, payments, secrets, state
+from entrepot.keeper import money, secrets, state
 from entrepot.keeper.arguments import (
     NAME_MOST,
     Args,
@@ -30,7 +30,9 @@ from entrepot.keeper.arguments import (
     text_of,
     whole,
 )
-from entrepot.keeper.numbering import check_numbers
+from entrepot.keeper.bills import approvals, credits, invoices, losses, payments
+from entrepot.keeper.bills.numbering import check_numbers
+from entrepot.keeper.insight import figures
 from entrepot.keeper.thresholds import after_change
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import DAY, SECOND, Instant, show

@@ -23,7 +23,7 @@ from entrepot.keeper.arguments import (
     text_of,
     whole,
 )
-from entrepot.keeper.tax import bought
+from entrepot.keeper.bills.tax import bought
 from entrepot.keeper.thresholds import after_change
 from entrepot.keeper.under_way import OpenCall, held_before
 from entrepot.kernel.instants import Instant, show

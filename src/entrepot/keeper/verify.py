@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from entrepot.journal.disk import RealDisk
 from entrepot.journal.files import Entry, JournalDamaged, scan, segments, stream_directory, streams
-from entrepot.keeper.bills import check_bills
+from entrepot.keeper.bills.check import check_bills
 from entrepot.keeper.lake import Segment, SegmentRows, name_of
 from entrepot.keeper.report import Difference, Report
 from entrepot.kernel.buckets import BUCKETS

@@ -1,6 +1,6 @@
 """Who sums up the lake: DuckDB in this process or, where one setting (ENTREPOT_SPARK) names a cluster, Apache Spark.
 
-Only short-lived processes ask: `keeper.rating`, `keeper.insight`, `keeper.measuring`, `verify`.
+Only short-lived processes ask: `keeper.bills.rating`, `keeper.insight`, `verify`.
 """
 
 import os

@@ -12,7 +12,7 @@ from entrepot.cli.terminal import DONE, MISUSED, REFUSED
 from entrepot.insight.answers.scenario import figures
 from entrepot.insight.scenario import run as run_scenario
 from entrepot.insight.scenario_file import read_scenario
-from entrepot.keeper.insight import gather
+from entrepot.keeper.insight.gathering import gather
 from sold_house import SoldHouse, used
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "scenarios"

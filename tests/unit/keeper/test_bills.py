@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from entrepot.keeper.bills import BillCheck, check_bills
+from entrepot.keeper.bills.check import BillCheck, check_bills
 from entrepot.storage.database import open_database, prepare, read
 from rated_usage import Desk
 

@@ -12,7 +12,7 @@ import pytest
 from pypdf import PdfReader
 
 from entrepot.insight.report.wanted import ScenarioFile, Wanted
-from entrepot.keeper.board import reported
+from entrepot.keeper.insight.board import reported
 from entrepot.kernel.errors import EntrepotError
 from sold_house import SoldHouse, used
 
@@ -53,7 +53,7 @@ def figures(board: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.long
 def test_a_report_is_made_of_issued_documents_in_a_process_of_its_own(house: SoldHouse, tmp_path: Path) -> None:
-    command = [sys.executable, "-P", "-m", "entrepot.keeper.board", str(house.folder.root)]
+    command = [sys.executable, "-P", "-m", "entrepot.keeper.insight.board", str(house.folder.root)]
     asked = msgspec.json.encode(wanted(formats=("html", "pdf", "png")))
     done = subprocess.run(command, input=asked, capture_output=True, check=True)
     found = json.loads(done.stdout)

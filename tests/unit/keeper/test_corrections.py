@@ -9,10 +9,10 @@ import pytest
 
 from endings import AT
 from entrepot.billing.tables import billed
+from entrepot.keeper.bills.corrections import corrected
+from entrepot.keeper.bills.invoices import InvoiceNotReady
 from entrepot.keeper.commands import execute
-from entrepot.keeper.corrections import corrected
 from entrepot.keeper.first_start import make_secrets
-from entrepot.keeper.invoices import InvoiceNotReady
 from entrepot.kernel.instants import DAY, parse
 from entrepot.ledger.check import check_ledger
 from entrepot.pricing.tables import publish_version

@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from entrepot.billing import tables
 from entrepot.billing.crediting import CreditTooLarge
-from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
-from entrepot.keeper.payments import PaymentRefused
+from entrepot.keeper.bills.anew import InvoiceExists
+from entrepot.keeper.bills.payments import PaymentRefused
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.tables import account_balances

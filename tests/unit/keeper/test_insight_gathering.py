@@ -13,7 +13,7 @@ from entrepot.billing import tables
 from entrepot.insight.books import Asked, CurrencyOpen
 from entrepot.insight.currency import RateMissing
 from entrepot.insight.facts import DIMENSIONS, UNNAMED, BaseKind, BasesMixed, Facts
-from entrepot.keeper.insight import PeriodOpen, gather
+from entrepot.keeper.insight.gathering import PeriodOpen, gather
 from entrepot.keeper.tails import BooksDisagree
 from entrepot.kernel.instants import parse
 from entrepot.ledger.check import check_ledger
@@ -214,7 +214,7 @@ def test_sales_in_two_currencies_need_one_that_is_asked_for(tmp_path: Path) -> N
 @pytest.mark.long
 def test_the_process_gives_the_same_facts_and_says_what_is_wrong(house: SoldHouse) -> None:
     asked = Asked(kind="earned", starts_on="2026-09-01", until="2026-11-01")
-    command = [sys.executable, "-P", "-m", "entrepot.keeper.insight", str(house.folder.root)]
+    command = [sys.executable, "-P", "-m", "entrepot.keeper.insight.gathering", str(house.folder.root)]
     done = subprocess.run(command, input=msgspec.json.encode(asked), capture_output=True, check=True)
     assert msgspec.json.decode(done.stdout, type=Facts) == gather(
         house.engine, house.folder, "earned", ("2026-09", "2026-11")

@@ -14,9 +14,9 @@ from entrepot.billing import tables
 from entrepot.billing.invoice import InvoiceBroken
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.customers.tables import read_customers
-from entrepot.keeper.anew import InvoiceExists
 from entrepot.keeper.arguments import CommandRefused
-from entrepot.keeper.invoices import InvoiceNotReady
+from entrepot.keeper.bills.anew import InvoiceExists
+from entrepot.keeper.bills.invoices import InvoiceNotReady
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.tables import account_balances
 from entrepot.rating.line import Rated, UnratedGroup

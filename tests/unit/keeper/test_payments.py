@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from entrepot.billing.payment_tables import PaymentConflict
-from entrepot.keeper.losses import WriteOffRefused
-from entrepot.keeper.payments import PaymentRefused
+from entrepot.keeper.bills.losses import WriteOffRefused
+from entrepot.keeper.bills.payments import PaymentRefused
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ledger.check import check_ledger
 from entrepot.ledger.tables import account_balances

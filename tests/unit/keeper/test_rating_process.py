@@ -18,8 +18,8 @@ from endings import AT
 from entrepot.catalog.contents import Contract, Customer
 from entrepot.customers.tables import put_customer
 from entrepot.keeper.arguments import CommandRefused
+from entrepot.keeper.bills.rating import CustomerUnknown, InputsChanged, rated_all
 from entrepot.keeper.commands import execute
-from entrepot.keeper.rating import CustomerUnknown, InputsChanged, rated_all
 from entrepot.keeper.tails import BooksDisagree
 from entrepot.kernel.instants import DAY, HOUR
 from entrepot.pricing.tables import publish_version
@@ -73,7 +73,7 @@ def test_everybody_at_once_is_everybody_alone(used: House) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(("zone", "seed"), [("Pacific/Kiritimati", "1"), ("America/St_Johns", "4242")])
 def test_a_fresh_process_in_another_time_zone_prints_the_same_bytes(used: House, zone: str, seed: str) -> None:
-    words = [sys.executable, "-m", "entrepot.keeper.rating", str(used.folder.root), "2026-11", "demo", "acme"]
+    words = [sys.executable, "-m", "entrepot.keeper.bills.rating", str(used.folder.root), "2026-11", "demo", "acme"]
     surroundings = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "LC_ALL": "C"}
     done = subprocess.run(words, capture_output=True, env=surroundings, check=True)
     assert done.stdout.splitlines() == [to_bytes(used.rated("demo")), to_bytes(used.rated("acme"))]
@@ -144,7 +144,7 @@ def test_books_that_disagree_name_the_first_difference(used: House) -> None:
 def test_a_file_that_is_gone_is_an_error_and_prints_nothing_else(used: House) -> None:
     for path in used.folder.lake.rglob("*.parquet"):
         path.unlink()
-    words = [sys.executable, "-m", "entrepot.keeper.rating", str(used.folder.root), "2026-11", "demo"]
+    words = [sys.executable, "-m", "entrepot.keeper.bills.rating", str(used.folder.root), "2026-11", "demo"]
     done = subprocess.run(words, capture_output=True, check=False)
     assert done.returncode == 1
     assert msgspec.json.decode(done.stdout)["code"] == "lake_broken"

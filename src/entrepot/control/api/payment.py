@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from entrepot.billing.payment_tables import read_payments
 from entrepot.control.house import House, house
 from entrepot.control.problem import AMOUNT, CURRENCY
-from entrepot.keeper.payments import in_list
+from entrepot.keeper.bills.payments import in_list
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["payment"])

@@ -19,10 +19,10 @@ from entrepot.billing.invoice import Invoice, numbered
 from entrepot.billing.tables import Draft, InvoiceUnknown, Issued, Leaves
 from entrepot.catalog import parties
 from entrepot.catalog.tables import read_operator
-from entrepot.keeper import burning
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
+from entrepot.keeper.bills import burning
+from entrepot.keeper.bills.invoices import book, of_issued, rounding_most
 from entrepot.keeper.changing import changing
-from entrepot.keeper.invoices import book, of_issued, rounding_most
 from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.kernel.money import round_half_away, show_minor, split
 from entrepot.ledger import grant_tables, postings

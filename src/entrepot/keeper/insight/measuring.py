@@ -1,6 +1,6 @@
-"""One measure in a process of its own: `python -m entrepot.keeper.measuring DATA`, the question on standard input
-(`insight.answers.question.Question` as JSON); on standard output its figures as JSON, with the picture as base64 where
-one is asked for, or {"code", "message"} and exit 1. Reads only."""
+"""One measure in a process of its own: `python -m entrepot.keeper.insight.measuring DATA`, the question on standard
+input (`insight.answers.question.Question` as JSON); on standard output its figures as JSON, with the picture as base64
+where one is asked for, or {"code", "message"} and exit 1. Reads only."""
 
 import base64
 import sys
@@ -24,8 +24,8 @@ from entrepot.insight.drawing.chart import draw
 from entrepot.insight.facts import InsightError
 from entrepot.insight.tables import read_all_entered
 from entrepot.keeper.beside import answered
-from entrepot.keeper.daily import daily
-from entrepot.keeper.insight import gathered, known_of
+from entrepot.keeper.insight.daily import daily
+from entrepot.keeper.insight.gathering import gathered, known_of
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 

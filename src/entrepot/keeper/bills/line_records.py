@@ -1,6 +1,7 @@
 """Which records stand behind a line of an invoice, in a process of its own.
 
-`python -m entrepot.keeper.line_records DATA NUMBER LINE` prints one JSON object, or {"code", "message"} and exits 1.
+`python -m entrepot.keeper.bills.line_records DATA NUMBER LINE` prints one JSON object, or {"code", "message"} and
+exits 1.
 
 The files of the lake and the versions of books are those that the invoice was made of. Each record is priced again as
 rating priced it, so what is shown is exactly what was added up.
@@ -17,9 +18,9 @@ from sqlalchemy import Engine
 from entrepot.billing import tables
 from entrepot.billing.inputs import usage_from_bytes
 from entrepot.catalog.prices import METERS
-from entrepot.keeper.corrections import own_inputs
-from entrepot.keeper.rating import Month
-from entrepot.keeper.sealed import named_files
+from entrepot.keeper.bills.corrections import own_inputs
+from entrepot.keeper.bills.rating import Month
+from entrepot.keeper.bills.sealed import named_files
 from entrepot.kernel.buckets import BUCKETS
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metering.tables import manifest

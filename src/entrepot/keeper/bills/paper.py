@@ -1,6 +1,6 @@
 """A document as a page, in a process of its own: canonical JSON on standard input, PDF on standard output.
 
-`python -m entrepot.keeper.paper [draft]`. Only here the typesetter is loaded, which is 80 MB.
+`python -m entrepot.keeper.bills.paper [draft]`. Only here the typesetter is loaded, which is 80 MB.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Drafts, issuing and discarding: each one write transaction, with its postings inside or not at all.
 
-What usage costs comes rated from a process of its own (`keeper.rating`), as bytes; what it must agree with is looked at
+What usage costs comes rated from a process of its own (`bills.rating`), as bytes; what it must agree with is looked at
 again in the transaction that issues, so a draft of older facts is never issued.
 """
 
@@ -33,11 +33,11 @@ from entrepot.billing.tables import Draft, InvoiceUnknown, Issued
 from entrepot.catalog import parties
 from entrepot.catalog.tables import read_operator
 from entrepot.customers.tables import read_customers
-from entrepot.keeper import burning
-from entrepot.keeper.anew import InvoiceExists, free_name
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
+from entrepot.keeper.bills import burning
+from entrepot.keeper.bills.anew import InvoiceExists, free_name
+from entrepot.keeper.bills.corrections import billed_otherwise, came_since
 from entrepot.keeper.changing import changing
-from entrepot.keeper.corrections import billed_otherwise, came_since
 from entrepot.keeper.money import customer_of
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, parse, show, to_datetime

@@ -13,8 +13,8 @@ from entrepot.billing.states import state_of
 from entrepot.billing.tables import Issued
 from entrepot.catalog.issues import did_you_mean
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, amount_of, name_of, text_of
+from entrepot.keeper.bills.losses import recover
 from entrepot.keeper.changing import changing
-from entrepot.keeper.losses import recover
 from entrepot.keeper.money import customer_of
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, show, to_datetime

@@ -10,9 +10,9 @@ from entrepot.billing import payment_tables, tables
 from entrepot.billing.drafting import units_of
 from entrepot.billing.tables import Issued
 from entrepot.keeper.arguments import BOOKING_MOST, Args, Facts, name_of, text_of
+from entrepot.keeper.bills.credits import REASON_MOST, invoice_of, tax_share
+from entrepot.keeper.bills.invoices import of_issued
 from entrepot.keeper.changing import changing
-from entrepot.keeper.credits import REASON_MOST, invoice_of, tax_share
-from entrepot.keeper.invoices import of_issued
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.kernel.money import round_half_away

@@ -1,5 +1,5 @@
-"""What measures start from, gathered in a process of its own: `python -m entrepot.keeper.insight DATA`, a question on
-standard input (`insight.books.Asked` as JSON), facts on standard output, or {"code", "message"} and exit 1.
+"""What measures start from, gathered in a process of its own: `python -m entrepot.keeper.insight.gathering DATA`, a
+question on standard input (`insight.books.Asked` as JSON), facts on standard output, or {"code", "message"} and exit 1.
 
 Billed amounts are those of issued documents. What was used is read from the lake and, of segments that are not in it
 yet, from the journal up to where the rollup has read; all of it, whatever is asked for, and its charges and costs must
@@ -32,8 +32,8 @@ from entrepot.insight.books import (
 from entrepot.insight.facts import BaseKind, Facts, InsightError, View
 from entrepot.insight.tables import entered_now, read_all_entered
 from entrepot.keeper.beside import answered
+from entrepot.keeper.bills.sealed import files_of
 from entrepot.keeper.lake import name_of
-from entrepot.keeper.sealed import files_of
 from entrepot.keeper.tails import BooksDisagree, tails
 from entrepot.kernel.instants import Instant, parse
 from entrepot.ledger.posted import UsagePosted, usage_posted

@@ -1,4 +1,4 @@
-"""A month, rated, in a process of its own: `python -m entrepot.keeper.rating DATA MONTH [CUSTOMER …]`.
+"""A month, rated, in a process of its own: `python -m entrepot.keeper.bills.rating DATA MONTH [CUSTOMER …]`.
 
 It prints one JSON line for each customer (all of them where none is named), or an error as {"code", "message"} and
 exits 1. Usage is that of the lake and, of segments that are not in it yet, of the journal up to where the rollup has
@@ -17,9 +17,8 @@ from sqlalchemy import Connection, Engine
 
 from entrepot.catalog.prices import BookVersion, PriceRow
 from entrepot.customers.tables import read_contracts
-from entrepot.keeper.corrections import corrected, own_inputs
-from entrepot.keeper.lake import name_of
-from entrepot.keeper.sealed import (
+from entrepot.keeper.bills.corrections import corrected, own_inputs
+from entrepot.keeper.bills.sealed import (
     RERATINGS,
     contract_bytes,
     files_of,
@@ -28,6 +27,7 @@ from entrepot.keeper.sealed import (
     named_versions,
     reratings_hash,
 )
+from entrepot.keeper.lake import name_of
 from entrepot.keeper.tails import BooksDisagree, tails
 from entrepot.kernel.errors import EntrepotError, Fault
 from entrepot.kernel.instants import show

@@ -1,6 +1,6 @@
-"""The board's report in a process of its own: `python -m entrepot.keeper.board DATA`, what is wanted on standard input
-(`insight.report.wanted.Wanted` as JSON); on standard output the report as data and its files as base64, or
-{"code", "message"} and exit 1. Reads only; the typesetter is loaded here."""
+"""The board's report in a process of its own: `python -m entrepot.keeper.insight.board DATA`, what is wanted on
+standard input (`insight.report.wanted.Wanted` as JSON); on standard output the report as data and its files as base64,
+or {"code", "message"} and exit 1. Reads only; the typesetter is loaded here."""
 
 import base64
 import sys
@@ -24,9 +24,9 @@ from entrepot.insight.report.pdf import to_pdf, to_pictures
 from entrepot.insight.report.wanted import Format, Wanted, cases
 from entrepot.insight.tables import read_all_entered
 from entrepot.keeper.beside import answered
-from entrepot.keeper.daily import daily
-from entrepot.keeper.insight import gathered, known_of
-from entrepot.keeper.measuring import PictureMissing
+from entrepot.keeper.insight.daily import daily
+from entrepot.keeper.insight.gathering import gathered, known_of
+from entrepot.keeper.insight.measuring import PictureMissing
 from entrepot.storage.database import open_database, read
 from entrepot.storage.folder import Folder
 
