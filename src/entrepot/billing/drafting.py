@@ -158,13 +158,23 @@ def language_of(inputs: UsageInputs) -> Language:
 
 
 def _name(row: RatedLine, speech: Language) -> str:
-    words = speech.words
-    if row.kind in ("minimum", "percentage"):
-        return ", ".join(filter(None, (row.product, words[row.kind])))
-    if row.kind == "overrun":
+    words, kind = speech.words, _own_kind(row)
+    if kind in ("minimum", "percentage"):
+        return ", ".join(filter(None, (row.product, words[kind])))
+    if kind == "overrun":
         return ", ".join((row.model, words["overrun"]))
     meter = speech.meters.get(row.meter, row.meter)
     return ", ".join(filter(None, (row.model, meter)))
+
+
+def _own_kind(row: RatedLine) -> str:
+    """What a line is of, a correction by what it corrects: only a line of usage has a meter, and only what follows from
+    other lines a product."""
+    if row.kind != "correction":
+        return row.kind
+    if row.product:
+        return "percentage" if any(facts[0] == "percentage" for facts in row.because) else "minimum"
+    return "usage" if row.meter else "overrun"
 
 
 def _about(row: RatedLine, speech: Language, currency: str) -> str:

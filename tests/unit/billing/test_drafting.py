@@ -21,6 +21,7 @@ from entrepot.billing.invoice import Invoice, InvoiceBroken, Reference, numbered
 from entrepot.billing.making import made_of
 from entrepot.catalog import parties
 from entrepot.kernel.instants import parse
+from entrepot.rating.correction import corrections
 from entrepot.rating.line import Rated, RatedLine
 from rated_usage import rated_line
 
@@ -148,6 +149,33 @@ def test_steps_minimums_and_corrections_say_why_in_the_language_of_the_document(
     ]  # fmt: skip
     assert [line.name for line in said["de"]] == ["small, Eingabe", "platform, Mindestentgelt des Zeitraums",
                                                   "large, Ausgabe"]  # fmt: skip
+
+
+def test_a_correction_is_named_like_the_line_that_it_corrects() -> None:
+    minimum = RatedLine(
+        key="platform minimum", kind="minimum", product="platform", unit="month", quantity=Decimal(1),
+        price=Decimal("250"), per=1, starts_at=parse("2026-10-01"), ends_at=parse("2026-11-01"),
+        because=(("minimum", "1000.00", "750.00", "large"),),
+    )  # fmt: skip
+    share = replace(
+        minimum, key="support percentage", kind="percentage", product="support", quantity=Decimal(500),
+        price=Decimal(8), per=100, because=(("at least", "40.00"), ("percentage", "8", "500.00", "large")),
+    )  # fmt: skip
+    overrun = replace(minimum, key="small overrun", kind="overrun", product="", model="small", because=())
+    billed = Rated(
+        customer="kontor", currency="EUR", starts_on="2026-10-01", until="2026-11-01", lines=(minimum, share, overrun)
+    )
+    less = [replace(line, price=line.price * Decimal("0.9")) for line in billed.lines]
+    changes = corrections(replace(billed, lines=tuple(less)), billed.lines)
+    made = draft(inputs((*LINES, *changes)), ON)
+    assert sorted({line.name for line in made.lines[len(LINES) :]}) == [
+        "platform, minimum of the period", "small, used beyond what was set aside for a call: not charged",
+        "support, percentage of the lines named",
+    ]  # fmt: skip
+    assert all("correction for October 2026" in line.about for line in made.lines[len(LINES) :])
+    sent = draft(inputs((*LINES, replace(changes[0], quantity=Decimal(1))), buyer=buyer(format="xrechnung")), ON)
+    report = check_xrechnung(to_ubl(numbered(sent, "R-1", ON, ON), xrechnung=True))
+    assert report.findings == ()
 
 
 @pytest.mark.long
