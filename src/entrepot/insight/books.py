@@ -49,7 +49,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def billed_sales(things: Mapping[BilledThing, int], sold: Sold, known: Known, currency: str) -> list[Sale]:
-    """A sale per document, thing and place of its usage. Adds up to the documents."""
+    """A sale per document, thing and place of its usage. Adds up to the documents. What usage cost stands with the
+    first document of its model; where it is not known, it is not known of the amounts of any other either."""
     usage = _by_model(sold, known, currency)
     told: set[tuple[str, str, str]] = set()
     found = []
@@ -63,10 +64,9 @@ def billed_sales(things: Mapping[BilledThing, int], sold: Sold, known: Known, cu
         if first:
             told.add(of)
             parts = {**dict.fromkeys(places, 0), **parts}
-        nothing = _FREE if places else _UNKNOWN
         found += [
             _sale(
-                known, of, place, places.get(place, nothing) if first else nothing, amount=part,
+                known, of, place, _of_line(thing, places.get(place, _UNKNOWN), first=first), amount=part,
                 country=thing.country, product=thing.product, source=thing.number,
             )
             for place, part in parts.items()
@@ -141,6 +141,13 @@ def currency_of(asked: Asked, found: Iterable[str], known: Known) -> str:
     )
 
 
+def _of_line(thing: BilledThing, used: Measured, *, first: bool) -> Measured:
+    """A minimum or a percentage costs nothing more. A second document has the same usage, whose cost stands already."""
+    if thing.product != TOKENS or (used.cost is not None and not first):
+        return _FREE
+    return used if first else _UNKNOWN
+
+
 def month_until(until: str) -> str:
     """The first month that is not asked for any more: of "2026-11-01" November, of "2026-11-15" December."""
     day = date.fromisoformat(until)
@@ -186,7 +193,7 @@ def _sale(
         month=month, customer=customer, group=said.group, industry=said.industry, country=country or said.country,
         product=product, model=model, own=vendor in known.own, vendor=vendor, region=place.zone, project=place.project,
         deployment=place.deployment, amount=amount, cost=measured.cost, quantity=measured.quantity,
-        calls=measured.calls, source=source,
+        calls=measured.calls, source=source, beside_usage=product != TOKENS,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 import msgspec
 
 from entrepot.insight.concentration import hhi
-from entrepot.insight.facts import UNNAMED, Base, Facts, InsightError, NothingSold, Standing
+from entrepot.insight.facts import BESIDE_USAGE, UNNAMED, Base, Facts, InsightError, NothingSold, Standing
 
 #: What stands in place of a vendor for the operator's own models.
 OWN = "own"
@@ -137,8 +137,9 @@ def dependence(
 
 def _rows(facts: Facts) -> list[_Bought]:
     sums: dict[tuple[bool, str, str], list[int]] = {}
-    of = attrgetter("own", "vendor", "model", "amount", "cost", "quantity")
-    for own, vendor, model, amount, cost, quantity in map(of, facts.sales):
+    of = attrgetter("own", "vendor", "model", "amount", "cost", "quantity", "beside_usage")
+    for own, vendor, model, amount, cost, quantity, beside in map(of, facts.sales):
+        vendor = vendor or (BESIDE_USAGE if beside else UNNAMED)
         row = sums.get((own, vendor, model))
         if row is None:
             row = sums[own, vendor, model] = [0, 0, 0, 0]
@@ -152,7 +153,7 @@ def _rows(facts: Facts) -> list[_Bought]:
         )
     return [
         _Bought(
-            vendor=OWN if own else vendor or UNNAMED, model=model, revenue=row[0], cost=row[1], uncosted=row[2],
+            vendor=OWN if own else vendor, model=model, revenue=row[0], cost=row[1], uncosted=row[2],
             quantity=row[3],
         )
         for (own, vendor, model), row in sums.items()

@@ -31,6 +31,9 @@ DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 WHOLE: Final = "the service"
 #: What a sale without the attribute is called in a cut; never silently left out.
 UNNAMED: Final = "(none given)"
+#: What a minimum or a percentage is called in a cut by what usage has: it bought none.
+BESIDE_USAGE: Final = "(beside usage)"
+_OF_USAGE: Final = ("model", "vendor", "region", "project", "deployment")
 
 
 class InsightError(EntrepotError):
@@ -110,8 +113,9 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a hundred th
     """What one customer paid for one thing in one month, added up over everything else.
 
     `amount` and `cost` in units of the base (may be negative: credits); `cost` None: not known, never 0. `quantity` are
-    tokens. `group` is the control group, "" for a customer that stands alone. `own`: the operator's own model. `source`
-    is what a footnote says: "R-2026-00001/3", "ledger", "report of 2024-08-01", "assumed: …".
+    tokens. `beside_usage`: a minimum or a percentage, which has no model, vendor or place. `group` is the control
+    group, "" for a customer that stands alone. `own`: the operator's own model. `source` is what a footnote says:
+    "R-2026-00001/3", "ledger", "report of 2024-08-01", "assumed: …".
     """
 
     month: str  # "2026-10", of the service
@@ -132,6 +136,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a hundred th
     calls: int = 0
     standing: Standing = "books"
     source: str = ""
+    beside_usage: bool = False
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -198,6 +203,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if dimension == "group":
             for group, customer, amount in map(attrgetter("group", "customer", what), self.sales):
                 sums[group or customer] += amount or 0
+        elif dimension in _OF_USAGE:
+            for key, beside, amount in map(attrgetter(dimension, "beside_usage", what), self.sales):
+                sums[BESIDE_USAGE if beside and not key else key] += amount or 0
         else:
             for key, amount in map(attrgetter(dimension, what), self.sales):
                 sums[key] += amount or 0
@@ -221,7 +229,8 @@ def weakest(standings: Iterable[Standing]) -> Standing:
 
 def label(sale: Sale, dimension: Dimension) -> str:
     """Under which name a sale stands in a cut. A customer without a control group is its own group."""
-    return named(sale.group or sale.customer if dimension == "group" else getattr(sale, dimension), dimension)
+    found = sale.group or sale.customer if dimension == "group" else getattr(sale, dimension)
+    return BESIDE_USAGE if sale.beside_usage and not found and dimension in _OF_USAGE else named(found, dimension)
 
 
 def named(key: object, dimension: Dimension) -> str:

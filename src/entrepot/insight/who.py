@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from entrepot.insight.facts import UNNAMED, Base, Dimension, Facts, InsightError, Sale, label
+from entrepot.insight.facts import BESIDE_USAGE, UNNAMED, Base, Dimension, Facts, InsightError, Sale, label
 
 _NEAREST = 3
 _LISTED = 8
+_NAMELESS = {UNNAMED, BESIDE_USAGE}
 
 
 class NameUnknown(InsightError):
@@ -63,7 +64,8 @@ def _largest(facts: Facts, places: list[int], dimension: Dimension, count: int) 
     for place in places:
         name = label(facts.sales[place], dimension)
         sums[name] = sums.get(name, 0) + facts.sales[place].amount
-    ranked = sorted((name for name in sums if sums[name] > 0 and name != UNNAMED), key=lambda name: (-sums[name], name))
+    named = (name for name in sums if sums[name] > 0 and name not in _NAMELESS)
+    ranked = sorted(named, key=lambda name: (-sums[name], name))
     if not ranked:
         raise NameUnknown(
             f"the scenario asks for the largest {_thing(dimension)}, and no sale {_of(facts.base)} names one; "
@@ -84,7 +86,7 @@ def _labels(sale: Sale, dimension: Dimension) -> set[str]:
 
 
 def _known(facts: Facts, dimension: Dimension) -> set[str]:
-    return {name for sale in facts.sales for name in _labels(sale, dimension)} - {UNNAMED}
+    return {name for sale in facts.sales for name in _labels(sale, dimension)} - _NAMELESS
 
 
 def _unknown(facts: Facts, dimension: Dimension, name: str, known: set[str]) -> str:

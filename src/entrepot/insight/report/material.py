@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from entrepot.insight.dependence import OWN
 from entrepot.insight.entries import Entered
-from entrepot.insight.facts import UNNAMED, Facts, NothingSold, Sale, Standing, label, weakest
+from entrepot.insight.facts import BESIDE_USAGE, UNNAMED, Facts, NothingSold, Sale, Standing, label, weakest
 from entrepot.insight.fiscal import CALENDAR, months_between
 from entrepot.insight.report.assumed import Case
 from entrepot.insight.report.board import Figure, Notes
@@ -86,7 +86,8 @@ class Sheet:
         return self.material.facts.names.get(label, label)
 
     def vendor(self, id: str) -> str:
-        own = {OWN: self.language.words["own_models"], UNNAMED: self.language.words["no_vendor"]}
+        words = self.language.words
+        own = {OWN: words["own_models"], UNNAMED: words["no_vendor"], BESIDE_USAGE: words["beside_usage"]}
         return own.get(id) or self.material.vendors.get(id, id)
 
     def inputs(self, facts: Facts) -> str:
