@@ -58,6 +58,16 @@ def signs(used: Iterable[Used], from_: str, until: str, watch: Watch | None = No
     """Of the days in [from_, until), the customer with the largest share first, then by day. A day without calls is
     one; days before a customer's first call are not its own."""
     watch = watch or Watch()
+    found = [sign for each in _customers(used, from_, until) for sign in each.signs(watch)]
+    return sorted(found, key=lambda sign: (-sign.share, sign.customer, sign.since, sign.kind, sign.what))
+
+
+def judged(used: Iterable[Used], from_: str, until: str, watch: Watch | None = None) -> set[str]:
+    """Of whom a sign could be seen: more than `least_days` since the first call, LEAST_CALLS a day at first."""
+    return {each.customer for each in _customers(used, from_, until) if each.enough(watch or Watch())}
+
+
+def _customers(used: Iterable[Used], from_: str, until: str) -> list["_Customer"]:
     days = [str(date.fromisoformat(from_) + timedelta(each)) for each in range(_length(from_, until))]
     place = {on: each for each, on in enumerate(days)}
     by: dict[str, dict[str, list[tuple[int, int]]]] = {}
@@ -68,8 +78,7 @@ def signs(used: Iterable[Used], from_: str, until: str, watch: Watch | None = No
             calls, tokens = rows[place[each.on]]
             rows[place[each.on]] = (calls + each.calls, tokens + each.output_tokens)
     whole = [sum(rows[n][0] for models in by.values() for rows in models.values()) for n in range(len(days))]
-    found = [sign for customer, models in by.items() for sign in _Customer(customer, models, days, whole).signs(watch)]
-    return sorted(found, key=lambda sign: (-sign.share, sign.customer, sign.since, sign.kind, sign.what))
+    return [_Customer(customer, models, days, whole) for customer, models in by.items()]
 
 
 class _Customer:
@@ -83,8 +92,11 @@ class _Customer:
         self.calls = calls[self.began :]
         self.tokens = [sum(rows[n][1] for rows in self.models.values()) for n in range(len(self.days))]
 
+    def enough(self, watch: Watch) -> bool:
+        return len(self.calls) > watch.least_days and median(self.calls[: watch.least_days]) >= LEAST_CALLS
+
     def signs(self, watch: Watch) -> list[Sign]:
-        if len(self.calls) <= watch.least_days or median(self.calls[: watch.least_days]) < LEAST_CALLS:
+        if not self.enough(watch):
             return []
         weekday = date.fromisoformat(self.days[0]).weekday()
         outputs = [tokens / calls if calls else None for calls, tokens in zip(self.calls, self.tokens, strict=True)]

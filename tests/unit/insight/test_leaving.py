@@ -70,10 +70,18 @@ def test_a_fall_that_was_over_before_the_month_is_no_sign_of_it() -> None:
         else each
         for each in watched(calm=True).used
     )  # fmt: skip
-    assert said(shown(replace(watched(), used=used))[1]).startswith("No early sign ")
+    _, block = shown(replace(watched(), used=used))
+    assert said(block) == (
+        "No early sign that one of the 10 largest customers leaves lasts, or was first seen in the month, in the calls "
+        "from 2024-01-01 to 2024-03-31. Over before it: Gulf Cloud: fewer calls at once (−49 % since 2024-02-05)."
+    )
+    assert len(figures(block)) == 2
+    for code in ("de", "pt"):
+        other = Sheet(material(), language(code))
+        assert "Gulf Cloud" in said(leaving(other, replace(watched(), used=used)))
     until = date(2024, 3, 1)
     days = replace(watched(), used=tuple(each for each in used if each.on < str(until)), until=str(until))
-    assert said(shown(days)[1]).endswith("from 2024-01-01 to 2024-02-29.")
+    assert "from 2024-01-01 to 2024-02-29. Over" in said(shown(days)[1])
 
 
 def test_calls_that_were_made_for_a_loaded_amount_are_assumed_whoever_said_the_amount() -> None:
@@ -89,6 +97,20 @@ def test_calls_that_were_made_for_a_loaded_amount_are_assumed_whoever_said_the_a
     assert [told.partition("); ")[2] for _, told in inputs] == ["reported by others: the press", ""]
     [none] = figures(shown(watched(calm=True), loaded)[1])
     assert none.standing == "assumed"
+
+
+def test_too_few_calls_to_judge_by_are_not_calls_without_a_sign() -> None:
+    """On the first days of a house, or with calls of a day that is not over, nobody has a week of 25 a day."""
+    week = tuple(each for each in watched().used if each.on > "2024-03-24")
+    said_of = [
+        said(shown(replace(watched(), used=used, until=until))[1])
+        for used, until in ((week, "2024-04-01"), (watched().used[:22], "2024-01-02"), ((), "2024-03-22"))
+    ]
+    assert said_of == [
+        f"The calls from 2024-01-01 to {last}, of days that are over, are too few to see early signs by: none of the "
+        "10 largest customers has more than 7 days with 25 calls."
+        for last in ("2024-03-31", "2024-01-01", "2024-03-21")
+    ]  # fmt: skip
 
 
 def test_books_without_calls_say_that_nobody_could_look() -> None:

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from entrepot.insight.concentration import concentration
 from entrepot.insight.facts import Facts, Standing
-from entrepot.insight.report.board import Block, Table, Text, Words, filled
+from entrepot.insight.report.board import Block, Figure, Table, Text, Words, filled
 from entrepot.insight.report.language import Language
 from entrepot.insight.report.material import Sheet, Watched, fingerprint, of_group, sources
-from entrepot.insight.signs import Sign, Used, signs
+from entrepot.insight.signs import LEAST_CALLS, Sign, Used, judged, signs
+from entrepot.insight.watch import Watch
 
 #: Whose signs are looked for: those of the CR10, in the month or in the one before.
 _LARGEST: Final = 10
@@ -26,21 +27,28 @@ _OTHERS: Final = ""
 
 
 def leaving(sheet: Sheet, watched: Watched | None) -> Block:
-    """The signs that last, or were seen in the month."""
+    """The signs that last, or were seen in the month; without one, those that were over before it."""
     language, words = sheet.language, sheet.language.words
-    if watched is None or not watched.used:
+    if watched is None:
         return Text(words=(words["no_calls"],))
     first, until = date.fromisoformat(watched.starts_on), date.fromisoformat(watched.until)
     last = date.fromordinal(until.toordinal() - 1)
     span = {"first": language.short(first), "last": language.short(last)}
-    found = [
-        sign
-        for sign in signs(_of_largest(sheet, watched.used), watched.starts_on, watched.until)
-        if sign.customer != _OTHERS and (sign.open or sign.seen_on[:7] == sheet.material.month)
-    ]
+    if not watched.used and str(last)[:7] == sheet.material.month and until.day == 1:
+        return Text(words=(words["no_calls"],))
+    asked = _of_largest(sheet, watched.used), watched.starts_on, watched.until
+    if not judged(*asked) - {_OTHERS}:
+        few = {"count": _LARGEST, "least": LEAST_CALLS, "days": Watch().least_days}
+        return Text(words=(words["too_few_calls"].format(**few, **span),))
+    seen = [sign for sign in signs(*asked) if sign.customer != _OTHERS]
+    found = [sign for sign in seen if sign.open or sign.seen_on[:7] == sheet.material.month]
     if not found:
-        none = sheet.stated(words["none_seen"], *_known(sheet, sheet.now, watched, span))
-        return Text(words=filled(words["no_sign"], none=none, count=str(_LARGEST), **span))
+        known = _known(sheet, sheet.now, watched, span)
+        none = sheet.stated(words["none_seen"], *known)
+        parts: dict[str, str | Figure] = {"none": none, "count": str(_LARGEST), **span}
+        if seen:
+            parts["past"] = sheet.stated(_past(sheet, seen), *known)
+        return Text(words=filled(words["no_sign_lasts" if seen else "no_sign"], **parts))
     return Table(
         title=words["signs"], whole=words["signs_whole"].format(**span) + sheet.rest(len(found), MOST_SIGNS),
         heads=tuple(words[each] for each in _HEADS),
@@ -56,6 +64,24 @@ def _of_largest(sheet: Sheet, used: Sequence[Used]) -> list[Used]:
     for facts in filter(None, (sheet.now, sheet.before)):
         large |= {part.name for part in concentration(facts, "group").parts[:_LARGEST]}
     return [each if each.customer in large else replace(each, customer=_OTHERS) for each in used]
+
+
+def _past(sheet: Sheet, seen: Sequence[Sign]) -> str:
+    """Each in a few words: whose, what, by how much, since when."""
+    language, words = sheet.language, sheet.language.words
+    told = [
+        words["past_sign"].format(
+            name=sheet.name(sign.customer), kind=_kind(sheet, sign),
+            since=language.short(date.fromisoformat(sign.since)),
+            change=language.percent(Fraction(sign.change), 0, sign=True),
+        )
+        for sign in seen[:MOST_SIGNS]
+    ]  # fmt: skip
+    return "; ".join(told) + sheet.rest(len(seen), MOST_SIGNS)
+
+
+def _kind(sheet: Sheet, sign: Sign) -> str:
+    return sheet.language.words[f"sign_{sign.kind.replace(' ', '_')}"].format(what=sign.what)
 
 
 def _known(sheet: Sheet, own: Facts, watched: Watched, span: dict[str, str]) -> tuple[Standing, str]:
@@ -75,11 +101,10 @@ def _row(sheet: Sheet, sign: Sign, known: tuple[Standing, str]) -> tuple[Words, 
     def said(text: str) -> Words:
         return (sheet.stated(text, *known),)
 
-    kind = words[f"sign_{sign.kind.replace(' ', '_')}"].format(what=sign.what)
     before, after, change = (Fraction(each) for each in (sign.before, sign.after, sign.change))
     lately = [Fraction(each) for each in sign.course[-_WEEK:] if each is not None]
     return (
-        (f"{sheet.name(sign.customer)}: {kind}",),
+        (f"{sheet.name(sign.customer)}: {_kind(sheet, sign)}",),
         *(said(language.short(date.fromisoformat(day))) for day in (sign.since, sign.seen_on)),
         said(words[f"usual_{sign.kind.replace(' ', '_')}"].format(number=_level(language, sign, before))),
         said(f"{_level(language, sign, after)} ({language.percent(change, 0, sign=True)})"),
