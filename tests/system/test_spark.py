@@ -78,8 +78,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> SoldHouse:
 @pytest.mark.parametrize(
     ("module", "arguments", "question"),
     [
-        ("insight", (), msgspec.json.encode(Asked(kind="earned", starts_on="2026-09-01", until="2026-11-01"))),
-        ("rating", ("2026-09",), b""),
+        ("insight.gathering", (), msgspec.json.encode(
+            Asked(kind="earned", starts_on="2026-09-01", until="2026-11-01")
+        )),
+        ("bills.rating", ("2026-09",), b""),
     ],
 )
 def test_bills_and_facts_are_the_same_by_one_setting(

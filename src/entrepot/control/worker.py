@@ -33,9 +33,12 @@ class _Said(msgspec.Struct):
 
 
 async def done_by(where: House, module: str, question: object, *, longest_s: float = LONGEST_S) -> bytes:
-    """What `python -m entrepot.keeper.MODULE DATA` answers to a question, JSON both. Raises WorkRefused, WorkFailed."""
+    """What `python -m entrepot.keeper.insight.MODULE DATA` answers to a question, JSON both.
+
+    Raises WorkRefused, WorkFailed.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", f"entrepot.keeper.{module}", str(where.folder.root),
+        sys.executable, "-P", "-m", f"entrepot.keeper.insight.{module}", str(where.folder.root),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -57,7 +60,7 @@ async def done_by(where: House, module: str, question: object, *, longest_s: flo
 async def gathered(where: House, asked: Asked) -> Facts:
     """The facts of a period, up to this moment."""
     await where.freshen()
-    return msgspec.json.decode(await done_by(where, "insight", asked), type=Facts)
+    return msgspec.json.decode(await done_by(where, "gathering", asked), type=Facts)
 
 
 async def measured(where: House, question: Any) -> dict[str, Any]:
