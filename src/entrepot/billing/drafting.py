@@ -51,10 +51,7 @@ def draft(inputs: UsageInputs, on: date, number: str = "") -> Invoice:
     own = _accounting(inputs, rows)
     made = make(facts, rows, allowances, paid_minor=paid, accounting=own)
     if made.totals.with_tax_minor < 0:
-        raise InvoiceBroken(
-            f"corrections make {inputs.month} of {rated.customer} come to less than nothing: credit the invoices they "
-            "correct first (entrepot invoice credit-note), or wait for a month with more usage"
-        )
+        raise InvoiceBroken(_below_zero(inputs))
     if not made.totals.payable_minor and made.totals.with_tax_minor:
         terms = replace(facts.payment, terms=speech.words["terms_paid"])
         facts = replace(facts, payment=terms)
@@ -68,6 +65,20 @@ def refuse_format(invoice: Invoice, buyer: parties.Buyer, customer: str) -> None
     that nothing is issued half."""
     if buyer.format == "xrechnung" and (why := cannot_express(invoice)):
         raise InvoiceBroken(f'{customer} is to get an XRechnung (pays.format = "xrechnung"), but: {why}')
+
+
+def _below_zero(inputs: UsageInputs) -> str:
+    """Why there is no invoice, and which documents to credit: those whose corrections take something off."""
+    rated = inputs.rated
+    months = {row.month for row in rated.lines if row.kind == "correction" and row.net_minor(rated.currency) < 0}
+    marks = tuple(f"{month}: billed " for month in sorted(months))
+    billed = sorted({name.partition(": billed ")[2] for name, _ in rated.inputs if name.startswith(marks)})
+    which = f" ({', '.join(billed)})" if billed else ""
+    return (
+        f"corrections make {inputs.month} of {rated.customer} come to less than nothing: credit the lines that they "
+        f"take off with what is right, on the invoices that bill them{which}: entrepot invoice credit-note NUMBER "
+        "--line LINE=QUANTITY@PRICE. What is credited is not taken off again. Or wait for a month with more usage"
+    )
 
 
 def due_on(inputs: UsageInputs, on: date) -> date:

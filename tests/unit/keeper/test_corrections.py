@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from endings import AT
+from entrepot.billing.crediting import CreditTooLarge
 from entrepot.billing.tables import billed
 from entrepot.keeper.bills.corrections import corrected
 from entrepot.keeper.bills.invoices import InvoiceNotReady
@@ -38,6 +39,9 @@ pays = { by = "invoice", credit_limit = 1_000.00 }
 DECEMBER_1 = (parse("2026-12-01T00:00:00Z") - AT) // (3600 * 10**6) + 1  # hours after AT
 PRICE = Decimal("0.90")
 THEN = parse("2026-12-03T09:00:00Z")
+
+
+MILLION = 1_000_000
 
 
 class Desk(House):
@@ -214,3 +218,87 @@ def test_what_a_bill_that_was_credited_in_full_had_corrected_is_looked_at_once_m
     desk.now += DAY
     corrected(desk.engine, desk.rated(month="2027-01"), again)
     assert looked_at == []
+
+
+@pytest.fixture
+def dear(tmp_path: Path) -> Desk:
+    """November is billed with 10 million tokens of output at 0.40, 4.00 USD, which should have cost 0.10, 1.00 USD."""
+    desk = Desk(tmp_path / "data")
+    desk.serve([("demo", 1, 1000, 10 * MILLION)])
+    desk.ingest()
+    desk.now = THEN
+    desk.issue("2026-11")
+    desk.now += DAY
+    desk.serve([("demo", DECEMBER_1, 5000, 20 * MILLION)])
+    desk.ingest()
+    with write(desk.engine) as conn:
+        less = publish_version(conn, version(AT + 300 * DAY, output=Decimal("0.10")), desk.now)
+    desk.rerate(less.id)
+    desk.now += DAY
+    return desk
+
+
+def credit(desk: Desk, id: str, quantity: int, price: str = "") -> None:
+    """Of the line of output of November's invoice."""
+    with read(desk.engine) as connection:
+        rows = billed(connection, "demo", "2026-11")
+    [line] = [row.line for row in rows if row.number == "R-2026-00001" and "small output" in row.key]
+    right = {"quantity": str(quantity), **({"price": price} if price else {})}
+    desk.do("invoice.credit_note", customer="demo", number="R-2026-00001", lines={line: right}, id=id, reason="slip")
+
+
+def test_what_a_credit_note_took_off_is_not_taken_off_again(dear: Desk) -> None:
+    assert minor(corrections(dear.rated(month="2026-12"))) == -300
+    credit(dear, "CN-1", 10 * MILLION, "0.10")
+    first = dear.rated(month="2026-12")
+    assert corrections(first) == []
+    dear.now = parse("2027-01-03T09:00:00Z")
+    dear.issue("2026-12")
+    dear.now += DAY
+    assert corrections(dear.rated(month="2027-01")) == []
+    assert minor(dear.bill("2026-11")) == 400, "as it is billed; 3.00 of it is credited"
+
+
+@pytest.mark.long
+def test_of_a_correction_that_was_credited_in_part_the_rest_is_taken_off(dear: Desk) -> None:
+    credit(dear, "CN-1", 10 * MILLION, "0.30")
+    first = dear.rated(month="2026-12")
+    assert minor(corrections(first)) == -200
+    assert [name for name, _ in first.inputs if "credited" in name] == ["2026-11: credited G-2026-00001"]
+    dear.now = parse("2027-01-03T09:00:00Z")
+    dear.issue("2026-12")
+    dear.now += DAY
+    assert corrections(dear.rated(month="2027-01")) == []
+    again = dear.rated(month="2026-12", sealed=dict(first.inputs))
+    assert to_bytes(again) == to_bytes(first), "made again as it was, whatever is credited since"
+
+
+@pytest.mark.long
+def test_more_than_the_error_is_given_up_and_late_usage_is_billed_whole(dear: Desk) -> None:
+    credit(dear, "CN-1", MILLION)
+    assert corrections(dear.rated(month="2026-12")) == []
+    dear.serve([("demo", 5, 1000, 40 * MILLION)])
+    dear.ingest()
+    assert minor([each for each in corrections(dear.rated(month="2026-12")) if each.meter == "output"]) == 100
+
+
+@pytest.mark.long
+def test_what_a_correction_took_off_is_not_credited_again(dear: Desk) -> None:
+    dear.now = parse("2027-01-03T09:00:00Z")
+    dear.issue("2026-12")
+    assert minor(dear.bill("2026-11")) == 100
+    with pytest.raises(CreditTooLarge, match=r"of which 1\.00 USD is left: R-2027-00001 has taken the rest off"):
+        credit(dear, "CN-1", 10 * MILLION, "0.10")
+    credit(dear, "CN-1", 8 * MILLION)
+
+
+@pytest.mark.long
+def test_a_draft_of_before_a_credit_note_is_not_issued(dear: Desk) -> None:
+    dear.now = parse("2027-01-03T09:00:00Z")
+    dear.draft("2026-12")
+    dear.now += DAY
+    credit(dear, "CN-1", 10 * MILLION, "0.10")
+    with pytest.raises(InvoiceNotReady, match="since then what is billed of 2026-11 changed: draft it again"):
+        dear.do("invoice.issue", draft="demo:2026-12", customer="demo")
+    dear.issue("2026-12")
+    assert minor(dear.bill("2026-11")) == 400

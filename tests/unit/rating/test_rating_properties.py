@@ -208,6 +208,43 @@ def test_a_rerating_takes_back_the_old_price_and_bills_the_new() -> None:
     assert {str(line.price): line.net_minor("EUR") for line in corrections(new, old.lines)} == {"3": -300, "2": 200}
 
 
+@pytest.mark.long
+@given(
+    st.integers(0, 9), st.integers(0, 9),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9), st.integers(0, 100)), max_size=4),
+)
+def test_what_is_credited_of_a_line_counts_once_and_is_not_brought_back(
+    quantity: int, part: int, then: list[tuple[int, int, int]]
+) -> None:
+    """Whatever is right later: what the customer bears of the line is that, or less by at most what was credited."""
+    million = 1_000_000
+    first = rate("acme", [sold(input=3 * million)], [agreement(version(1, 0, row(input="3")))], OCTOBER)
+    billed, (line,) = list(first.lines), first.lines
+    key = line.key.replace(f" at {line.price:f}/", f" at {min(part, 3)}/")
+    left = [replace(line, quantity=Decimal(min(quantity, 3) * million), price=Decimal(min(part, 3)), key=key)]
+    credited = sum(each.net_minor("EUR") for each in billed) - sum(each.net_minor("EUR") for each in left)
+    for used, price, charge in then:
+        book = agreement(version(1, 0, row(input=str(price))))
+        right = rate("acme", [sold(input=used * 100_000, charge=charge)], [book], OCTOBER)
+        due, stands = (sum(each.net_minor("EUR") for each in lines) for lines in (right.lines, left))
+        delta = corrections(right, billed, left)
+        moved = sum(each.net_minor("EUR") for each in delta)
+        assert stands + moved == (due if due < stands else max(stands, due - credited))
+        billed += delta
+        left += delta
+        assert corrections(right, billed, left) == ()
+
+
+def test_a_credit_note_that_says_the_right_price_leaves_nothing_to_correct() -> None:
+    old = rate("acme", [sold(input=1_000_000)], [agreement(version(1, 0, row(input="3")))], OCTOBER)
+    new = rate("acme", [sold(input=1_000_000)], [agreement(version(1, 0, row(input="2")))], OCTOBER)
+    (line,) = old.lines
+    assert corrections(new, old.lines, [replace(line, price=Decimal(2), key=new.lines[0].key)]) == ()
+    some = [replace(line, price=Decimal("2.5"), key=line.key.replace("at 3/", "at 2.5/"))]
+    assert sum(each.net_minor("EUR") for each in corrections(new, old.lines, some)) == -50
+    assert corrections(new, old.lines, [replace(line, quantity=Decimal(0))]) == (), "given up, and not brought back"
+
+
 def _cents(lines: Sequence[RatedLine]) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for line in lines:

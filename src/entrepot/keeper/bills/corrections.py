@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, select
 from entrepot.billing.inputs import usage_from_bytes
 from entrepot.billing.tables import BilledLine, Issued, billed, inputs_of, lines_on, read_issued
 from entrepot.customers.tables import contract_table, decode_contracts
+from entrepot.keeper.bills.standing import as_left
 from entrepot.kernel.instants import Instant
 from entrepot.metering.tables import usage_digest
 from entrepot.pricing.tables import published_since
@@ -23,16 +24,19 @@ from entrepot.storage.database import read
 
 #: (month, its sealed inputs or None) → the month as it is right: now, or as those inputs give it.
 Again = Callable[[str, Mapping[str, str] | None], Rated]
-_BILLED = "billed "
+_BILLED, _CREDITED = "billed ", "credited "
 
 
 class _Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier month of the customer: the documents that bill it (number → hash), and their lines of it."""
+    """An earlier month of the customer: the documents that bill it (number → hash), their lines of it, the credit notes
+    on these (number → hash), and the lines as those left them."""
 
     month: str
     documents: dict[str, str]
     lines: tuple[RatedLine, ...]
     sealed: dict[str, str] | None
+    notes: dict[str, str] = {}
+    left: tuple[RatedLine, ...] | None = None
 
 
 def own_inputs(sealed: Mapping[str, str] | None) -> dict[str, str] | None:
@@ -53,12 +57,13 @@ def corrected(engine: Engine, found: Rated, again: Again, sealed: Mapping[str, s
             lines = _less(found, each.lines)
         else:
             right = again(each.month, each.sealed)
-            change = corrections(right, each.lines)
+            change = corrections(right, each.lines, each.left)
             if not change:
                 continue
             changes += change
             open_ |= {*right.open}
             inputs += [(f"{each.month}: {name}", sha256) for name, sha256 in right.inputs]
+            inputs += [(f"{each.month}: {_CREDITED}{number}", sha256) for number, sha256 in each.notes.items()]
         inputs += [(f"{each.month}: {_BILLED}{number}", sha256) for number, sha256 in each.documents.items()]
     return replace(found, lines=(*lines, *changes), inputs=tuple(sorted(inputs)), open=tuple(sorted(open_)))
 
@@ -90,13 +95,17 @@ def came_since(connection: Connection, customer: str, until: Instant, since: Ins
     return [name for name, is_so in found.items() if is_so]
 
 
-def billed_otherwise(connection: Connection, customer: str, sealed: Mapping[str, str]) -> list[str]:
-    """Months that a draft of these inputs corrects and that other documents bill now than when it was made, in words: a
-    second draft may have brought the same correction, or a document it corrects was credited in full."""
+def billed_otherwise(connection: Connection, customer: str, own: str, sealed: Mapping[str, str]) -> list[str]:
+    """Months that a draft of the month `own` and of these inputs corrects and that other documents bill now than when
+    it was made, in words: a second draft may have brought the same correction, or a document it corrects was credited.
+    """
     rows, found = billed(connection, customer), []
     for month in sorted({month for name in sealed if (month := _month_in(name))}):
-        then = {name[9:].removeprefix(_BILLED) for name in sealed if name.startswith(f"{month}: {_BILLED}")}
-        if then != {each.number for each in rows if each.month == month}:
+        mine = [each for each in rows if each.month == month]
+        now = {f"{_BILLED}{each.number}" for each in mine}
+        if month != own:  # of the bill's own month nothing is compared with what credit notes left
+            now |= {f"{_CREDITED}{note}" for note in as_left(connection, customer, mine)[1]}
+        if now != {name[9:] for name in sealed if name.startswith((f"{month}: {_BILLED}", f"{month}: {_CREDITED}"))}:
             found.append(f"what is billed of {month}")
     return found
 
@@ -126,7 +135,8 @@ def _known(connection: Connection, found: Rated) -> list[_Earlier]:
         freed = freed_at.get(month, 0) >= last.issued_at
         until = month_of(month).ends_at
         if freed or used_since[last.number] or came_since(connection, customer, until, last.issued_at):
-            result.append(earlier)
+            mine = [each for each in rows if each.month == month]
+            result.append(_left(earlier, as_left(connection, customer, mine), hashes))
     return result
 
 
@@ -154,9 +164,12 @@ def _sealed(connection: Connection, found: Rated, sealed: Mapping[str, str]) -> 
     result = []
     for month, inputs in zip(months, parts, strict=True):
         numbers = {name.removeprefix(_BILLED) for name in inputs if name.startswith(_BILLED)}
-        own = {name: sha256 for name, sha256 in inputs.items() if not name.startswith(_BILLED)}
+        notes = {name.removeprefix(_CREDITED) for name in inputs if name.startswith(_CREDITED)}
+        own = {name: sha256 for name, sha256 in inputs.items() if not name.startswith((_BILLED, _CREDITED))}
         known = lines_on(connection, sorted(numbers))  # also of those that were credited since
-        result.append(replace(_earlier(month, known, hashes), sealed=own))
+        mine = [each for each in known if each.month == month]
+        earlier = replace(_earlier(month, mine, hashes), sealed=own)
+        result.append(_left(earlier, as_left(connection, found.customer, mine, notes), hashes))
     return result
 
 
@@ -168,6 +181,11 @@ def _earlier(month: str, rows: Iterable[BilledLine], hashes: Mapping[str, str]) 
         month=month, documents={number: hashes[number] for number in sorted(numbers)}, sealed=None,
         lines=tuple(msgspec.json.decode(each.rated, type=RatedLine) for each in mine),
     )  # fmt: skip
+
+
+def _left(found: _Earlier, mine: tuple[list[RatedLine], set[str]], hashes: Mapping[str, str]) -> _Earlier:
+    lines, notes = mine
+    return replace(found, left=tuple(lines), notes={number: hashes[number] for number in sorted(notes)})
 
 
 def _month_in(name: str) -> str:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, func, select
 
 from entrepot.billing import crediting, drafting, tables
-from entrepot.billing.crediting import CreditedLine, CreditNote, Right
+from entrepot.billing.crediting import CreditNote, CreditTooLarge, Right
 from entrepot.billing.document.canonical import digest
 from entrepot.billing.drafting import by_product, units_of
 from entrepot.billing.inputs import UsageInputs, usage_from_bytes
@@ -22,12 +22,14 @@ from entrepot.catalog.tables import read_operator
 from entrepot.keeper.arguments import BOOKING_MOST, Args, CommandRefused, Facts, name_of, text_of
 from entrepot.keeper.bills import burning
 from entrepot.keeper.bills.invoices import book, of_issued, rounding_most
+from entrepot.keeper.bills.standing import as_left, notes_on
 from entrepot.keeper.changing import changing
 from entrepot.kernel.instants import Instant, to_datetime
 from entrepot.kernel.money import round_half_away, show_minor, split
 from entrepot.ledger import grant_tables, postings
 from entrepot.ledger.postings import Event, tax_name
 from entrepot.ledger.transfer import TransactionConflict
+from entrepot.rating.correction import Thing, thing_of
 from entrepot.rating.line import product_of
 from entrepot.storage.folder import Folder
 
@@ -47,10 +49,12 @@ def credit_note(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fac
             _same(connection, before[0], number, args)
             return {**of_issued(before[0], _day(now)), "known": True, "dry_run": bool(args.get("dry_run"))}
         invoice = tables.document_of(connection, number)
-        lines = crediting.standing(invoice, _notes(connection, number))
+        lines = crediting.standing(invoice, notes_on(connection, of.customer, number))
         bought = of.purpose == "top-up"
         note = crediting.credit(invoice, lines, wanted, on=_day(now), reason=reason, purchase=bought)
         _may_be_credited(of, note, whole=wanted is None)
+        if wanted is not None and not bought:
+            _not_corrected(connection, of, note)
         series = parties.seller(read_operator(connection)).invoice.credit_notes
         made = numbered(note.invoice, tables.next_number(connection, series, _day(now).year), _day(now), _day(now))
         kept = Draft(
@@ -98,6 +102,33 @@ def _may_be_credited(of: Issued, note: CreditNote, *, whole: bool) -> None:
         raise CommandRefused(f"that credits all that is left of {number}: say so with --all")
 
 
+def _not_corrected(connection: Connection, of: Issued, note: CreditNote) -> None:
+    """Raises CreditTooLarge where a later invoice has taken off as a correction what would be credited: money goes back
+    once."""
+    credited: dict[str, int] = {}
+    for line in note.invoice.lines:
+        credits = note.about[line.id].credits
+        credited[credits] = credited.get(credits, 0) + line.net_minor
+    rows = tables.billed(connection, of.customer)
+    stands: dict[tuple[str, Thing], int] = {}
+    takes: dict[tuple[str, Thing], int] = {}
+    named: dict[tuple[str, Thing], set[str]] = {}
+    for row, rated in zip(rows, as_left(connection, of.customer, rows)[0], strict=True):
+        place, amount = (row.month, thing_of(rated)), rated.net_minor(of.currency)
+        stands[place] = stands.get(place, 0) + amount
+        if row.number == of.number:
+            takes[place] = takes.get(place, 0) + credited.get(row.line, 0)
+        elif amount < 0:
+            named.setdefault(place, set()).add(row.number)
+    for place, amount in takes.items():
+        if amount > max(0, stands[place]) and (numbers := named.get(place)):
+            would, left = (f"{show_minor(each, of.currency)} {of.currency}" for each in (amount, stands[place]))
+            raise CreditTooLarge(
+                f"{would} would be credited of {' '.join(filter(None, place[1][:3]))} of {place[0]} on {of.number}, of "
+                f"which {left} is left: {' and '.join(sorted(numbers))} has taken the rest off as a correction already"
+            )
+
+
 def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote, now: Instant) -> Leaves:
     """What the accounts say of a credit note, and what it leaves. Of an invoice that credit paid, what is given back
     burns no grant; one that is credited in full at once leaves the usage to a new invoice, which the same credit pays.
@@ -112,7 +143,7 @@ def _post(connection: Connection, of: Issued, invoice: Invoice, note: CreditNote
         return "nothing" if note.whole else "part"
     inputs = usage_from_bytes(tables.inputs_of(connection, of.number))
     now_given, ever = _by_product(invoice, inputs, note.net), by_product(inputs.rated.lines, currency)[1]
-    earlier = len(_notes(connection, of.number))
+    earlier = len(notes_on(connection, of.customer, of.number))
     if inputs.burned is None:
         taxes, back, asked = _taxes_of(inputs, note.invoice), 0, totals.with_tax_minor
         free = sum(ever.values()) if note.whole else 0
@@ -187,16 +218,6 @@ def tax_share(connection: Connection, invoice: Invoice, part_minor: int) -> dict
         for row, part in zip(rows, parts, strict=True)
         if part
     }
-
-
-def _notes(connection: Connection, number: str) -> list[tuple[Invoice, Mapping[str, CreditedLine]]]:
-    """The credit notes on an invoice in the order of their issue, each with what its lines are about."""
-    rows = tables.invoices
-    query = select(rows.c.number).where(rows.c.credits == number).order_by(rows.c.seq)
-    return [
-        (tables.document_of(connection, each), tables.credited_lines(connection, each))
-        for each in connection.execute(query).scalars()
-    ]
 
 
 def invoice_of(connection: Connection, args: Args) -> Issued:

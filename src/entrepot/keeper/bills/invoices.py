@@ -162,7 +162,7 @@ def _ready(connection: Connection, found: Draft, now: Instant, *, early: bool) -
         if reasons:
             raise InvoiceNotReady(f"{found.id} cannot be issued: {'; '.join(reasons)}")
         newer = came_since(connection, found.customer, parse(inputs.rated.until), found.made_at)
-        newer += billed_otherwise(connection, found.customer, dict(inputs.rated.inputs))
+        newer += billed_otherwise(connection, found.customer, found.month, dict(inputs.rated.inputs))
         if newer:
             raise _drafted_before(found, newer)
         again: Inputs = _inputs(connection, inputs.rated, inputs.document_rate)
