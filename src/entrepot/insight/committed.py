@@ -41,6 +41,8 @@ def committed_in(terms: Terms, entered: Entered, base: Base) -> int | None:
 def with_commitments(given: Assumptions, entered: Entered, facts: Facts) -> Assumptions:
     """A scenario's assumptions with what is owed by contract beside them. Of a vendor that the file itself names a
     commitment for, the file speaks. Raises RateMissing, NameUnknown."""
+    if facts.total() <= 0:
+        return given  # where nothing was sold there is no largest, and the scenario says why it cannot run
     named = {facts.sales[place].vendor for each in given.commitments for place in chosen(facts, each.who)}
     found, left_out = list(given.commitments), list(given.left_out)
     for terms, left in _ahead(entered, facts.base):
