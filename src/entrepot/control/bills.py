@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from entrepot.billing import payment_tables, tables
 from entrepot.billing.document.canonical import plain_decimal
-from entrepot.billing.inputs import UsageInputs, from_bytes
+from entrepot.billing.inputs import from_bytes
 from entrepot.billing.invoice import Invoice
 from entrepot.control.house import House
 from entrepot.control.problem import NotFound
@@ -34,8 +34,7 @@ def document_facts(connection: Connection, name: str, now: Instant) -> dict[str,
     """A draft by its name or an issued document by its number. Raises NotFound."""
     draft = tables.read_draft(connection, name)
     if draft is not None:
-        inputs = from_bytes(draft.inputs)
-        why = blocked(inputs, now) if isinstance(inputs, UsageInputs) else []
+        why = blocked(from_bytes(draft.inputs), draft.invoice, now)
         return {**of_draft(draft), **_written(draft.invoice), "blocked": why}
     issued = tables.read_issued(connection, number=name)
     if not issued:

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import Engine
 
 from entrepot.billing import tables
+from entrepot.billing.document.ubl import to_ubl
+from entrepot.billing.document.xrechnung import check_xrechnung
 from entrepot.billing.invoice import InvoiceBroken
 from entrepot.catalog.issues import CatalogBroken
 from entrepot.customers.tables import read_customers
@@ -282,3 +284,28 @@ def test_what_is_read_of_one_customer_is_what_the_catalog_of_all_says_of_it(desk
         assert {name: read_customers(connection, name)[name] for name in everybody} == everybody
         assert list(read_customers(connection, "kontor")) == ["kontor"]
         assert read_customers(connection, "nobody") == {}
+
+
+def test_what_cannot_be_sent_in_its_customers_format_is_not_issued(engine: Engine, tmp_path: Path) -> None:
+    wanted = SHOP.replace(
+        'email = "ap@kontor.example" }', 'buyer_reference = "04011000-12345-67" }'
+    ).replace("credit_limit = 90_000.00 }", 'credit_limit = 90_000.00, format = "xrechnung" }')  # fmt: skip
+    phone = ', phone = "+49 40 5550100"'
+    desk = Desk(engine, tmp_path, wanted.replace(phone, ""))
+    rated = desk.use("kontor", USAGE)
+    assert desk.draft(rated)["blocked"] == [
+        f'kontor is to get an XRechnung (pays.format = "xrechnung"), in which {why}; entrepot apply FILE, then draft '
+        "again"
+        for why in (
+            "the seller's contact has a telephone (BR-DE-6): give operator.contact name, phone and email",
+            "the buyer has an electronic address (PEPPOL-R010): give customer.kontor.about.email",
+        )
+    ]
+    with pytest.raises(InvoiceNotReady, match=r"give customer\.kontor\.about\.email"):
+        desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")
+    reference = 'buyer_reference = "04011000-12345-67"'
+    desk.apply(wanted.replace(reference, f'{reference}, email = "ap@kontor.example"'))
+    assert desk.draft(rated)["blocked"] == []
+    number = desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"]
+    with read(desk.engine) as connection:
+        assert check_xrechnung(to_ubl(tables.document_of(connection, number), xrechnung=True)).findings == ()

@@ -28,6 +28,7 @@ from entrepot.billing.inputs import (
 )
 from entrepot.billing.invoice import Invoice
 from entrepot.billing.making import made_of
+from entrepot.billing.sending import cannot_be_sent
 from entrepot.billing.states import marks_of, state_of
 from entrepot.billing.tables import Draft, InvoiceUnknown, Issued
 from entrepot.catalog import parties
@@ -75,7 +76,7 @@ def draft(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
             inputs=to_bytes(inputs), made_at=now,
         )  # fmt: skip
         replaced = tables.put_draft(connection, found)
-    facts = {**of_draft(found), "blocked": blocked(inputs, now), "replaced": replaced}
+    facts = {**of_draft(found), "blocked": blocked(inputs, found.invoice, now), "replaced": replaced}
     return {**facts, "dry_run": bool(args.get("dry_run"))}
 
 
@@ -96,7 +97,7 @@ def draft_top_up(engine: Engine, folder: Folder, args: Args, now: Instant) -> Fa
             invoice=made_of(inputs, _day(now)), inputs=to_bytes(inputs), made_at=now,
         )  # fmt: skip
         replaced = tables.put_draft(connection, found)
-    facts = {**of_draft(found), "blocked": [], "replaced": replaced}
+    facts = {**of_draft(found), "blocked": blocked(inputs, found.invoice, now), "replaced": replaced}
     return {**facts, "dry_run": bool(args.get("dry_run"))}
 
 
@@ -130,10 +131,13 @@ def discard(engine: Engine, folder: Folder, args: Args, now: Instant) -> Facts:
     return {**of_draft(found), "dry_run": bool(args.get("dry_run"))}
 
 
-def blocked(inputs: UsageInputs, now: Instant) -> list[str]:
-    """Why a draft cannot be issued as it is, each with what to do; empty: it can."""
+def blocked(inputs: Inputs, invoice: Invoice, now: Instant) -> list[str]:
+    """Why a draft of these inputs cannot be issued as it is, each with what to do; empty: it can."""
+    if not isinstance(inputs, UsageInputs):
+        return cannot_be_sent(invoice, inputs.buyer, inputs.purchase.balance)
     rated = inputs.rated
-    found = [
+    found = cannot_be_sent(invoice, inputs.buyer, rated.customer)
+    found += [
         f"{each.attempts:,} calls are not rated: {each.name} ({each.reason}); publish a price for {each.model} and "
         f"draft again, or bill without them: entrepot invoice carry-over {rated.customer} {inputs.month} '{each.name}'"
         for each in rated.blocked_by
@@ -157,10 +161,10 @@ def _ready(connection: Connection, found: Draft, now: Instant, *, early: bool) -
     """What the draft is issued from: its inputs, and references to purchases that got their invoices meanwhile. Raises
     InvoiceNotReady where something blocks it, or where it was made of what has changed since."""
     inputs = from_bytes(found.inputs)
+    reasons = [each for each in blocked(inputs, found.invoice, now) if not (early and "--early" in each)]
+    if reasons:
+        raise InvoiceNotReady(f"{found.id} cannot be issued: {'; '.join(reasons)}")
     if isinstance(inputs, UsageInputs):
-        reasons = [each for each in blocked(inputs, now) if not (early and "--early" in each)]
-        if reasons:
-            raise InvoiceNotReady(f"{found.id} cannot be issued: {'; '.join(reasons)}")
         newer = came_since(connection, found.customer, parse(inputs.rated.until), found.made_at)
         newer += billed_otherwise(connection, found.customer, found.month, dict(inputs.rated.inputs))
         if newer:
