@@ -71,11 +71,12 @@ def growth(facts: dict[str, Any]) -> str:
          for each in facts["periods"]],
     )  # fmt: skip
     pace = facts["run_rate"]
-    said = [
-        f"growth: {base['text']}", table,
-        f"run-rate {money(pace['amount'])} {base['currency']} a year: {pace['method']}, {pace['from']} until "
-        f"{pace['until']}",
-    ]  # fmt: skip
+    said = [f"growth: {base['text']}", table, facts["why"]]
+    if pace:
+        said[2] = (
+            f"run-rate {money(pace['amount'])} {base['currency']} a year: {pace['method']}, {pace['from']} until "
+            f"{pace['until']}"
+        )
     if lost := facts["replace"]:
         said.append(
             f"if {lost['label']} goes ({money(lost['lost'])} {base['currency']} in {lost['month']}), the others must "

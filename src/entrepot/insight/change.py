@@ -78,9 +78,9 @@ _NONE: Final = (0, 0)
 
 def _things(facts: Facts, by: Dimension) -> dict[str, dict[_Thing, list[int]]]:
     sums: dict[tuple[object, ...], list[int]] = {}
-    keys = attrgetter(by, "customer", "product", "model", "own", "amount", "quantity")
-    for key, customer, product, model, own, amount, quantity in map(keys, facts.sales):
-        place = (key or customer if by == "group" else key, product, model, own)
+    keys = attrgetter(by, "customer", "product", "model", "own", "beside_usage", "amount", "quantity")
+    for key, customer, product, model, own, beside, amount, quantity in map(keys, facts.sales):
+        place = (key or customer if by == "group" else key, beside, product, model, own)
         row = sums.get(place)
         if row is None:
             sums[place] = [amount, quantity]
@@ -88,8 +88,8 @@ def _things(facts: Facts, by: Dimension) -> dict[str, dict[_Thing, list[int]]]:
             row[0] += amount
             row[1] += quantity
     found: dict[str, dict[_Thing, list[int]]] = {}
-    for (key, *thing), row in sums.items():
-        same = found.setdefault(named(key, by), {}).setdefault(tuple(thing), [0, 0])
+    for (key, beside, *thing), row in sums.items():
+        same = found.setdefault(named(key, by, beside_usage=bool(beside)), {}).setdefault(tuple(thing), [0, 0])
         same[0] += row[0]
         same[1] += row[1]
     return found

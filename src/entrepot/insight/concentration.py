@@ -213,16 +213,15 @@ def shift(before: Concentration, after: Concentration) -> Shift:
 
 def _not_below(amounts: Iterable[int]) -> Sequence[int]:
     sizes = list(amounts)
-    lowest = min(sizes, default=0)
-    if lowest < 0:
-        raise InsightError(f"an amount below zero ({lowest}) has no share; leave it out and name it")
+    if min(sizes, default=0) < 0:
+        raise InsightError("an amount below zero has no share; leave it out and name it")
     if not any(sizes):
         raise NothingSold("nothing was sold, so there is no share of anything")
     return sizes
 
 
 def _nothing(base: Base, whole: int) -> str:
-    said = "nothing was sold" if whole == 0 else f"more was credited than sold ({whole} units of 10^-{base.scale})"
+    said = "nothing was sold" if whole == 0 else f"more was credited than sold ({base.money(whole)})"
     return (
         f"{base.kind} revenue of {base.whole} from {base.starts_on} until {base.until}: {said}, so there are no shares"
     )

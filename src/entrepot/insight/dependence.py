@@ -106,7 +106,8 @@ def dependence(
     whole = facts.total()
     if whole <= 0:
         raise NothingSold(
-            f"{whole} was sold from {facts.base.starts_on} until {facts.base.until}: nothing depends on it"
+            f"{facts.base.money(whole)} was sold from {facts.base.starts_on} until {facts.base.until}: nothing depends "
+            "on it"
         )
     rows = _rows(facts)
     places = _places(rows, made_by or {})

@@ -69,7 +69,7 @@ def _checked(flow: Flow, first: Flow) -> None:
             )
     if flow.amount < 0:
         raise InsightError(
-            f"{flow.counterparty}, {flow.stream}: amount {flow.amount} is below zero; turn its direction round instead"
+            f"{flow.counterparty}, {flow.stream}: its amount is below zero; turn its direction round instead"
         )
     if flow.standing not in STANDINGS or not flow.source:
         raise InsightError(

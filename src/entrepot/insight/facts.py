@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from entrepot.kernel.errors import EntrepotError, Fault
+from entrepot.kernel.money import minor_digits, round_half_away
 
 #: `billed`: issued lines without tax, by the month of their service. `earned`: what usage posted to revenue, by the
 #: month of the call. `run-rate`: a year at the pace of a window. `stated`: entered figures of others' reports.
@@ -85,6 +87,12 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
                 raise BasesMixed(
                     f"figures of two bases cannot meet: {name} {ours!r} and {theirs!r}; ask for both on the same one"
                 )
+
+    def money(self, units: int) -> str:
+        """`-60.00 EUR`, as sentences say it."""
+        places = minor_digits(self.currency)
+        digits = Decimal(round_half_away(Fraction(units * 10**places, 10**self.scale))).scaleb(-places)
+        return f"{digits:,f} {self.currency}"
 
     def length(self) -> str:
         """In whole calendar months if it begins and ends with one ("3 months"), else in days. Raises InsightError."""
@@ -230,13 +238,15 @@ def weakest(standings: Iterable[Standing]) -> Standing:
 def label(sale: Sale, dimension: Dimension) -> str:
     """Under which name a sale stands in a cut. A customer without a control group is its own group."""
     found = sale.group or sale.customer if dimension == "group" else getattr(sale, dimension)
-    return BESIDE_USAGE if sale.beside_usage and not found and dimension in _OF_USAGE else named(found, dimension)
+    return named(found, dimension, beside_usage=sale.beside_usage)
 
 
-def named(key: object, dimension: Dimension) -> str:
+def named(key: object, dimension: Dimension, *, beside_usage: bool = False) -> str:
     """What an attribute's value is called in a cut."""
     if dimension == "own":
         return "own" if key else "bought"
+    if beside_usage and not key and dimension in _OF_USAGE:
+        return BESIDE_USAGE
     return str(key) or UNNAMED
 
 
@@ -282,5 +292,5 @@ def together(parts: Iterable[Facts]) -> Facts:
 def share(part: int, whole: int) -> Fraction:
     """part / whole, exactly. Raises NothingSold where the whole is not above zero."""
     if whole <= 0:
-        raise NothingSold(f"there is no share of a whole of {whole}: nothing was sold, or more was credited")
+        raise NothingSold("there is no share of a whole that is not above zero: nothing was sold, or more was credited")
     return Fraction(part, whole)

@@ -127,7 +127,9 @@ def run_rate(facts: Facts, window: Window) -> RunRate:
     else:
         raise InsightError(f"a run-rate has the window month, quarter or days, not {window!r}")
     if sold <= 0:
-        raise NothingSold(f"from {starts_on} until {base.until} {sold} was sold: there is no pace to go on at")
+        raise NothingSold(
+            f"{base.money(sold)} was sold from {starts_on} until {base.until}: there is no pace to go on at"
+        )
     days = (as_date(base.until) - as_date(starts_on)).days
     stated = msgspec.structs.replace(base, kind="run-rate", starts_on=starts_on, window_days=days)
     return RunRate(base=stated, amount=amount, sold=sold, method=method)
@@ -232,7 +234,7 @@ def required(now: int, target: int, months: int) -> Required:
     if months < 1:
         raise InsightError(f"growth needs at least one month, not {months}")
     if now <= 0 or target <= 0:
-        raise InsightError(f"from {now} to {target} there is no rate of growth; both must be above zero")
+        raise InsightError("there is no rate of growth from or to an amount that is not above zero")
     ratio = Fraction(target, now)
     return Required(now=now, target=target, months=months, total=ratio - 1, monthly=root(ratio, months) - 1)
 
@@ -246,7 +248,7 @@ def replacement(whole: int, lost: int, months: int) -> Required:
     Source: arithmetic: a quarter lost needs a third more of the rest.
     """
     if lost < 0 or lost >= whole:
-        raise InsightError(f"of {whole} a loss of {lost} leaves nothing that could grow back")
+        raise InsightError("a loss of less than nothing, of all or of more leaves nothing that could grow back")
     return required(whole - lost, whole, months)
 
 
@@ -259,7 +261,7 @@ def growth(before: int, after: int) -> Fraction:
     Source: any textbook.
     """
     if before <= 0:
-        raise InsightError(f"there is no growth rate from {before}; say the amounts instead")
+        raise InsightError("there is no growth rate from an amount that is not above zero; say the amounts instead")
     return Fraction(after - before, before)
 
 

@@ -198,7 +198,7 @@ def _checked(exposures: Iterable[Exposure]) -> list[Exposure]:
                 f"{each.name}: a chance of {each.probability} to lose {each.lost} of it; both lie between 0 and 1"
             )
         if each.amount < 0:
-            raise InsightError(f"{each.name}: {each.amount} is below zero, and what is below zero cannot be lost")
+            raise InsightError(f"{each.name} is below zero, and what is below zero cannot be lost")
     if not any(each.amount for each in given):
         raise NothingSold("nothing was sold, so there is nothing to lose")
     return given

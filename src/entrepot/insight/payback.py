@@ -40,7 +40,7 @@ def payback(outlay: int, flows: Sequence[int], rate: Fraction | int = 0) -> Payb
     Source: Brealey, Myers, Allen, Principles of Corporate Finance, ch. 5.
     """
     if outlay <= 0:
-        raise InsightError(f"an outlay of {outlay} needs no payback; it must be above zero")
+        raise InsightError("an outlay that is not above zero needs no payback")
     if not flows or len(flows) > MOST_PERIODS:
         raise InsightError(f"payback needs 1 to {MOST_PERIODS} periods of flows, {len(flows)} given")
     if rate <= -1:
@@ -51,7 +51,7 @@ def payback(outlay: int, flows: Sequence[int], rate: Fraction | int = 0) -> Payb
     missing = [
         reason
         for reason, absent in (
-            (f"{len(flows)} periods do not earn {outlay} back", periods is None),
+            (f"{len(flows)} periods do not earn the outlay back", periods is None),
             (f"discounted at {rate} they do not", discounted is None),
             ("there is no single rate at which the flows are worth the outlay", irr is None),
         )
@@ -72,7 +72,7 @@ def even(outlay: int, each: int) -> Fraction:
     Source: Brealey, Myers, Allen, ch. 5.
     """
     if outlay <= 0 or each <= 0:
-        raise InsightError(f"{outlay} is never earned back by {each} a period")
+        raise InsightError("an outlay is never earned back unless it and what each period brings are above zero")
     return Fraction(outlay, each)
 
 
@@ -86,7 +86,7 @@ def needed(outlay: int, periods: int, rate: Fraction | int = 0) -> int:
     """
     if outlay <= 0 or not 1 <= periods <= MOST_PERIODS or rate <= -1:
         raise InsightError(
-            f"{outlay} in {periods} periods at {rate}: outlay and periods must be above zero, at most 600"
+            f"{periods} periods at {rate}: outlay and periods must be above zero, periods at most {MOST_PERIODS}"
         )
     worth = sum(_present([1] * periods, Fraction(rate)), Fraction(0))
     return -int(-outlay / worth // 1)

@@ -110,5 +110,5 @@ def test_a_period_says_how_long_it_is_and_only_equally_long_ones_are_compared() 
 
 
 def test_a_share_of_nothing_is_said_to_be_none() -> None:
-    with pytest.raises(NothingSold, match="no share of a whole of -3"):
+    with pytest.raises(NothingSold, match="no share of a whole that is not above zero"):
         share(1, -3)

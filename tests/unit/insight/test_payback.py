@@ -42,7 +42,7 @@ def test_what_is_never_earned_back_is_said_and_not_a_number() -> None:
     assert (never.periods, never.irr is None) == (None, False)
     lossy = payback(100, (-5, -20))
     assert lossy.irr is None
-    assert lossy.why.startswith("2 periods do not earn 100 back")
+    assert lossy.why.startswith("2 periods do not earn the outlay back")
     assert payback(100, (230, -132)).irr is None, "signs change twice: -100, 230, -132 has 10 % and 20 %"
 
 

@@ -27,6 +27,7 @@ from entrepot.insight.facts import Facts, NothingSold, Standing, weakest
 from entrepot.insight.growth import (
     ExpectationMissing,
     Kept,
+    RunRate,
     Surprise,
     against_range,
     growth,
@@ -54,13 +55,14 @@ def answer_growth(question: Question, room: Room) -> Answer:
         }
         for each in periods
     ]  # fmt: skip
-    pace = run_rate(facts, question.window)
+    pace, no_pace = _pace(question, facts)
     figures = {
         "measure": "growth", "base": base_figures(facts), "by": question.by, "periods": rows,
         "run_rate": {
             "amount": amount(pace.amount, facts.base), "method": pace.method, "from": pace.base.starts_on,
             "until": pace.base.until, "window_days": pace.base.window_days,
-        },
+        } if pace else None,
+        "why": no_pace,
         "replace": _replace(question, facts), "inputs": inputs(facts),
     }  # fmt: skip
     standing, sold = facts.standings("month"), [bool(each.amount) for each in periods]
@@ -73,9 +75,17 @@ def answer_growth(question: Question, room: Room) -> Answer:
                 standing=weakest(standing.get(month, "books") for month in each.period.months))
             for each in shown
         ),
-        note=f"at the pace of the {pace.method}: {short(pace.amount, facts.base)} a year",
+        note=f"at the pace of the {pace.method}: {short(pace.amount, facts.base)} a year" if pace else no_pace,
     )  # fmt: skip
     return Answer(figures=figures, chart=chart)
+
+
+def _pace(question: Question, facts: Facts) -> tuple[RunRate | None, str]:
+    """The run-rate, or why there is none: a course of months is told all the same."""
+    try:
+        return run_rate(facts, question.window), ""
+    except NothingSold as none:
+        return None, f"no run-rate: {none}"
 
 
 def _replace(question: Question, facts: Facts) -> dict[str, Any] | None:

@@ -38,6 +38,8 @@ def _lead(sheet: Sheet, found: Concentration) -> Words:
     rest = found.whole - largest.amount
     facts = sheet.now
     left = sheet.figure(sheet.money.show(rest), facts, "without", name=name)
+    if rest <= 0:
+        return filled(words["lead_nothing_left"], name=name, share=part, rest=left)
     grown = sheet.figure(
         sheet.language.percent(replacement(found.whole, largest.amount, _YEAR).total), facts, "replacement", name=name
     )
