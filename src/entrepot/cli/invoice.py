@@ -139,7 +139,7 @@ def credit_note(number: str, lines: tuple[str, ...], all_: bool, reason: str, id
         what = "name the lines with what is right, or --all"
         raise Stop(what, do=f"{program()} invoice credit-note {number} --line 3=1200 …", exit_code=MISUSED)
     body = {
-        "number": number, "lines": dict(map(_right, lines)), "all": all_, "reason": reason, "id": id_,
+        "number": number, "lines": rights_of(lines), "all": all_, "reason": reason, "id": id_,
         "dry_run": given["dry_run"],
     }  # fmt: skip
     if not given["dry_run"]:
@@ -210,6 +210,18 @@ def export(name: str, wanted: str, output: str | None) -> None:
         note(f"  {each['rule']:<12} {each['where']}: {each['text']}")
     if rules["failed"]:
         raise click.exceptions.Exit(REFUSED)
+
+
+def rights_of(said: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Line → what is right, each named once: of two that differ nobody knows which was meant."""
+    found: dict[str, dict[str, str]] = {}
+    for each in said:
+        line, right = _right(each)
+        if line in found:
+            named = " and ".join(f"--line {other}" for other in said if other.partition("=")[0] == line)
+            raise Stop(f"line {line} is named twice: {named}", do=f"--line {each}, once", exit_code=MISUSED)
+        found[line] = right
+    return found
 
 
 def _right(said: str) -> tuple[str, dict[str, str]]:
