@@ -5,12 +5,14 @@ state is a function of them. So it can neither be forgotten nor contradict the b
 """
 
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 State = Literal["draft", "issued", "part-paid", "paid", "credited", "written off"]
 Mark = Literal["overdue", "disputed"]
+#: What a list may be asked for: where a document stands, or a mark beside that.
+STATES: tuple[str, ...] = (*get_args(State), *get_args(Mark))
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

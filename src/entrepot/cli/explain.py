@@ -24,7 +24,8 @@ _MARGIN = " " * 16
 @click.argument("id_", metavar="ID")
 def command(id_: str) -> None:
     """Why did this request cost that, or why was it refused? ID is a request's id (req_…), as every answer bears it; or
-    a price version (list/3), a line of an invoice (R-2026-00001/3), or a posting of the ledger (top-up/PAY-7).
+    a price version (list/3), a line of an invoice or draft (R-2026-00001/3, acme:2026-10/3), or a posting of the ledger
+    (top-up/PAY-7).
     """
     with admin() as api:
         facts = api.get("explain", id_)

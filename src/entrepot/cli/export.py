@@ -6,6 +6,7 @@ import click
 
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import command as verb
+from entrepot.cli.output import write_out
 from entrepot.cli.session import admin
 from entrepot.cli.terminal import note
 
@@ -19,5 +20,5 @@ def command(output: Path | None) -> None:
     if output is None:
         show_or_json(facts, lambda _: str(facts["text"]).rstrip("\n"))  # its strings hold such characters as escapes
     else:
-        output.write_text(facts["text"], encoding="utf-8")
+        write_out(output, facts["text"].encode())
         note(f"written to {output}")

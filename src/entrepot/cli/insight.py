@@ -10,6 +10,7 @@ import click
 from entrepot.cli import insight_text, risk_text, signs_text
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun
+from entrepot.cli.output import write_out
 from entrepot.cli.session import admin
 from entrepot.cli.terminal import MISUSED, Stop, note
 
@@ -179,7 +180,7 @@ def _measure(measure: str, text: Any, *, picture: str | None, **given: Any) -> N
         facts = api.get("insight", measure, picture=ending[1:], **given)
     drawn = facts.pop("picture", None)
     if picture and drawn:
-        Path(picture).write_bytes(base64.b64decode(drawn))
+        write_out(Path(picture), base64.b64decode(drawn))
         facts["file"] = picture
     show_or_json(facts, text)
     if picture:

@@ -10,6 +10,7 @@ import click
 from entrepot.cli.amount import grouped
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun, options
+from entrepot.cli.output import write_out
 from entrepot.cli.session import Admin, admin
 from entrepot.cli.table import Column, lay_out
 from entrepot.cli.terminal import MISUSED, REFUSED, Stop, confirm, note, program, say
@@ -31,7 +32,8 @@ def list_(customer: str | None = None, month: str | None = None, state: str | No
     """Drafts, then issued documents in the order of issue."""
     with admin() as api:
         facts = api.get("invoices", customer=customer, month=month, state=state)
-    show_or_json(facts, _list)
+    asked = ", ".join(filter(None, (state, customer and f"of {customer}", month and f"of {month}")))
+    show_or_json(facts, lambda found: listed(found, asked))
 
 
 @command.command("show", short_help="one document: lines, sums, payments, credit notes")
@@ -195,7 +197,7 @@ def export(name: str, wanted: str, output: str | None) -> None:
         sys.stdout.buffer.write(data)
     else:
         path = Path(output or facts["name"])
-        path.write_bytes(data)
+        write_out(path, data)
         facts["file"] = str(path)
         if options().json:
             show_or_json(facts, str)
@@ -247,7 +249,8 @@ def _issued(api: Admin, drafts: tuple[str, ...], *, early: bool, dry_run: bool) 
     return {"issued": done, "refused": refused, "dry_run": dry_run}
 
 
-def _list(facts: dict[str, Any]) -> str:
+def listed(facts: dict[str, Any], asked: str) -> str:
+    """`asked`: what of it was wanted, in words; "": all."""
     columns = [Column("number"), Column("customer"), Column("of"), Column("state"), Column("issued"), Column("due"),
                Column("total", "amount", 3), Column("open", "amount", 3), Column("")]  # fmt: skip
     rows = [
@@ -259,6 +262,8 @@ def _list(facts: dict[str, Any]) -> str:
         )
         for each in facts["invoices"]
     ]  # fmt: skip
+    if not rows and asked:
+        return f"no document is {asked}; {program()} invoice list shows all that there are"
     return lay_out(columns, rows) if rows else f"no invoices yet; {program()} invoice draft --month 2026-10 makes some"
 
 
@@ -289,7 +294,7 @@ def _sums(facts: dict[str, Any]) -> str:
     rows = [("sum of the lines", sums["lines"])]
     rows += [(each["reason"], f"-{each['amount']}") for each in facts["allowances"]]
     for each in facts["taxes"]:
-        rows.append((f"tax {each['category']} {each['percent']} % of {each['base']}", each["amount"]))
+        rows.append((f"tax {each['category']} {each['percent']} % of {grouped(each['base'])}", each["amount"]))
     rows += [("total with tax", sums["with_tax"])]
     rows += [("already paid", f"-{sums['paid']}")] if sums["paid"].strip("0.") else []
     rows += [("to be paid", sums["payable"])]

@@ -8,6 +8,7 @@ import click
 
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.command import noun
+from entrepot.cli.output import write_out
 from entrepot.cli.session import admin
 from entrepot.cli.table import Column, lay_out
 from entrepot.cli.terminal import MISUSED, Stop, program
@@ -56,7 +57,7 @@ def run(name: str, output: Path, formats: tuple[str, ...], scenarios: tuple[Path
         facts = api.post("report-runs", body=body)
     for each in facts["files"]:
         path = output / each["name"]
-        path.write_bytes(base64.b64decode(each.pop("base64")))
+        write_out(path, base64.b64decode(each.pop("base64")))
         each["file"] = str(path)
     show_or_json(facts, _written)
 

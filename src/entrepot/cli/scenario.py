@@ -9,6 +9,7 @@ import click
 from entrepot.cli.answer import show_or_json
 from entrepot.cli.catalog_file import text_of
 from entrepot.cli.command import noun, options
+from entrepot.cli.output import write_out
 from entrepot.cli.scenario_text import listed, outcome
 from entrepot.cli.session import AdminError, admin
 from entrepot.cli.terminal import MISUSED, Stop, note, program
@@ -74,7 +75,7 @@ def run(name: str, folder: Path | None, picture: str | None, **given: Any) -> No
             raise
     drawn = facts.pop("picture", None)
     if picture and drawn:
-        Path(picture).write_bytes(base64.b64decode(drawn))
+        write_out(Path(picture), base64.b64decode(drawn))
         facts["file"] = picture
     show_or_json(facts, outcome)
     if picture:

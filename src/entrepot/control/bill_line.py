@@ -10,6 +10,8 @@ import msgspec
 from entrepot.billing import tables
 from entrepot.billing.crediting import CreditedLine
 from entrepot.billing.document.canonical import plain_decimal
+from entrepot.billing.drafting import in_order
+from entrepot.billing.inputs import UsageInputs, from_bytes
 from entrepot.billing.invoice import Invoice, Line
 from entrepot.control.house import House
 from entrepot.control.rating import RatingFailed, RatingRefused
@@ -22,11 +24,11 @@ LONGEST_S = 300.0
 
 
 async def explain_line(where: House, number: str, line: str) -> dict[str, Any] | None:
-    """Facts of `R-2026-00001/3`; None where there is no such line."""
+    """Facts of `R-2026-00001/3`, or of a line of a draft, `acme:2026-11/3`; None where there is no such line."""
     found = await asyncio.to_thread(_stored, where, number, line)
     if found is None:
         return None
-    invoice, row, stored = found
+    invoice, row, stored, issued = found
     facts = {"kind": "invoice line", "number": number, "line": line, **_line(invoice, row)}
     if not stored:
         return {**facts, "steps": _sums(invoice, row), "records": None}
@@ -36,17 +38,30 @@ async def explain_line(where: House, number: str, line: str) -> dict[str, Any] |
         words = "as it is right" if said.right else "as it was billed"
         return {**facts, "steps": [("credits", f"{credits}, {words}"), *_sums(invoice, row)], "records": None}
     rated = msgspec.json.decode(stored, type=RatedLine)
-    records = await _records(where, number, line) if rated.kind == "usage" else None
-    return {**facts, "steps": [*_steps(invoice, rated), *_sums(invoice, row)], "records": records}
+    records = await _records(where, number, line) if issued and rated.kind == "usage" else None
+    steps = [*_steps(invoice, rated), *_sums(invoice, row)]
+    if not issued:
+        steps.append(("a draft", f"its records are named once it is issued: entrepot invoice issue {number}"))
+    return {**facts, "steps": steps, "records": records}
 
 
-def _stored(where: House, number: str, line: str) -> tuple[Invoice, Line, bytes] | None:
+def _stored(where: House, number: str, line: str) -> tuple[Invoice, Line, bytes, bool] | None:
+    """(document, line, JSON of what stands behind it, whether it is issued)."""
     with read(where.engine) as connection:
-        if not tables.read_issued(connection, number=number):
+        draft = tables.read_draft(connection, number)
+        if draft is None and not tables.read_issued(connection, number=number):
             return None
-        invoice = tables.document_of(connection, number)
+        invoice = tables.document_of(connection, number) if draft is None else draft.invoice
         row = next((each for each in invoice.lines if each.id == line), None)
-        return None if row is None else (invoice, row, tables.rated_line(connection, number, line))
+        if row is None:
+            return None
+        if draft is None:
+            return invoice, row, tables.rated_line(connection, number, line), True
+    inputs = from_bytes(draft.inputs)
+    if not isinstance(inputs, UsageInputs):
+        return invoice, row, b"", False
+    rated = dict(zip((each.id for each in invoice.lines), in_order(inputs.rated.lines), strict=True))
+    return invoice, row, msgspec.json.encode(rated[line]), False
 
 
 def _line(invoice: Invoice, row: Line) -> dict[str, Any]:
@@ -95,8 +110,8 @@ def _sums(invoice: Invoice, row: Line) -> list[tuple[str, str]]:
                f"{show_minor(tax.base_minor, currency)} = {show_minor(tax.amount_minor, currency)} {currency}")
               for tax in invoice.taxes if tax.tax == row.tax]  # fmt: skip
     if invoice.totals.paid_minor:
-        paid = f"{show_minor(invoice.totals.paid_minor, currency)} {currency} of {facts.number} paid with credit"
-        steps.append(("paid ahead", paid))
+        paid = f"{show_minor(invoice.totals.paid_minor, currency)} {currency} of"
+        steps.append(("paid ahead", f"{paid} {facts.number or 'the draft'} paid with credit"))
     return steps
 
 

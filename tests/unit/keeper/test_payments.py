@@ -86,6 +86,15 @@ def test_a_payment_that_cannot_be_is_refused_and_books_nothing(desk: Desk, args:
     assert desk.everything() == before
 
 
+def test_a_payment_of_an_unknown_invoice_is_shown_what_may_be_paid(desk: Desk) -> None:
+    less = {"customer": "kontor", "number": FIRST, "lines": {"1": {"quantity": "0"}}}
+    desk.do("invoice.credit_note", **less, id="CN-1", reason="miscounted")
+    with pytest.raises(EntrepotError, match="has no invoice 'R-2026-1'") as refused:
+        pay(desk, "1", "BANK-1", invoice="R-2026-1")
+    assert FIRST in refused.value.message
+    assert "G-2026" not in refused.value.message
+
+
 def test_what_is_written_off_is_bad_debt_and_its_tax_is_reclaimed(desk: Desk) -> None:
     pay(desk, "38.81", "BANK-1")
     made = desk.do("invoice.write_off", customer="kontor", number=FIRST, id="WO-1", reason="insolvent")

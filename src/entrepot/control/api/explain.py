@@ -27,7 +27,8 @@ router = APIRouter(tags=["explain"])
 @router.get("/explain/{id_:path}", name="explain.read")
 async def explain(id_: str, where: Annotated[House, Depends(house)]) -> dict[str, Any]:
     """A request by its id: its attempts from the journal (else the lake), or its refusal from the gateway's memory; a
-    price version (`list/3`); a line of an invoice (`R-2026-00001/3`); a posting (`top-up/PAY-7`)."""
+    price version (`list/3`); a line of an invoice (`R-2026-00001/3`) or of a draft (`acme:2026-10/3`); a posting
+    (`top-up/PAY-7`)."""
     if "/" in id_:
         number, _, line = id_.rpartition("/")
         told = await explain_line(where, number, line) or await asyncio.to_thread(_kept, where, id_)

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from entrepot.billing import tables
 from entrepot.billing.invoice import Invoice
+from entrepot.billing.states import STATES
 from entrepot.catalog.issues import did_you_mean
 from entrepot.control import papers
 from entrepot.control.bills import document_facts, documents, to_be_drafted
 from entrepot.control.house import House, house
-from entrepot.control.problem import NotFound
+from entrepot.control.problem import Mistaken, NotFound
 from entrepot.control.rating import closed, rated
 from entrepot.customers.tables import read_stored
 from entrepot.kernel.errors import EntrepotError
@@ -99,6 +100,9 @@ def list_invoices(
     state: Annotated[str, Query()] = "",
 ) -> dict[str, Any]:
     """Drafts, then issued documents in the order of issue, each with its state."""
+    if state not in ("", *STATES):
+        hint = did_you_mean(state, STATES)
+        raise Mistaken(f"{state!r} is no state of a document; there is {', '.join(STATES)}.{hint}")
     with read(where.engine) as connection:
         found = documents(connection, where.now(), customer=customer, month=month)
     return {"invoices": [each for each in found if state in ("", each["state"], *each["marks"])]}

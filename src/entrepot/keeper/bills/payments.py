@@ -162,7 +162,7 @@ def _owed(found: Issued) -> int:
 def _asked_for(theirs: list[Issued], payment: Payment) -> Issued:
     numbers = [each.number for each in theirs]
     if payment.wanted not in numbers:
-        hint = did_you_mean(payment.wanted, numbers)
+        hint = did_you_mean(payment.wanted, [each.number for each in theirs if each.kind != "381" and _owed(each)])
         raise PaymentRefused(f"{payment.customer} has no invoice {payment.wanted!r}.{hint}")
     found = theirs[numbers.index(payment.wanted)]
     if found.kind == "381":
