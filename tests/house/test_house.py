@@ -67,13 +67,13 @@ def test_no_file_is_named_after_nothing() -> None:
 
 
 def test_no_name_says_that_it_is_newer_or_helps() -> None:
-    found = []
-    for path in PYTHON:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and FORBIDDEN_NAME.search(
-                node.name
-            ):
-                found.append(f"{path.relative_to(ROOT)}: {node.name}")
+    defined = re.compile(r"^[ \t]*(?:async def|def|class) (\w+)", re.MULTILINE)
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in PYTHON
+        for name in defined.findall(path.read_text(encoding="utf-8"))
+        if FORBIDDEN_NAME.search(name)
+    ]
     assert found == []
 
 

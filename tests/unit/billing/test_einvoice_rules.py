@@ -327,6 +327,7 @@ def test_every_rule_has_a_document_that_it_must_catch() -> None:
     assert all_rules() == set(BROKEN)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", BROKEN)
 def test_a_broken_document_is_caught(rule: str, official: Callable[[bytes], set[str]]) -> None:
     document = broken(rule)

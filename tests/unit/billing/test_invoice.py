@@ -56,6 +56,7 @@ def test_the_order_of_lines_changes_no_sum(rows: list[tuple[int, int]], chance: 
     assert one.totals.with_tax_minor == one.totals.lines_minor + sum(t.amount_minor for t in one.taxes)
 
 
+@pytest.mark.long
 @given(st.fractions())
 def test_rounding_is_nearest_and_symmetric(exact: Fraction) -> None:
     assert abs(round_half_away(exact) - exact) <= Fraction(1, 2)

@@ -31,6 +31,7 @@ def printed(request: pytest.FixtureRequest) -> tuple[str, list[str]]:
     return request.param, pages(to_pdf(long_invoice(request.param)))
 
 
+@pytest.mark.long
 def test_sixty_lines_break_over_pages_with_a_head_and_their_number(printed: tuple[str, list[str]]) -> None:
     code, found = printed
     assert len(found) == 4

@@ -102,6 +102,7 @@ def test_the_largest_gone_is_told_with_all_that_the_board_asks(ask: Asking, tmp_
     assert "<title>The largest customer leaves at once</title>" in picture.read_text()
 
 
+@pytest.mark.long
 def test_every_example_runs_on_issued_invoices_and_their_screens_have_no_holes(house: SoldHouse) -> None:
     facts = gather(house.engine, house.folder, "billed", ("2026-10", "2026-11"))
     for path in sorted(EXAMPLES.glob("*.toml")):

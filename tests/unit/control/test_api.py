@@ -30,6 +30,7 @@ def test_usage_of_a_quiet_house(call: Call) -> None:
     assert usage_text(facts).startswith("today (UTC), up to ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("query", ["from=yesterday", "until=2026-13-01", "state=lost", "by=colour"])
 def test_a_question_that_cannot_be_answered_is_said_so(call: Call, query: str) -> None:
     status, facts = call("GET", f"/admin/usage?{query}")
@@ -45,6 +46,7 @@ def test_the_query_is_shown_with_its_values(call: Call) -> None:
     assert "?" not in facts["sql"]
 
 
+@pytest.mark.long
 def test_a_key_comes_out_once_and_its_secret_never_again(call: Call, folder: Folder) -> None:
     status, made = call("POST", "/admin/keys", json={"customer": "acme", "name": "ci"})
     assert status == 200
@@ -58,6 +60,7 @@ def test_a_key_comes_out_once_and_its_secret_never_again(call: Call, folder: Fol
     assert made["id"] in folder.denied(0)[0]
 
 
+@pytest.mark.long
 def test_a_denied_key_shows_as_revoked_before_the_database_knows(call: Call, folder: Folder) -> None:
     _, made = call("POST", "/admin/keys", json={"customer": "acme"})
     folder.deny_key(made["id"])
@@ -71,6 +74,7 @@ def test_what_the_keeper_refuses_keeps_its_code_and_words(call: Call) -> None:
     assert 'Did you mean "acme"?' in body["error"]["message"]
 
 
+@pytest.mark.long
 def test_mistakes_of_a_catalog_come_as_a_list_too(call: Call) -> None:
     status, body = call("POST", "/admin/catalog", json={"text": "format = 1\n[operator]\nnmae = 1\n", "file": "x.toml"})
     assert (status, body["error"]["code"]) == (409, "catalog_broken")
@@ -84,6 +88,7 @@ def test_an_export_applied_changes_nothing(call: Call) -> None:
     assert planned["changed"] is False
 
 
+@pytest.mark.long
 def test_nothing_by_this_name(call: Call) -> None:
     for path in ("customers/none", "books/none", "balances/none"):
         status, body = call("GET", f"/admin/{path}")
@@ -121,6 +126,7 @@ def test_a_price_and_a_posting_can_be_explained(call: Call) -> None:
     assert "explain list/1 and maker-cost/2, one by one" in str(refused)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("amount", ["-1", "1e3", "NaN", "", "1.1234567890123456789", " 1"])
 def test_an_amount_is_plain_digits(call: Call, amount: str) -> None:
     body = {"amount": amount, "currency": "USD", "id": "PAY-1"}
@@ -181,6 +187,7 @@ def test_a_question_about_usage_that_makes_no_sense_is_wrong_use(call: Call, que
     assert said in body["error"]["message"]
 
 
+@pytest.mark.long
 def test_status_ends_with_a_whole_line(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     for more in ([], ["--json"]):
         assert run(["status", "--data", str(folder.root), *more]) == 0
@@ -189,6 +196,7 @@ def test_status_ends_with_a_whole_line(folder: Folder, capsys: pytest.CaptureFix
         assert not text.endswith("\n\n")
 
 
+@pytest.mark.long
 def test_an_address_that_is_none_is_named(call: Call) -> None:
     status, facts = call("POST", "/admin/upstreams//test", json={})
     assert (status, facts["error"]["code"]) == (404, "not_found")

@@ -19,6 +19,7 @@ def test_the_token_opens(call: Call) -> None:
     assert call("GET", "/admin/keys")[0] == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("token", [None, "", "wrong", "ep_live_'; --"])
 def test_without_the_right_token_nothing_is_said(call: Call, token: str | None) -> None:
     status, body = call("GET", "/admin/keys", token=token)
@@ -26,6 +27,7 @@ def test_without_the_right_token_nothing_is_said(call: Call, token: str | None) 
     assert body["error"]["code"] == "invalid_token"
 
 
+@pytest.mark.long
 def test_the_token_may_not_come_twice(call: Call, folder: Any) -> None:
     token = folder.secret("admin-token").decode()
     sent = {"headers": {"authorization": f"Basic {token}"}}
@@ -39,6 +41,7 @@ def test_what_does_not_exist_needs_a_token_too(call: Call, path: str) -> None:
     assert call("GET", path)[0] == 404
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -99,6 +102,7 @@ def test_an_unknown_field_is_refused(call: Call) -> None:
     assert body["error"]["issues"] == [{"where": "body.admin", "message": "admin is not known here: leave it out"}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [

@@ -31,6 +31,7 @@ def moved(call: Call, folder: Folder) -> Folder:
     return folder
 
 
+@pytest.mark.long
 def test_accounts_show_what_moved_and_what_leases_have_pending(call: Call, moved: Folder) -> None:
     _, facts = call("GET", "/admin/ledger/balance")
     accounts = {each["account"]: each for each in facts["accounts"]}
@@ -48,6 +49,7 @@ def test_accounts_show_what_moved_and_what_leases_have_pending(call: Call, moved
     assert [(each["opening"], each["closing"]) for each in facts["accounts"]] == [("112.5", "112.5")]
 
 
+@pytest.mark.long
 def test_entries_come_in_pages(call: Call, moved: Folder) -> None:
     _, first = call("GET", "/admin/ledger/entries?limit=3")
     _, rest = call("GET", f"/admin/ledger/entries?limit=3&after={first['next']}")
@@ -75,6 +77,7 @@ def test_a_period_that_is_none_is_refused_with_its_value(call: Call, page: str, 
 _TOO_LONG = "account=" + "x" * 401
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=-1", "after=x", "format=xml", _TOO_LONG])
 def test_what_is_no_page_is_refused(call: Call, query: str) -> None:
     page = "export" if query.startswith("format") else "entries"

@@ -77,6 +77,7 @@ def test_a_published_version_is_compared_with_the_house_without_it(call: Call, l
     assert [(each["before"], each["after"]) for each in shown["effects"]] == [("200.00", "220.00")]
 
 
+@pytest.mark.long
 def test_a_new_contract_shows_in_money(call: Call, last_month: str) -> None:
     text = (
         'format = 1\n[customer.acme]\nabout = { name = "Acme" }\ncontract = [{ book = "list", until = '

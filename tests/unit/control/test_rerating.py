@@ -72,6 +72,7 @@ def decided(folder: Folder, customer: str) -> int:
         return len(reratings(connection).get(customer, ()))
 
 
+@pytest.mark.long
 def test_what_it_comes_to_is_shown_and_nothing_is_decided_without_an_id(
     call: Call, folder: Folder, month: Period
 ) -> None:
@@ -116,6 +117,7 @@ def test_everybody_who_pays_by_the_book_is_looked_at_where_nobody_is_named(call:
     assert {each["name"]: each["change"] for each in facts["effects"]} == {"acme": "-10.00", "bank": "-9.00"}
 
 
+@pytest.mark.long
 def test_who_paid_ahead_never_owes(call: Call, folder: Folder, month: Period) -> None:
     publish(call, "11.00")
     body = wanted(month, customers=[], id="RR-1", by="maria", reason="a slip")
@@ -125,6 +127,7 @@ def test_who_paid_ahead_never_owes(call: Call, folder: Folder, month: Period) ->
     assert decided(folder, "bank") == decided(folder, "acme") == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "why"),
     [

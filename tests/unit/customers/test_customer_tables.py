@@ -136,6 +136,7 @@ def test_contracts_come_back_with_every_kind_of_price_and_as_they_were_known(eng
         assert recorded == [100, 200], "what says the same is no new revision"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("verb", ["UPDATE contract SET contracts = '[]'", "DELETE FROM contract"])
 def test_a_contract_is_never_changed_in_its_table(engine: Engine, verb: str) -> None:
     with write(engine) as conn:

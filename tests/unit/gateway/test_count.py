@@ -31,6 +31,7 @@ def test_the_text_of_a_request_and_of_an_answer_is_counted() -> None:
     assert counted(request, answer, b"") == [6, 2, 0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "body",
     [b'{"messages":[{"content":"\xff\xfe"}]}', b"\xff", b"[", b"[" * 100_000, b'{"messages":[{"content":"\\ud800"}]}'],

@@ -133,6 +133,7 @@ def test_who_goes_away_while_waiting_is_not_started() -> None:
     assert worker.overload.waiting == 0
 
 
+@pytest.mark.long
 def test_the_queue_is_bounded_also_before_anybody_is_refused() -> None:
     worker = Worker({"a": 1})
     while worker.overload.at_once():

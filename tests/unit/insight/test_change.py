@@ -79,6 +79,7 @@ def test_the_parts_add_up_to_the_change_of_every_name_and_of_the_whole(first: li
         assert {part.name: part.after for part in found.parts if part.name in after.by(by)} == after.by(by)
 
 
+@pytest.mark.long
 @given(some_sales("2026-01"))
 def test_the_same_again_is_no_change(sales: list[Sale]) -> None:
     facts = Facts(base=JANUARY, sales=tuple(sales))

@@ -54,6 +54,7 @@ def test_gini_is_zero_of_equals_and_all_but_one_in_n_when_one_has_everything() -
     assert gini([0, 0, 0, 9]) == Fraction(3, 4)
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=12))
 def test_gini_is_the_mean_difference_and_twice_the_area_above_the_curve(sizes: list[int]) -> None:
     assume(any(sizes))

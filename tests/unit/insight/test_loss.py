@@ -56,6 +56,7 @@ def test_with_equal_chances_sigma_is_revenue_times_the_root_of_the_index(amounts
     assert found.sigma == isqrt(int(whole**2 * p * (1 - p) * hhi(amounts)))
 
 
+@pytest.mark.long
 @given(EXPOSURES)
 def test_the_distribution_is_that_of_every_outcome_counted(exposures: list[Exposure]) -> None:
     outcomes: dict[int, Fraction] = {}

@@ -1,5 +1,6 @@
 """Billed amounts over the places of their usage: nothing is lost, whatever the weights."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ PLACES = st.dictionaries(
 )
 
 
+@pytest.mark.long
 @given(st.integers(-(10**18), 10**18), PLACES, st.sampled_from(["", "EU", "XX"]), st.sampled_from(["", "x", "z"]))
 def test_parts_add_up_to_what_is_billed(
     amount: int, places: dict[Place, Measured], zone: str, project: str

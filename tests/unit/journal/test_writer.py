@@ -117,6 +117,7 @@ def test_a_record_is_found_by_its_number(rig: Rig) -> None:
     rig.journal.close(SEAL)
 
 
+@pytest.mark.long
 def test_each_new_segment_begins_with_a_carry_and_the_old_one_is_cut(rig: Rig) -> None:
     rig.journal.start([CARRY])
     sent = [b"\x01" + bytes([n]) * 2000 for n in range(150)]
@@ -362,6 +363,7 @@ def test_a_torn_last_frame_is_dropped_unless_a_reader_has_seen_it(rig: Rig) -> N
     assert [entry.record for entry in rig.entries()] == [CARRY, b"\x010", b"\x011", SEAL]
 
 
+@pytest.mark.long
 def test_a_reader_goes_on_where_it_stood_while_the_writer_rotates(rig: Rig) -> None:
     rig.journal.start([CARRY])
     stream = rig.slot.stream(1)

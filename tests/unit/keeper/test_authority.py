@@ -85,6 +85,7 @@ def test_no_decision_goes_beyond_the_funds(
         assert funds < need + extra
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 400), st.integers(0, 3), st.booleans()), max_size=25))
 def test_over_any_number_of_slots_the_leases_stay_within_the_balance(

@@ -47,6 +47,7 @@ def test_what_was_issued_credited_paid_and_written_off_agrees(desk: Desk) -> Non
     assert checked(desk) == BillCheck(documents=3, differences=[])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "where"),
     [

@@ -85,6 +85,7 @@ def test_the_same_month_stands_in_three_languages_and_on_another_base(house: Sol
     assert ("billed (issued lines" in billed["about"], "earned (rated usage" in earned["about"]) == (True, True)
 
 
+@pytest.mark.long
 def test_scenarios_are_those_of_the_files_else_the_usual_three(house: SoldHouse) -> None:
     def names(found: dict[str, Any]) -> list[str]:
         [table] = [block for block in found["board"]["pages"][1]["blocks"] if block.get("title") == "What if"]

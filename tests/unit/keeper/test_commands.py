@@ -117,6 +117,7 @@ def test_apply_puts_everything_into_the_snapshot(house: House) -> None:
     assert house.credential() == "sk-one"
 
 
+@pytest.mark.long
 def test_the_same_file_again_changes_nothing(house: House) -> None:
     before, version = house.everything(), house.snapshot().version
     found = house.apply(SHOP, {"openai": "sk-one"})
@@ -229,6 +230,7 @@ def test_a_new_credential_is_a_new_file_and_the_old_one_goes_one_apply_later(hou
     assert (house.folder.secrets / second.secret).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_no_credential_is_in_the_database_the_export_or_an_answer(house: House) -> None:
     answer = house.apply(SHOP, {"openai": "sk-very-secret"})
     assert "very-secret" not in str(answer) + str(house.everything()) + export_text(export(house.engine))
@@ -255,6 +257,7 @@ def test_a_key_is_told_once_and_kept_as_an_hmac(house: House) -> None:
     assert (found.customer, found.project, found.models) == ("acme", "search", None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("args", "project"),
     [
@@ -307,6 +310,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
 ]
 
 
+@pytest.mark.long
 def test_what_is_refused_says_why_and_changes_nothing(house: House) -> None:
     before = house.everything()
     for name, args, said in REFUSED:
@@ -346,6 +350,7 @@ def test_after_a_rotation_two_secrets_live_until_the_overlap_ends(house: House) 
     assert [each.expires_at for each in found.secrets] == [0]
 
 
+@pytest.mark.long
 def test_never_more_than_two_secrets_live(house: House) -> None:
     key_id = str(house.do("key.create", customer="acme")["id"])
     texts = [str(house.do("key.rotate", id=key_id, overlap_seconds=600)["key"]) for _ in range(3)]
@@ -449,6 +454,7 @@ def test_a_customer_that_changes_keeps_its_keys_projects_and_balance(house: Hous
         assert balance_of(connection, "acme") == 1_000_000_000
 
 
+@pytest.mark.long
 def test_every_command_does_the_same_on_both_databases(engine: Engine, folder: Folder) -> None:
     house = House(engine, folder)
     house.apply(SHOP, {"openai": "sk-one"})

@@ -101,6 +101,7 @@ def minor(lines: list[RatedLine]) -> int:
     return sum(line.net_minor("USD") for line in lines)
 
 
+@pytest.mark.long
 def test_where_nothing_came_since_there_is_nothing_to_correct(desk: Desk) -> None:
     assert corrections(desk.rated(month="2026-12")) == []
 
@@ -247,6 +248,7 @@ def credit(desk: Desk, id: str, quantity: int, price: str = "") -> None:
     desk.do("invoice.credit_note", customer="demo", number="R-2026-00001", lines={line: right}, id=id, reason="slip")
 
 
+@pytest.mark.long
 def test_what_a_credit_note_took_off_is_not_taken_off_again(dear: Desk) -> None:
     assert minor(corrections(dear.rated(month="2026-12"))) == -300
     credit(dear, "CN-1", 10 * MILLION, "0.10")

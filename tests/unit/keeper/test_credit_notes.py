@@ -52,6 +52,7 @@ def invoice(desk: Desk, number: str = FIRST) -> Any:
         return tables.document_of(connection, number)
 
 
+@pytest.mark.long
 def test_a_line_is_credited_by_old_rounded_less_right_rounded(desk: Desk) -> None:
     made = credit(desk, lines={"1": {"quantity": "20000000"}})
     # 67.09 as billed less 60.00 as right; 19 % of 116.65 is 22.16, of 109.56 it is 20.82
@@ -67,6 +68,7 @@ def test_a_line_is_credited_by_old_rounded_less_right_rounded(desk: Desk) -> Non
     assert found["EUR:revenue::aurora-large"] == 116_149_590_000 - 7_085_610_000
 
 
+@pytest.mark.long
 def test_credit_notes_add_up_to_the_invoice_and_never_above_it(desk: Desk) -> None:
     credit(desk, "CN-1", lines={"1": {"quantity": "20000000"}})
     credit(desk, "CN-2", lines={"1": {"quantity": "19990000"}, "2": {"quantity": "4088665", "price": "11.9"}})
@@ -133,6 +135,7 @@ def test_what_was_paid_and_is_credited_is_the_customers_credit_and_pays_the_next
     )
 
 
+@pytest.mark.long
 def test_a_month_that_is_credited_in_full_is_billed_anew(desk: Desk) -> None:
     credit(desk, all=True)
     made = desk.issue(desk.use("kontor", USAGE[:2], booked=True))
@@ -142,6 +145,7 @@ def test_a_month_that_is_credited_in_full_is_billed_anew(desk: Desk) -> None:
     assert found["EUR:unbilled:kontor"] == 500_001_500  # what is not on the new invoice is unbilled still
 
 
+@pytest.mark.long
 def test_a_month_that_is_credited_in_full_twice_returns_what_calls_took_too_much_once(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -160,6 +164,7 @@ def test_a_dispute_is_a_mark_beside_the_state(desk: Desk) -> None:
     assert desk.do("invoice.dispute", end=True, **args)["marks"] == []
 
 
+@pytest.mark.long
 def test_what_credit_paid_becomes_credit_again(desk: Desk) -> None:
     desk.now = at("2026-11-02T08:00:00Z")
     desk.buy("studio", 238 * EUR, net=200 * EUR, id="PAY-1")
@@ -176,6 +181,7 @@ def test_what_credit_paid_becomes_credit_again(desk: Desk) -> None:
     assert "EUR:customer credit:studio" not in after
 
 
+@pytest.mark.long
 def test_the_invoice_of_a_purchase_is_credited_once_the_money_went_back(desk: Desk) -> None:
     desk.now = at("2026-11-02T08:00:00Z")
     desk.buy("studio", 238 * EUR, net=200 * EUR, id="PAY-1")
@@ -201,6 +207,7 @@ def test_what_is_written_off_is_not_credited_as_well(desk: Desk) -> None:
     assert desk.everything() == before
 
 
+@pytest.mark.long
 def test_lines_of_both_signs_stand_on_where_the_whole_amount_is_gone(engine: Engine, tmp_path: Path) -> None:
     desk = Desk(engine, tmp_path)
     rated = desk.use("kontor", USAGE)
@@ -239,6 +246,7 @@ def test_of_an_invoice_that_untaxed_credit_paid_a_credit_note_lowers_the_tax_tha
         desk.draft(desk.use("studio", USAGE, "2026-12", booked=True))
 
 
+@pytest.mark.long
 def test_a_credit_note_is_never_taken_for_the_draft_of_a_customer_of_that_name(engine: Engine, tmp_path: Path) -> None:
     shop = SHOP.replace("[customer.kontor]", "[customer.credit-note]").replace("KN-2026", "KN-2")
     desk = Desk(engine, tmp_path, SHOP + shop[shop.index("[customer.credit-note]") : shop.index("[customer.studio]")])
@@ -258,6 +266,7 @@ def prepaid(engine: Engine, tmp_path: Path, *, given: str = "") -> Desk:
     return desk
 
 
+@pytest.mark.long
 def test_lines_that_a_present_paid_stand_on_where_the_paid_part_is_credited(engine: Engine, tmp_path: Path) -> None:
     desk = prepaid(engine, tmp_path, given="67.09")
     rated = desk.use("studio", USAGE)

@@ -143,6 +143,7 @@ def test_calls_under_way_are_known_by_balance_and_since_when(tmp_path: Path) -> 
     asyncio.run(go())
 
 
+@pytest.mark.long
 def test_a_second_ingester_takes_nothing_twice(tmp_path: Path) -> None:
     total = journal_of(tmp_path / "journal", 3000)
     engine = opened(tmp_path)

@@ -49,6 +49,7 @@ def in_cents(facts: Facts) -> Decimal:
     return Decimal(facts.total()).scaleb(-facts.base.scale)
 
 
+@pytest.mark.long
 def test_what_is_earned_is_what_usage_posted_to_revenue_in_every_cut(house: SoldHouse) -> None:
     facts = gather(house.engine, house.folder, "earned", YEAR)
     with read(house.engine) as conn:
@@ -67,6 +68,7 @@ def test_what_is_earned_is_what_usage_posted_to_revenue_in_every_cut(house: Sold
     assert (facts.base.currency, facts.base.scale, facts.base.starts_on) == ("EUR", 9, "2026-01-01")
 
 
+@pytest.mark.long
 def test_quantity_calls_and_cost_stand_beside_what_is_earned_and_an_unknown_cost_is_none(house: SoldHouse) -> None:
     facts = gather(house.engine, house.folder, "earned", ("2026-09", "2026-10"))
     assert sum(sale.calls for sale in facts.sales) == len(SEPTEMBER)
@@ -126,6 +128,7 @@ def test_a_correction_on_a_later_invoice_counts_in_the_month_that_it_corrects(ho
     assert after.total() - before == 3 * 10**9  # a million tokens at 3.00 EUR
 
 
+@pytest.mark.long
 def test_tails_of_the_journal_count_as_the_lake_does(house: SoldHouse) -> None:
     before = gather(house.engine, house.folder, "earned", YEAR)
     house.serve([used("wien", "2026-10-05", 1_000_000, 0)], seal=False)
@@ -152,6 +155,7 @@ def test_a_period_without_a_day_or_with_half_a_month_of_documents_is_refused(hou
         gather(house.engine, house.folder, "billed", ("October", "2026-11"))
 
 
+@pytest.mark.long
 def test_a_run_rate_is_a_window_at_the_pace_of_a_year(house: SoldHouse) -> None:
     window = ("2026-10-01", "2026-10-29")
     earned = gather(house.engine, house.folder, "earned", window)

@@ -66,6 +66,7 @@ def test_a_draft_twice_replaces_the_first_and_says_so(desk: Desk) -> None:
         assert len(tables.read_drafts(connection)) == 1
 
 
+@pytest.mark.long
 def test_issued_twice_is_issued_once(desk: Desk) -> None:
     rated = desk.use("kontor", USAGE)
     first = desk.issue(rated)
@@ -92,6 +93,7 @@ class BrokenOff(Exception):
     """As a process that dies before its commit."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["put_issued", "drop_draft", "next_number"])
 def test_an_issue_that_is_killed_half_way_leaves_nothing_and_uses_no_number(
     desk: Desk, where: str, monkeypatch: pytest.MonkeyPatch
@@ -158,6 +160,7 @@ def test_usage_without_a_price_blocks_issuing_and_says_what_to_do(desk: Desk) ->
     assert desk.do("invoice.issue", draft="kontor:2026-11", customer="kontor")["number"] == "R-2026-00001"
 
 
+@pytest.mark.long
 def test_a_month_that_is_not_over_is_issued_early_only_by_name(desk: Desk) -> None:
     rated = desk.use("kontor", USAGE, month="2026-12")
     assert "2026-12 is not over" in desk.draft(rated)["blocked"][0]
@@ -175,6 +178,7 @@ def test_a_draft_of_older_facts_is_not_issued(desk: Desk) -> None:
     assert desk.issue(rated)["number"] == "R-2026-00001"
 
 
+@pytest.mark.long
 def test_only_drafts_are_discarded(desk: Desk) -> None:
     rated = desk.use("kontor", USAGE)
     desk.draft(rated)
@@ -248,6 +252,7 @@ def test_a_month_that_has_not_begun_is_not_issued_however_early(desk: Desk) -> N
         desk.do("invoice.issue", draft="kontor:2027-03", customer="kontor", early=True)
 
 
+@pytest.mark.long
 def test_a_series_that_would_give_a_number_again_is_refused_with_its_line(desk: Desk) -> None:
     desk.issue(desk.use("kontor", USAGE))
     changed = SHOP.replace('series = "R-{year}-{n:05}"', 'series = "R-2026-{n:05}"')
@@ -286,6 +291,7 @@ def test_what_is_read_of_one_customer_is_what_the_catalog_of_all_says_of_it(desk
         assert read_customers(connection, "nobody") == {}
 
 
+@pytest.mark.long
 def test_what_cannot_be_sent_in_its_customers_format_is_not_issued(engine: Engine, tmp_path: Path) -> None:
     wanted = SHOP.replace(
         'email = "ap@kontor.example" }', 'buyer_reference = "04011000-12345-67" }'

@@ -137,6 +137,7 @@ def test_tax_that_was_kept_at_a_write_off_is_not_owed_twice(desk: Desk) -> None:
     assert found["EUR:output tax::DE S 19"] == 22_160_000_000
 
 
+@pytest.mark.long
 def test_what_is_open_is_paid_before_what_was_written_off(desk: Desk) -> None:
     written_off(desk)
     desk.now = at("2027-01-04")

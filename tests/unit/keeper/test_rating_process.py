@@ -105,6 +105,7 @@ def test_what_is_not_in_the_lake_yet_is_rated_and_named(house: House) -> None:
     assert without_inputs(house.rated()) == without_inputs(found)
 
 
+@pytest.mark.long
 def test_a_month_made_again_after_a_change_of_price_gives_the_same_bytes(used: House) -> None:
     before = to_bytes(used.rated())
     with write(used.engine) as conn:
@@ -124,6 +125,7 @@ def test_sealed_inputs_give_the_same_bytes_whatever_came_later(used: House) -> N
     assert to_bytes(used.rated(sealed=dict(first.inputs))) == to_bytes(first)
 
 
+@pytest.mark.long
 def test_an_input_that_changed_is_named(used: House) -> None:
     sealed = dict(used.rated().inputs)
     with write(used.engine) as conn:
@@ -216,6 +218,7 @@ def test_carrying_over_and_rerating_are_commands_that_may_be_sent_again(house: H
         do("invoice.carry-over", **{**group, "month": "november"})
 
 
+@pytest.mark.long
 def test_a_rerating_may_be_looked_at_before_it_is_approved(used: House) -> None:
     with write(used.engine) as conn:
         publish_version(conn, version(AT, input=Decimal("0.20")), AT + 25 * DAY)

@@ -99,6 +99,7 @@ def test_everything_agrees_beside_calls_under_way(house: tuple[Engine, Folder]) 
     assert re.fullmatch(r"all agree +\d+\.\d s", lines[6])
 
 
+@pytest.mark.long
 def test_it_agrees_from_the_lake_alone_where_segments_are_gone(house: tuple[Engine, Folder]) -> None:
     engine, folder = house
     stream = folder.journal / "w1" / "000001"

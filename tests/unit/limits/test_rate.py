@@ -51,6 +51,7 @@ def test_no_window_holds_more_than_the_limit_and_98_percent_are_reachable(window
     assert len(taken) / ((now - 7 * S) / window) >= 984 * (1 - 1 / 10 / 61)
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 20 * S), st.integers(1, 40), st.integers(-40, 60)), max_size=150))
 def test_a_correction_lies_where_its_estimate_lies(calls: list[tuple[int, int, int]]) -> None:

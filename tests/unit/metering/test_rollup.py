@@ -82,6 +82,7 @@ def test_budgets_sum_their_charges_and_only_hard_ones_have_leases() -> None:
     assert sum(batch.charges.values()) == 2 * charge
 
 
+@pytest.mark.long
 def test_usage_reads_back_what_batches_added(engine: Engine) -> None:
     records = [
         ending(1), ending(2, (7, 9)), ending(3, terms=terms("acme")),

@@ -85,6 +85,7 @@ def naive(folder: Folder, cut: Cut, customer: str = "") -> Stretches:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CUTS)
 @pytest.mark.parametrize("customer", ["", "o'hara"])
 def test_rollup_tail_and_lake_give_the_sums_of_the_records(

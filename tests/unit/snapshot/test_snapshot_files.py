@@ -42,6 +42,7 @@ def test_a_base_gives_back_every_entry_and_no_other(tmp_path_factory: pytest.Tem
     assert base.starting_with("nothing", "") == {}
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(versions=st.lists(tables, min_size=1, max_size=8))
 def test_every_version_that_is_published_is_read_back(
