@@ -83,6 +83,8 @@ def test_the_same_month_stands_in_three_languages_and_on_another_base(house: Sol
     billed, earned = (reported(house.folder, wanted(kind=kind))["board"] for kind in ("billed", "earned"))
     assert figures(billed)["Revenue of the month"] == figures(earned)["Revenue of the month"]
     assert ("billed (issued lines" in billed["about"], "earned (rated usage" in earned["about"]) == (True, True)
+    notes = [note["text"] for page in earned["pages"] for note in page["notes"]]
+    assert any("what a re-rating changed stands in what is billed" in note for note in notes)
 
 
 @pytest.mark.long

@@ -54,8 +54,8 @@ def signed(units: int, base: Base) -> str:
 
 def base_text(base: Base) -> str:
     """What a figure is a figure of, in words."""
-    kinds = {"billed": "billed, without tax", "earned": "earned", "run-rate": "at the pace of a year",
-             "stated": "as others state it, not from our books"}  # fmt: skip
+    kinds = {"billed": "billed, without tax", "earned": "earned, as rated when metered",
+             "run-rate": "at the pace of a year", "stated": "as others state it, not from our books"}  # fmt: skip
     window = f" ({base.window_days} days × 365 / {base.window_days})" if base.window_days else ""
     net = "" if base.view == "gross" else ", net of what agents pass on"
     return f"{base.whole}, {kinds[base.kind]}{window}{net}, {base.currency}, {base.starts_on} until {base.until}"

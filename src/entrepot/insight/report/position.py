@@ -51,7 +51,8 @@ def _money_tiles(sheet: Sheet) -> list[Tile]:
     base = now.base
     how = words[f"base_{base.kind}"], words[f"view_{base.view}"]
     month = language.month(sheet.material.month)
-    revenue = sheet.figure(sheet.money.show(now.total()), now, "revenue", base=how[0], view=how[1], month=month)
+    note = "revenue_earned" if base.kind == "earned" else "revenue"
+    revenue = sheet.figure(sheet.money.show(now.total()), now, note, base=how[0], view=how[1], month=month)
     since: Words = (words["no_month_before"],)
     if earlier is not None:
         rise = sheet.figure(
