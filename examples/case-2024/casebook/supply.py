@@ -43,7 +43,7 @@ def supply(books: tuple[Book, ...]) -> Section:
             row("gross margin of the month", books, lambda book: _or_none(_margin(book).rate), rests=rests),
             row("margin points lost per 1 % of its price", books,
                 lambda book: decimal(found[book.name].vendors[0].price_exposure, 2), rests=rests),
-            same("exclusivity left", books, _exclusive(found[books[0].name]), reported="no date",
+            same(f"exclusivity left on {REPORTED_ON}", books, _exclusive(found[books[0].name]), reported="no date",
                  rests="E a"),
             flow("OpenAI pays us: share, rent", lambda _book: _VENDOR, lambda each: each.received, "billions", assumed),
             flow("we pay for OpenAI: resale, servers", lambda _book: _VENDOR, lambda each: each.paid, NONE, assumed),

@@ -160,7 +160,7 @@ def dependence(facts: dict[str, Any]) -> str:
          Column("points a point", "count", 3), Column("not switchable", "count", 3)],
         rows,
     )  # fmt: skip
-    said = [f"dependence on vendors: {base['text']}", table]
+    said = [f"dependence on vendors: {base['text']}; terms from {facts['on']} on", table]
     hhi = "–" if facts["hhi"] is None else f"{rounded(str(Decimal(facts['hhi']) * 10_000), 0)} points"
     said.append(
         f"HHI over cost {hhi} · switchable of all bought traffic {percent(facts['switchable'])}\n"

@@ -66,7 +66,7 @@ class Admin:
 
     def get(self, *path: str, **query: Any) -> dict[str, Any]:
         """`get("keys", customer="acme")`; empty values are left out, `from_` is written `from`."""
-        pairs = [(k.rstrip("_"), v) for k, v in query.items() if v not in (None, "", False, ())]
+        pairs = [(k.rstrip("_"), v) for k, v in query.items() if v is not None and v is not False and v not in ("", ())]
         return self._call("GET", path, "?" + urllib.parse.urlencode(pairs, doseq=True) if pairs else "", None)
 
     def post(self, *path: str, body: dict[str, Any]) -> dict[str, Any]:

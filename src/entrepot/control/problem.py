@@ -15,9 +15,11 @@ from entrepot.kernel.text import plain
 #: How fields are written that have a pattern, for the models of `control/api` and for the words of a refusal.
 AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
 CURRENCY = "^[A-Z]{3}$"
+MONTH = "^20[0-9]{2}-(0[1-9]|1[0-2])$"
 _PATTERNS = {
     AMOUNT: "is an amount of money: at most 18 digits before and after the point, without separators, like 99.50",
     CURRENCY: "is a currency: three capital letters, like USD",
+    MONTH: "is a month, YYYY-MM, like 2026-10",
 }
 #: Kind of a validator's error → words; `{…}` stands for its facts. Never the value: it may be a secret.
 _WORDS = {
@@ -33,6 +35,7 @@ _WORDS = {
     "int_from_float": "is a whole number",
     "greater_than_equal": "is at least {ge:,}",
     "less_than_equal": "is at most {le:,}",
+    "literal_error": "is one of {expected}",
     "bool_type": "is true or false",
     "bool_parsing": "is true or false",
     "list_type": "is a list",
@@ -132,6 +135,8 @@ def _issue(error: Any) -> dict[str, str]:
         facts["pattern"] = _PATTERNS.get(facts["pattern"], f"is written like {facts['pattern']}")
     words = _WORDS.get(error["type"])
     said = words.format(**facts) if words else str(error["msg"])
+    if error["type"] == "literal_error" and error["loc"][0] == "query":
+        name = f"{name} {str(error['input'])[:80]!r} is not known: it"  # of a short list, and in the address anyway
     return {"where": where, "message": plain(f"{name} {said}")}
 
 

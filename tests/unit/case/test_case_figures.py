@@ -85,7 +85,7 @@ def test_the_hhi_lies_within_its_bounds_whatever_the_others_pay(others: list[int
 def test_without_expectations_streams_or_capital_the_rest_is_said() -> None:
     found = figures(book({"tiktok": 20_000_000, "walmart": 4_000_000, "intuit": 3_000_000, "g42": 53_000_000}))
     assert found["its share of the service"] == "66.3 %"  # of the largest, which here is another one
-    assert found["exclusivity left"] == NONE
+    assert found["exclusivity left on 2024-07-31"] == NONE
     assert found["of its tokens with an approved substitute"] == "0.0 %"
     assert not any("surprise" in what or "paid back" in what for what in found)
     one = (book({"tiktok": 20_000_000}),)

@@ -223,6 +223,8 @@ def test_dependence_knows_substitutes_of_the_catalog_second_vendors_and_terms(as
     assert [Decimal(vendors[name]["switchable"]) for name in ("aurora", "borealis")] == [1, 1]
     terms = vendors["aurora"]["terms"][0]
     assert terms["licence_until"] == "2032-12-31"
+    left = (facts["on"], terms["licence_left"])
+    assert left == ("2026-11-01", [73, 30]), "from the end of the period, whenever asked"
     assert (Decimal(terms["committed"]), terms["committed_until"]) == (200, None)  # two months of 1,200 a year
     cost = Decimal(vendors["aurora"]["cost"])
     assert terms["shortfall"] is None if Decimal(vendors["aurora"]["uncosted"]) else (
@@ -245,6 +247,8 @@ def test_every_measure_has_a_screen_and_a_picture(ask: Asking, tmp_path: Path, m
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
+        (("concentration", "--by", "foo"), MISUSED, "by 'foo' is not known: it is one of"),
+        (("growth", "--months", "0"), MISUSED, "months is at least 1"),
         (("change", "--from", "2026-10", "--before", "2026-11"), REFUSED, "begins on 2026-11-01, after the other one"),
         (("growth", "--from", "2026-01", "--until", "2026-03"), REFUSED, "nothing was sold"),
         (("growth", "--from", "2026-09", "--until", "2026-11", "--name", "nobody"), REFUSED, "nobody"),

@@ -124,6 +124,14 @@ def test_a_wrong_field_is_told_in_words(call: Call, field: str, value: object, s
     assert "pattern" not in answer["error"]["message"]
 
 
+def test_a_month_is_asked_for_as_people_write_one_and_a_choice_by_what_there_is(call: Call) -> None:
+    status, answer = call("POST", "/admin/report-runs", json={"report": "board", "month": "2024-6"})
+    assert (status, answer["error"]["message"]) == (400, "month is a month, YYYY-MM, like 2026-10")
+    status, answer = call("GET", "/admin/insight/concentration?by=foo")
+    assert status == 400
+    assert answer["error"]["message"].startswith("by 'foo' is not known: it is one of 'customer', 'group', 'industry'")
+
+
 def test_a_body_that_is_no_json_is_told_so(call: Call) -> None:
     status, answer = call("POST", "/admin/keys", content=b"{", headers={"Content-Type": "application/json"})
     assert (status, answer["error"]["message"]) == (400, "the body is not JSON")

@@ -13,7 +13,7 @@ from entrepot.catalog.issues import did_you_mean
 from entrepot.control import papers
 from entrepot.control.bills import document_facts, documents, to_be_drafted
 from entrepot.control.house import House, house
-from entrepot.control.problem import Mistaken, NotFound
+from entrepot.control.problem import MONTH, Mistaken, NotFound
 from entrepot.control.rating import closed, rated
 from entrepot.customers.tables import read_stored
 from entrepot.kernel.errors import EntrepotError
@@ -21,7 +21,6 @@ from entrepot.rating.line import from_bytes
 from entrepot.storage.database import read
 
 router = APIRouter(tags=["invoice"])
-MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Id = Annotated[str, Field(min_length=1, max_length=128)]
 

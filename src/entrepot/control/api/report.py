@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from entrepot.control.house import House, house
+from entrepot.control.problem import MONTH
 from entrepot.control.worker import done_by
 from entrepot.insight.facts import View
 from entrepot.insight.report.language import languages
@@ -15,7 +16,6 @@ from entrepot.insight.scenario_file import LARGEST
 from entrepot.kernel.instants import to_datetime
 
 router = APIRouter(tags=["report"])
-_MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 _SHOWS = {"board": "two pages: what was earned, from how few, what it rests on, and what if"}
 
 
@@ -32,7 +32,7 @@ class Run(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     report: Literal["board"]
-    month: Annotated[str, Field(pattern=_MONTH)]
+    month: Annotated[str, Field(pattern=MONTH)]
     language: Annotated[str, Field(max_length=10)] = "en"
     formats: Annotated[tuple[Format, ...], Field(min_length=1, max_length=len(FORMATS))] = ("html", "pdf")
     base: Literal["billed", "earned", "stated"] = "billed"

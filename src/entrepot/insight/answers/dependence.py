@@ -15,9 +15,10 @@ from entrepot.insight.facts import Base, Facts
 
 
 def answer(question: Question, room: Room) -> Answer:
+    """Terms are counted from the end of the period, as in the board's report: the same question has the same answer."""
     facts = room.facts(question)
     found = dependence(
-        facts, substitutes(room.entered), terms(room.entered, facts.base), date.fromisoformat(question.on),
+        facts, substitutes(room.entered), terms(room.entered, facts.base), date.fromisoformat(facts.base.until),
         made_by(room, facts),
     )  # fmt: skip
     return Answer(figures=_figures(found, facts), chart=_chart(found, facts))
