@@ -111,7 +111,7 @@ def test_where_nobody_has_a_tenth_the_list_is_empty_and_the_largest_is_still_nam
 
 
 def test_books_without_revenue_say_so() -> None:
-    with pytest.raises(NothingSold, match="0.00 USD was sold from 2024-03-01 until 2024-04-01: there is no pace"):
+    with pytest.raises(NothingSold, match=r"0\.00 USD was sold from 2024-03-01 until 2024-04-01: there is no pace"):
         money((book({}),))
 
 
