@@ -12,7 +12,7 @@ from pypdf import PdfReader
 
 from entrepot.prove.client import chat_body
 from entrepot.prove.house import House
-from entrepot.prove.processes import start_vendor
+from served_house import served
 
 #: Enough to be cents.
 CALLS, MOST = 8, 8_000
@@ -20,15 +20,8 @@ CALLS, MOST = 8, 8_000
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    vendor = start_vendor(tmp_path_factory.mktemp("vendor") / "ledger")
-    found = House(vendor.port)
-    try:
-        found.start()
-        found.first_answer()
+    with served(tmp_path_factory.mktemp("vendor")) as found:
         yield found
-    finally:
-        found.kill("all")
-        vendor.end()
 
 
 def call(house: House) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from entrepot.prove.client import chat_body
 from entrepot.prove.house import House
-from entrepot.prove.processes import start_vendor
+from served_house import served
 
 REQUEST = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 SHOP = """\
@@ -39,15 +39,8 @@ about = { name = "Acme" }
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    vendor = start_vendor(tmp_path_factory.mktemp("vendor") / "ledger")
-    found = House(vendor.port)
-    try:
-        found.start()
-        found.first_answer()
+    with served(tmp_path_factory.mktemp("vendor")) as found:
         yield found
-    finally:
-        found.kill("all")
-        vendor.end()
 
 
 def _call(house: House, model: str | None = None, key: str = "") -> tuple[int, dict[str, Any], str]:

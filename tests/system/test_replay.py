@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from entrepot.prove.house import House
-from entrepot.prove.processes import start_vendor
 from entrepot.prove.trace import run_trace
+from served_house import served
 from shared_data import SHARED
 from terminal import Terminal
 
@@ -21,16 +21,9 @@ SMALL = "t_s,input_tokens,cached_input_tokens,output_tokens,stream\n" + "".join(
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    vendor = start_vendor(tmp_path_factory.mktemp("vendor") / "ledger")
-    found = House(vendor.port)
-    try:
-        found.start()
-        found.first_answer()
+    with served(tmp_path_factory.mktemp("vendor")) as found:
         (found.root / "small.csv").write_text(SMALL)
         yield found
-    finally:
-        found.end()
-        vendor.end()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.prove.house import House
-from entrepot.prove.processes import start_vendor
+from served_house import served
 
 BILL = re.compile(r"entrepot: (.*) · \d+\.\d s(?: {10}entrepot usage --run (\w{4}) --data \S+)?$", re.MULTILINE)
 #: What a program does with the official SDK, in both dialects: nothing of it says where the server is.
@@ -38,15 +38,8 @@ sys.exit(int(sys.stdin.read() or 0))
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    vendor = start_vendor(tmp_path_factory.mktemp("vendor") / "ledger")
-    found = House(vendor.port)
-    try:
-        found.start()
-        found.first_answer()
+    with served(tmp_path_factory.mktemp("vendor")) as found:
         yield found
-    finally:
-        found.end()
-        vendor.end()
 
 
 def _start(house: House, *words: str) -> "subprocess.Popen[str]":

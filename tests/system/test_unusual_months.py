@@ -10,7 +10,7 @@ import pytest
 from entrepot.kernel.instants import HOUR, from_datetime, hour_of, show
 from entrepot.prove.client import chat_body
 from entrepot.prove.house import MODEL, House
-from entrepot.prove.processes import start_vendor
+from served_house import served
 
 MONTH = f"{datetime.now(UTC):%Y-%m}"
 SHOP = """
@@ -52,16 +52,9 @@ prices = [{{ model = "{MODEL}", cached = 1_000.00 }}]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    vendor = start_vendor(tmp_path_factory.mktemp("vendor") / "ledger")
-    found = House(vendor.port)
-    try:
-        found.start()
-        found.first_answer()
+    with served(tmp_path_factory.mktemp("vendor")) as found:
         _apply(found, SHOP.format(model=MODEL, contract=SIGNED))
         yield found
-    finally:
-        found.end()
-        vendor.end()
 
 
 def _apply(house: House, text: str) -> str:
